@@ -1,0 +1,105 @@
+// Package backend is the engine as Vault sees it: paths, leases and the minute tick.
+//
+// A handler (path_*.go) decodes, calls one verb and encodes. The verbs: configure (a connection), mint (a
+// token), retire (a token), drain (what InfluxDB still owes us).
+package backend
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// Version is the plugin's version as Vault lists it, with a leading v; the release sets it by link flags.
+var Version = "v0.1.0-dev"
+
+const help = `
+The InfluxDB secrets engine hands out InfluxDB v2 API tokens that die with their leases.
+
+Write the connection to config, say in roles/<name> what a token may do, and read creds/<name>.
+`
+
+// backend is one mount.
+type backend struct {
+	*framework.Backend
+
+	// mountUUID is Vault's UUID of the mount: it marks our tokens in InfluxDB. It survives a move of the
+	// mount, and is not the uuid that sys/mounts shows.
+	mountUUID string
+	log       hclog.Logger
+	now       func() time.Time
+
+	endpoints endpoints
+	pending   pendingDeletions
+	live      liveTokens
+	drains    background
+	counts    background
+	// configuring serialises writes of the configuration; it holds one element while one is under way.
+	configuring chan struct{}
+	// lifetime ends when the mount is unmounted, sealed or reloaded.
+	lifetime context.Context
+	end      context.CancelFunc
+}
+
+// Factory makes a mount's backend. It touches neither storage nor network and starts nothing: Vault calls it
+// with an empty configuration too, to learn the plugin's type.
+func Factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
+	if conf == nil {
+		return nil, errors.New("no configuration passed to the backend")
+	}
+	b := newBackend(conf)
+	if err := b.Setup(ctx, conf); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func newBackend(conf *logical.BackendConfig) *backend {
+	logger := conf.Logger
+	if logger == nil {
+		logger = hclog.NewNullLogger()
+	}
+	b := &backend{
+		mountUUID: conf.BackendUUID,
+		// One process serves all mounts and logs under the name of the first: say which one speaks.
+		log:         logger.With("mount_uuid", conf.BackendUUID),
+		now:         time.Now,
+		configuring: make(chan struct{}, 1),
+	}
+	b.lifetime, b.end = context.WithCancel(context.Background())
+	b.Backend = &framework.Backend{
+		Help:           help,
+		BackendType:    logical.TypeLogical,
+		RunningVersion: Version,
+		Paths:          framework.PathAppend(b.pathConfig(), b.pathRoles(), b.pathCreds()),
+		Secrets:        []*framework.Secret{b.secretToken()},
+		PathsSpecial: &logical.Paths{
+			SealWrapStorage: []string{store.ConfigKey, store.ConnectionPrefix},
+			LocalStorage:    []string{store.PendingPrefix},
+		},
+		PeriodicFunc: b.tick,
+		Invalidate:   b.invalidate,
+		Clean:        b.clean,
+	}
+	return b
+}
+
+// invalidate drops what is cached about a connection that another node has written. Caches are keyed by the
+// connection's revision, so that this frees memory early and nothing more.
+func (b *backend) invalidate(_ context.Context, key string) {
+	if key == store.ConfigKey {
+		b.endpoints.closeAll()
+	}
+}
+
+// clean must not wait: Vault holds a lock of the whole process around it.
+func (b *backend) clean(context.Context) {
+	b.end()
+	b.endpoints.closeAll()
+}

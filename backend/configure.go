@@ -1,0 +1,172 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+
+	"github.com/hashicorp/go-uuid"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// What config assumes where nothing is written: seconds, connections.
+const (
+	defaultRequestTimeout = 10
+	maxRequestTimeout     = 300
+	defaultConnections    = 64
+	maxConnections        = 10000
+)
+
+// change is a write of the configuration.
+type change struct {
+	mount           string
+	apply           func(*store.Connection)
+	unverified      bool
+	abandonPrevious bool
+}
+
+// configure lays a change over the stored connection, tries it, and stores it. Nothing is stored unless all
+// of it is right. One write is under way at a time.
+func (b *backend) configure(ctx context.Context, s logical.Storage, ch change) ([]string, error) {
+	release, err := b.configuringAlone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	old, err := store.GetConfig(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	candidate := &store.Connection{}
+	if old != nil {
+		*candidate = *old
+	}
+	candidate.Retired = nil
+	ch.apply(candidate)
+	if err := checkConnection(candidate); err != nil {
+		return nil, err
+	}
+	if candidate.ID, err = uuid.GenerateUUID(); err != nil {
+		return nil, err
+	}
+	if candidate.Revision, err = uuid.GenerateUUID(); err != nil {
+		return nil, err
+	}
+	warnings, err := b.examine(ctx, candidate, old, ch)
+	if err != nil {
+		return nil, err
+	}
+	more, err := b.replace(ctx, s, old, candidate, ch)
+	return append(warnings, more...), err
+}
+
+// configuringAlone waits for its turn to write the configuration.
+func (b *backend) configuringAlone(ctx context.Context) (release func(), err error) {
+	select {
+	case b.configuring <- struct{}{}:
+		return func() { <-b.configuring }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// examine fills in what is found out about the candidate, or keeps what is known of it.
+func (b *backend) examine(ctx context.Context, candidate, old *store.Connection, ch change) ([]string, error) {
+	var warnings []string
+	if candidate.TLSSkipVerify {
+		warnings = append(warnings, "tls_skip_verify: any certificate is accepted; whoever stands between Vault and InfluxDB can read the root token")
+	}
+	if !ch.unverified {
+		found, more, err := b.verify(ctx, candidate)
+		candidate.Found = found
+		return append(warnings, more...), err
+	}
+	if old == nil || old.URL != candidate.URL || old.Token != candidate.Token || old.Org != candidate.Org ||
+		old.OrgID != candidate.OrgID || old.User != candidate.User || old.UserID != candidate.UserID {
+		candidate.Found = nil
+	}
+	return append(warnings, "verify_connection: the settings were stored without being tried"), nil
+}
+
+// checkConnection checks the form of the fields; every problem comes in one answer.
+func checkConnection(c *store.Connection) error {
+	var problems permission.Problems
+	problem := func(field, format string, args ...any) {
+		problems = append(problems, &permission.Problem{Field: field, Text: fmt.Sprintf(format, args...)})
+	}
+	if c.URL == "" {
+		problem("url", "missing; the base URL of InfluxDB, such as https://influxdb.example:8086")
+	} else if reason := badURL(c.URL); reason != "" {
+		problem("url", "%s", reason)
+	}
+	if reason := badURL(c.ExternalURL); c.ExternalURL != "" && reason != "" {
+		problem("external_url", "%s", reason)
+	}
+	switch {
+	case c.Token == "":
+		problem("token", "missing; the root token of InfluxDB, see docs/root-token.md")
+	case !isHeaderText(c.Token):
+		problem("token", "holds a character that no token has; allowed: printable ASCII without spaces")
+	}
+	for _, id := range []struct{ field, value string }{
+		{"authorization_id", c.AuthorizationID}, {"org_id", c.OrgID}, {"user_id", c.UserID},
+	} {
+		if id.value != "" && !permission.IsID(id.value) {
+			problem(id.field, "%q is not an ID of 16 hexadecimal digits", clip(id.value))
+		}
+	}
+	if c.Org != "" && c.OrgID != "" {
+		problem("org", "give either org or org_id")
+	}
+	if c.User != "" && c.UserID != "" {
+		problem("user", "give either user or user_id")
+	}
+	if c.RequestTimeout < 1 || c.RequestTimeout > maxRequestTimeout {
+		problem("request_timeout", "must be 1s to 5m")
+	}
+	if c.MaxOpenConnections < 1 || c.MaxOpenConnections > maxConnections {
+		problem("max_open_connections", "must be 1 to %d", maxConnections)
+	}
+	_, tlsProblems := tlsOptions(c).Config()
+	return errors.Join(problems.Err(), tlsProblems)
+}
+
+func badURL(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		return "must be an http or https URL, such as https://influxdb.example:8086"
+	case u.User != nil:
+		return "holds a user name; the token is written to the token field"
+	case u.RawQuery != "" || u.Fragment != "":
+		return "holds a query or a fragment; write the base URL alone"
+	}
+	return ""
+}
+
+// isHeaderText reports whether a token can stand in an HTTP header.
+func isHeaderText(s string) bool {
+	return !slices.ContainsFunc([]byte(s), func(c byte) bool { return c <= ' ' || c > '~' })
+}
+
+// disconnect leaves the mount without a connection. The old one is kept for the leases that need it.
+func (b *backend) disconnect(ctx context.Context, s logical.Storage) error {
+	release, err := b.configuringAlone(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	config, err := store.GetConfig(ctx, s)
+	if err != nil || config == nil {
+		return err
+	}
+	if err := b.keepRetired(ctx, s, config, false); err != nil {
+		return err
+	}
+	return store.DeleteConfig(ctx, s)
+}

@@ -1,0 +1,139 @@
+package backend
+
+import (
+	"context"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2/expirable"
+	"golang.org/x/sync/singleflight"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
+)
+
+// How much is remembered, and for how long. A mint notices a stale name by InfluxDB's echo, so that the age
+// bounds what is kept for nobody; the list of types has no echo and is asked for again each time it is older.
+const (
+	maxNames    = 10000
+	namesAge    = time.Hour
+	maxTypesAge = 10 * time.Minute
+)
+
+// found is a name and its ID.
+type found struct{ id, name, orgID string }
+
+// directory looks names up in one InfluxDB and remembers what it found. Concurrent look-ups of one name make
+// one call. It is bound to one revision of a connection.
+type directory struct {
+	client  *influx.Client
+	names   *lru.LRU[string, found]
+	types   *lru.LRU[string, []string]
+	flights singleflight.Group
+}
+
+func newDirectory(client *influx.Client) *directory {
+	return &directory{
+		client: client,
+		names:  lru.NewLRU[string, found](maxNames, nil, namesAge),
+		types:  lru.NewLRU[string, []string](1, nil, maxTypesAge),
+	}
+}
+
+// forget makes the next look-ups ask InfluxDB.
+func (d *directory) forget() {
+	d.names.Purge()
+	d.types.Purge()
+}
+
+// lookup answers from memory, or asks and remembers.
+func (d *directory) lookup(ctx context.Context, key string, ask func(context.Context) (found, error)) (found, error) {
+	if known, ok := d.names.Get(key); ok {
+		return known, nil
+	}
+	// The call outlives a caller that goes away, because others may wait for it; the client bounds it.
+	answer := d.flights.DoChan(key, func() (any, error) {
+		f, err := ask(context.WithoutCancel(ctx))
+		if err == nil {
+			d.names.Add(key, f)
+		}
+		return f, err
+	})
+	select {
+	case <-ctx.Done():
+		return found{}, ctx.Err()
+	case result := <-answer:
+		return result.Val.(found), result.Err
+	}
+}
+
+// BucketID finds a bucket by name.
+func (d *directory) BucketID(ctx context.Context, orgID, name string) (string, error) {
+	f, err := d.lookup(ctx, "bucket/"+orgID+"/"+name, func(ctx context.Context) (found, error) {
+		bucket, err := d.client.Bucket(ctx, orgID, name)
+		return found{id: bucket.ID}, noBucket(err)
+	})
+	return f.id, err
+}
+
+// Bucket reads a bucket by ID.
+func (d *directory) Bucket(ctx context.Context, id string) (name, orgID string, err error) {
+	f, err := d.lookup(ctx, "bucket-id/"+id, func(ctx context.Context) (found, error) {
+		bucket, err := d.client.BucketByID(ctx, id)
+		return found{name: bucket.Name, orgID: bucket.OrgID}, noBucket(err)
+	})
+	return f.name, f.orgID, err
+}
+
+func noBucket(err error) error {
+	if influx.Is(err, influx.NotFound) {
+		return &permission.NoBucket{}
+	}
+	return err
+}
+
+// ResourceTypes lists the types that the server knows; the built-in list where it has no such endpoint.
+func (d *directory) ResourceTypes(ctx context.Context) ([]string, error) {
+	const key = "types"
+	if types, ok := d.types.Get(key); ok {
+		return types, nil
+	}
+	types, err := d.client.ResourceTypes(ctx)
+	if influx.Is(err, influx.NoSuchPath) || influx.Is(err, influx.NotInfluxDB) {
+		types, err = permission.KnownTypes, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.types.Add(key, types)
+	return types, nil
+}
+
+// OrgID finds an organization by name.
+func (d *directory) OrgID(ctx context.Context, name string) (string, error) {
+	f, err := d.lookup(ctx, "org/"+name, func(ctx context.Context) (found, error) {
+		org, err := d.client.Organization(ctx, name)
+		return found{id: org.ID}, err
+	})
+	return f.id, err
+}
+
+// OrgName finds the name of an organization; "" where the root token may not read it.
+func (d *directory) OrgName(ctx context.Context, id string) (string, error) {
+	f, err := d.lookup(ctx, "org-id/"+id, func(ctx context.Context) (found, error) {
+		org, err := d.client.OrganizationByID(ctx, id)
+		if influx.Is(err, influx.MissingPermission) {
+			err = nil
+		}
+		return found{name: org.Name}, err
+	})
+	return f.name, err
+}
+
+// UserID finds a user by name.
+func (d *directory) UserID(ctx context.Context, name string) (string, error) {
+	f, err := d.lookup(ctx, "user/"+name, func(ctx context.Context) (found, error) {
+		user, err := d.client.User(ctx, name)
+		return found{id: user.ID}, err
+	})
+	return f.id, err
+}

@@ -1,0 +1,117 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// endpoint is a connection in use: its settings, its client, and the names looked up through it.
+type endpoint struct {
+	*store.Connection
+	client *influx.Client
+	names  *directory
+}
+
+// endpoints keeps one endpoint per connection, for as long as its stored revision stays the same. A request
+// reads the connection from storage each time, so that a stale client can't be met on any node.
+type endpoints struct {
+	mu   sync.Mutex
+	byID map[string]*endpoint
+}
+
+// open gives the endpoint of a stored connection.
+func (e *endpoints) open(c *store.Connection) (*endpoint, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if known := e.byID[c.ID]; known != nil && known.Revision == c.Revision {
+		return known, nil
+	}
+	opened, err := dial(c)
+	if err != nil {
+		return nil, err
+	}
+	if old := e.byID[c.ID]; old != nil {
+		old.client.Close()
+	}
+	if e.byID == nil {
+		e.byID = map[string]*endpoint{}
+	}
+	e.byID[c.ID] = opened
+	return opened, nil
+}
+
+func (e *endpoints) closeAll() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, known := range e.byID {
+		known.client.Close()
+	}
+	e.byID = nil
+}
+
+// dial makes an endpoint that nobody else shares. It makes no call.
+func dial(c *store.Connection) (*endpoint, error) {
+	tlsConfig, err := tlsOptions(c).Config()
+	if err != nil {
+		return nil, err
+	}
+	client, err := influx.New(influx.Options{
+		URL:            c.URL,
+		Token:          c.Token,
+		TLS:            tlsConfig,
+		Timeout:        time.Duration(c.RequestTimeout) * time.Second,
+		MaxConnections: c.MaxOpenConnections,
+		UserAgent:      "vault-plugin-secrets-influxdb/" + Version,
+	})
+	if err != nil {
+		return nil, &influx.FieldError{Field: "url", Text: err.Error()}
+	}
+	return &endpoint{Connection: c, client: client, names: newDirectory(client)}, nil
+}
+
+func tlsOptions(c *store.Connection) influx.TLSOptions {
+	return influx.TLSOptions{
+		CACert:     c.CACert,
+		ClientCert: c.ClientCert,
+		ClientKey:  c.ClientKey,
+		ServerName: c.TLSServerName,
+		MinVersion: c.TLSMinVersion,
+		SkipVerify: c.TLSSkipVerify,
+	}
+}
+
+// current is the endpoint that mints.
+func (b *backend) current(ctx context.Context, s logical.Storage, mount string) (*endpoint, error) {
+	config, err := store.GetConfig(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if config == nil {
+		return nil, badInput("influxdb is not configured: write url, token and org to %sconfig first", mount)
+	}
+	return b.endpoints.open(config)
+}
+
+// endpointOf is the endpoint of the connection that minted something, current or not.
+func (b *backend) endpointOf(ctx context.Context, s logical.Storage, id string) (*endpoint, error) {
+	config, err := store.GetConfig(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if config == nil || config.ID != id {
+		if config, err = store.GetRetired(ctx, s, id); err != nil {
+			return nil, err
+		}
+	}
+	if config == nil {
+		return nil, fmt.Errorf("the connection %s that minted this token is not in storage any more", id)
+	}
+	return b.endpoints.open(config)
+}

@@ -1,0 +1,176 @@
+package backend
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"sort"
+	"strings"
+
+	"github.com/hashicorp/go-secure-stdlib/parseutil"
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// errPanicked is all that a caller learns of a panic: its value could hold anything.
+const errPanicked = "internal error in the InfluxDB secrets engine; Vault's log has the details"
+
+// HandleRequest is every request's way in. It refuses what no path declares, and turns a panic into an
+// error: the process serves all mounts, and must not end for one.
+func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (resp *logical.Response, err error) {
+	defer b.recovered(&err)
+	if refused := b.refuse(req); refused != "" {
+		return logical.ErrorResponse("%s", refused), nil
+	}
+	return b.Backend.HandleRequest(ctx, req)
+}
+
+// HandleExistenceCheck tells a create from an update.
+func (b *backend) HandleExistenceCheck(ctx context.Context, req *logical.Request) (checked, exists bool, err error) {
+	defer b.recovered(&err)
+	return b.Backend.HandleExistenceCheck(ctx, req)
+}
+
+// InvalidateKey tells that another node has written a key.
+func (b *backend) InvalidateKey(ctx context.Context, key string) {
+	var err error
+	defer b.recovered(&err)
+	b.Backend.InvalidateKey(ctx, key)
+}
+
+// recovered is deferred by every entry point and every goroutine.
+func (b *backend) recovered(err *error) {
+	if panicked := recover(); panicked != nil {
+		b.log.Error("panic", "type", fmt.Sprintf("%T", panicked), "stack", string(debug.Stack()))
+		*err = fmt.Errorf("%s", errPanicked)
+	}
+}
+
+// refuse says what is wrong with a request's fields before any handler sees them: unknown ones, ones of the
+// wrong type, ones too long. It says so in words of its own because the framework's repeat the value.
+func (b *backend) refuse(req *logical.Request) string {
+	path := b.Route(req.Path)
+	if path == nil || req.Operation == logical.HelpOperation {
+		return ""
+	}
+	var problems []string
+	for key, value := range req.Data {
+		schema := path.Fields[key]
+		switch {
+		case schema == nil:
+			problems = append(problems, fmt.Sprintf("%s: unknown field; allowed here: %s", clip(key), allowed(path)))
+		case key == nameField:
+			problems = append(problems, "name: stands in the path; leave it out of the body")
+		default:
+			if problem := mistyped(schema, value); problem != "" {
+				problems = append(problems, key+": "+problem)
+			}
+		}
+	}
+	sort.Strings(problems)
+	return strings.Join(problems, "\n")
+}
+
+func allowed(path *framework.Path) string {
+	var names []string
+	for name := range path.Fields {
+		if name != nameField {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	sort.Strings(names)
+	return strings.Join(names, ", ")
+}
+
+// clip bounds what is repeated of a caller's own words.
+func clip(s string) string {
+	const longest = 64
+	if len(s) > longest {
+		s = strings.ToValidUTF8(s[:longest], "") + "…"
+	}
+	return s
+}
+
+// mistyped says why a value can't be of a field's type, or "". A null clears a field.
+func mistyped(schema *framework.FieldSchema, value any) string {
+	if value == nil {
+		return ""
+	}
+	if size := sizeOf(value); size > maxSize(schema) {
+		return fmt.Sprintf("too long: %d bytes; at most %d are allowed", size, maxSize(schema))
+	}
+	switch schema.Type {
+	case framework.TypeString:
+		if _, ok := value.(string); !ok {
+			return "must be a string"
+		}
+	case framework.TypeBool:
+		if _, err := parseutil.ParseBool(value); err != nil || value == "" {
+			return "must be true or false"
+		}
+	case framework.TypeInt:
+		if n, err := parseutil.ParseInt(value); err != nil || n < 0 || isFraction(value) {
+			return "must be a whole number, 0 or more"
+		}
+	case framework.TypeDurationSecond:
+		d, err := parseutil.ParseDurationSecond(value)
+		if err != nil || d < 0 || d.Hours() > maxDurationHours {
+			return "must be a duration of 0 to 100 years: a number of seconds, or such as 90s, 15m, 24h, 30d"
+		}
+	case framework.TypeCommaStringSlice:
+		if _, err := decodeList(value); err != nil {
+			return err.Error()
+		}
+	case framework.TypeSlice:
+		if _, err := decodeObjects(value); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
+}
+
+// maxDurationHours keeps sums of times and durations far from overflow: 100 years.
+const maxDurationHours = 100 * 365 * 24
+
+func isFraction(value any) bool {
+	switch v := value.(type) {
+	case float64:
+		return v != float64(int64(v))
+	case json.Number:
+		return strings.ContainsAny(v.String(), ".eE")
+	}
+	return false
+}
+
+// defaultMaxSize bounds names, URLs, tokens and templates, in bytes.
+const defaultMaxSize = 1024
+
+// maxSize is the most bytes a field may have, encoded.
+func maxSize(schema *framework.FieldSchema) int {
+	switch schema.Type {
+	case framework.TypeCommaStringSlice, framework.TypeSlice:
+		return 1 << 20 // 1,000 grants of about 1 kB
+	}
+	if schema.DisplayAttrs != nil && schema.DisplayAttrs.EditType == editTypeText {
+		return 64 << 10 // PEM: a chain of a dozen certificates
+	}
+	return defaultMaxSize
+}
+
+// editTypeText marks the fields that hold whole files.
+const editTypeText = "textarea"
+
+func sizeOf(value any) int {
+	if s, ok := value.(string); ok {
+		return len(s)
+	}
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return 0 // it came from JSON: mistyped will name it
+	}
+	return len(encoded)
+}

@@ -1,0 +1,101 @@
+package influx
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/influxdata/influxdb-client-go/v2/domain"
+)
+
+// CreateAuthorization mints a token. The answer alone holds its value. A failed call whose Error is not
+// NotApplied may have created it all the same.
+func (c *Client) CreateAuthorization(ctx context.Context, a domain.AuthorizationPostRequest) (*domain.Authorization, error) {
+	var created domain.Authorization
+	if err := c.call(ctx, request{method: http.MethodPost, path: "authorizations", body: a}, &created); err != nil {
+		return nil, err
+	}
+	if created.Id == nil || created.Token == nil || *created.Id == "" || *created.Token == "" {
+		return nil, &Error{Kind: NotInfluxDB, Status: http.StatusCreated, connected: true,
+			operation: "POST " + c.base + "/api/v2/authorizations", Message: "the answer holds no token"}
+	}
+	return &created, nil
+}
+
+// GetAuthorization reads one authorization. Where the server hides values (InfluxDB >= 2.9, Cloud) its
+// Token is empty. An authorization whose owner or organization was deleted answers NotFound, not Gone.
+func (c *Client) GetAuthorization(ctx context.Context, id string) (*domain.Authorization, error) {
+	var found domain.Authorization
+	err := c.call(ctx, request{method: http.MethodGet, path: "authorizations/" + url.PathEscape(id)}, &found)
+	return &found, err
+}
+
+// DeleteAuthorization deletes one authorization. Its token is refused from then on. An Error of kind Gone
+// says that there was none.
+func (c *Client) DeleteAuthorization(ctx context.Context, id string) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: "authorizations/" + url.PathEscape(id)}, nil)
+}
+
+// EachAuthorization hands each authorization that the token may see to visit, one decoded at a time: the
+// server has no paging, and 100,000 tokens are some 85 MB. Entries whose owner or organization was deleted
+// are left out by the server, as are those that the token may not see. It has no time-out but ctx's.
+func (c *Client) EachAuthorization(ctx context.Context, visit func(domain.Authorization) error) error {
+	return c.stream(ctx, request{method: http.MethodGet, path: "authorizations"}, func(resp *http.Response) error {
+		decoder := json.NewDecoder(resp.Body)
+		if err := skipTo(decoder, "authorizations"); err != nil {
+			return err
+		}
+		for decoder.More() {
+			var a domain.Authorization
+			if err := decoder.Decode(&a); err != nil {
+				return err
+			}
+			if err := visit(a); err != nil {
+				return err
+			}
+		}
+		_, err := decoder.Token() // the closing bracket: without it the list was cut off
+		return err
+	})
+}
+
+// skipTo moves the decoder behind the opening bracket of the array that stands under key.
+func skipTo(decoder *json.Decoder, key string) error {
+	if _, err := decoder.Token(); err != nil {
+		return err
+	}
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		if name == key {
+			_, err = decoder.Token()
+			return err
+		}
+		var other json.RawMessage
+		if err := decoder.Decode(&other); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: no %q in the answer", errNoList, key)
+}
+
+var errNoList = errors.New("not a list")
+
+// isDecoding reports whether err says that an answer was read but is not the JSON that was expected.
+func isDecoding(err error) bool {
+	var (
+		syntax *json.SyntaxError
+		typed  *json.UnmarshalTypeError
+	)
+	var transport *url.Error // the connection ended before there was an answer to decode
+	if errors.As(err, &transport) {
+		return false
+	}
+	return errors.As(err, &syntax) || errors.As(err, &typed) || errors.Is(err, errNoList) || errors.Is(err, io.EOF)
+}

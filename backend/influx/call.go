@@ -1,0 +1,82 @@
+package influx
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+)
+
+// request is one call of the API.
+type request struct {
+	method string
+	// path below api/v2/, its elements escaped; or, with a leading slash, below the base URL.
+	path  string
+	query url.Values
+	// body is sent as JSON when it is not nil.
+	body any
+}
+
+func (c *Client) address(r request) string {
+	address := c.service.ServerAPIURL() + r.path
+	if len(r.path) > 0 && r.path[0] == '/' {
+		address = c.base + r.path
+	}
+	if len(r.query) > 0 {
+		address += "?" + r.query.Encode()
+	}
+	return address
+}
+
+// call makes one call within the client's timeout and decodes a JSON answer into out, unless out is nil.
+func (c *Client) call(ctx context.Context, r request, out any) error {
+	ctx, cancel := c.withTimeout(ctx)
+	defer cancel()
+	return c.stream(ctx, r, func(resp *http.Response) error {
+		if out == nil {
+			return nil
+		}
+		return json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(out)
+	})
+}
+
+// stream makes one call and hands a successful answer to read. Every failure is an *Error.
+func (c *Client) stream(ctx context.Context, r request, read func(*http.Response) error) error {
+	connected := false
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected = true },
+	})
+	var body io.Reader
+	if r.body != nil {
+		encoded, err := json.Marshal(r.body)
+		if err != nil {
+			return fmt.Errorf("encode %s %s: %w", r.method, r.path, err)
+		}
+		body = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, c.address(r), body)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	failed := c.service.DoHTTPRequest(req, nil, func(resp *http.Response) error {
+		defer drain(resp.Body)
+		return read(resp)
+	})
+	if failed == nil {
+		return nil
+	}
+	return c.classify(r, failed, connected)
+}
+
+// drain reads the little that a decoder may have left, so that the connection can serve the next call.
+func drain(body io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, body, maxErrorBody)
+	_ = body.Close()
+}

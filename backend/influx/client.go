@@ -1,0 +1,125 @@
+// Package influx speaks InfluxDB's HTTP API: the few verbs that the engine needs, with errors that say what
+// an answer proves. It knows nothing of Vault.
+//
+// It stands on influxdb-client-go's HTTP service and its domain types, over an http.Client of its own. It
+// does not use that library's generated management calls: they lose the HTTP status, panic on an error body
+// without a message, and look buckets up across organizations.
+package influx
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	apihttp "github.com/influxdata/influxdb-client-go/v2/api/http"
+)
+
+// Limits of one client, in bytes and connections.
+const (
+	// DefaultTimeout bounds one call when Options.Timeout is zero.
+	DefaultTimeout = 10 * time.Second
+	// DefaultMaxConnections is used when Options.MaxConnections is zero.
+	DefaultMaxConnections = 64
+	// maxBody bounds an answer that is read whole. The largest is a page of 100 buckets, about 60 kB.
+	maxBody = 4 << 20
+	// maxErrorBody bounds the body of an answer that is not a success.
+	maxErrorBody = 64 << 10
+)
+
+// Options say how to reach one InfluxDB.
+type Options struct {
+	// URL is the base address, with or without a base path: https://db:8086, https://proxy/influx.
+	URL string
+	// Token authorizes every call.
+	Token string
+	// TLS is used for https addresses; nil means the system's defaults.
+	TLS *tls.Config
+	// Timeout bounds one call, from its wait for a connection to the last byte of the answer.
+	Timeout time.Duration
+	// MaxConnections bounds the connections, and so the calls that are under way at once.
+	MaxConnections int
+	// UserAgent is appended to the library's own User-Agent.
+	UserAgent string
+}
+
+// Client makes calls with one token to one InfluxDB. It is safe for concurrent use.
+type Client struct {
+	service   apihttp.Service
+	transport *http.Transport
+	base      string
+	token     string
+	timeout   time.Duration
+}
+
+// New returns a client; it makes no call. The only error is a URL that can't be used.
+func New(o Options) (*Client, error) {
+	base, err := url.Parse(o.URL)
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+		return nil, fmt.Errorf("%q is not an http or https URL", o.URL)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = DefaultMaxConnections
+	}
+	// The library resolves "api/v2/" against the base, which drops a last path element without a slash.
+	address := strings.TrimRight(o.URL, "/") + "/"
+	transport := newTransport(o)
+	options := apihttp.DefaultOptions().
+		SetApplicationName(o.UserAgent).
+		SetHTTPClient(&http.Client{
+			Transport:     boundedErrors{transport},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		})
+	return &Client{
+		service:   apihttp.NewService(address, "Token "+o.Token, options),
+		transport: transport,
+		base:      strings.TrimRight(o.URL, "/"),
+		token:     o.Token,
+		timeout:   o.Timeout,
+	}, nil
+}
+
+func newTransport(o Options) *http.Transport {
+	dialer := &net.Dialer{Timeout: o.Timeout}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           dialer.DialContext,
+		TLSClientConfig:       o.TLS,
+		TLSHandshakeTimeout:   o.Timeout,
+		ResponseHeaderTimeout: o.Timeout,
+		MaxConnsPerHost:       o.MaxConnections,
+		MaxIdleConns:          o.MaxConnections,
+		MaxIdleConnsPerHost:   o.MaxConnections,
+		IdleConnTimeout:       90 * time.Second,
+		ForceAttemptHTTP2:     true,
+	}
+}
+
+// URL is the address the client was made for, without a slash at its end.
+func (c *Client) URL() string { return c.base }
+
+// Close gives idle connections back. Calls under way go on.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// withTimeout bounds one call by the client's timeout.
+func (c *Client) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, c.timeout)
+}
+
+// boundedErrors bounds the body of every answer that is not a success: the library reads those whole.
+type boundedErrors struct{ next http.RoundTripper }
+
+func (b boundedErrors) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.next.RoundTrip(r)
+	if err == nil && (resp.StatusCode < 200 || resp.StatusCode > 299) {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, maxErrorBody)
+	}
+	return resp, err
+}

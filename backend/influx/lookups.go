@@ -1,0 +1,188 @@
+package influx
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Named is a thing that has an ID and a name: an organization or a user.
+type Named struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// User is an InfluxDB user.
+type User struct {
+	Named
+	// Status is "active" or "inactive".
+	Status string `json:"status"`
+}
+
+// Bucket is a bucket and the organization it belongs to.
+type Bucket struct {
+	Named
+	OrgID string `json:"orgID"`
+}
+
+// Server says what answered.
+type Server struct {
+	// Version is X-Influxdb-Version without a leading v, such as 2.9.1; empty where the server sends none.
+	Version string
+	// Build is X-Influxdb-Build: OSS, Core, Enterprise, …
+	Build string
+}
+
+// pageSize is the most that InfluxDB gives of orgs, buckets and users in one answer.
+const pageSize = 100
+
+// Ping asks what server this is. It needs no valid token on InfluxDB 2; InfluxDB 3 answers 401 without one.
+func (c *Client) Ping(ctx context.Context) (Server, error) {
+	var server Server
+	ctx, cancel := c.withTimeout(ctx)
+	defer cancel()
+	err := c.stream(ctx, request{method: http.MethodGet, path: "/ping"}, func(resp *http.Response) error {
+		server.Version = strings.TrimPrefix(resp.Header.Get("X-Influxdb-Version"), "v")
+		server.Build = resp.Header.Get("X-Influxdb-Build")
+		// InfluxDB 3 says it in the body as well.
+		var body struct {
+			Version string `json:"version"`
+		}
+		if json.NewDecoder(io.LimitReader(resp.Body, maxErrorBody)).Decode(&body) == nil && server.Version == "" {
+			server.Version = body.Version
+		}
+		return nil
+	})
+	return server, err
+}
+
+// Me is the user that owns the client's token. It proves the token: unlike a list, it is refused for one
+// that is unknown or inactive. A token that may not read its user is told so by the ID in the error's
+// Permission (read:users/<id>).
+func (c *Client) Me(ctx context.Context) (User, error) {
+	var me User
+	err := c.call(ctx, request{method: http.MethodGet, path: "me"}, &me)
+	return me, err
+}
+
+// Organizations lists the first hundred organizations that the token may see: none at all is an answer too.
+func (c *Client) Organizations(ctx context.Context) ([]Named, error) {
+	var answer struct {
+		Orgs []Named `json:"orgs"`
+	}
+	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
+	err := c.call(ctx, request{method: http.MethodGet, path: "orgs", query: query}, &answer)
+	return answer.Orgs, err
+}
+
+// Organization finds an organization by its exact name. An unknown one is NotFound; so is one that the
+// token may not read.
+func (c *Client) Organization(ctx context.Context, name string) (Named, error) {
+	var answer struct {
+		Orgs []Named `json:"orgs"`
+	}
+	// The parameter is org: the server ignores name and then answers all.
+	query := url.Values{"org": {name}}
+	if err := c.call(ctx, request{method: http.MethodGet, path: "orgs", query: query}, &answer); err != nil {
+		return Named{}, err
+	}
+	for _, org := range answer.Orgs {
+		if org.Name == name {
+			return org, nil
+		}
+	}
+	return Named{}, c.notFound("orgs", "organization name "+strconv.Quote(name)+" not found")
+}
+
+// OrganizationByID reads one organization.
+func (c *Client) OrganizationByID(ctx context.Context, id string) (Named, error) {
+	var org Named
+	err := c.call(ctx, request{method: http.MethodGet, path: "orgs/" + url.PathEscape(id)}, &org)
+	return org, err
+}
+
+// Bucket finds a bucket of one organization by its exact name.
+func (c *Client) Bucket(ctx context.Context, orgID, name string) (Bucket, error) {
+	var answer struct {
+		Buckets []Bucket `json:"buckets"`
+	}
+	query := url.Values{"orgID": {orgID}, "name": {name}}
+	if err := c.call(ctx, request{method: http.MethodGet, path: "buckets", query: query}, &answer); err != nil {
+		return Bucket{}, err
+	}
+	for _, bucket := range answer.Buckets {
+		if bucket.Name == name && bucket.OrgID == orgID {
+			return bucket, nil
+		}
+	}
+	return Bucket{}, c.notFound("buckets", "bucket "+strconv.Quote(name)+" not found")
+}
+
+// BucketByID reads one bucket.
+func (c *Client) BucketByID(ctx context.Context, id string) (Bucket, error) {
+	var bucket Bucket
+	err := c.call(ctx, request{method: http.MethodGet, path: "buckets/" + url.PathEscape(id)}, &bucket)
+	return bucket, err
+}
+
+// Buckets lists up to limit buckets of one organization that the token may read.
+func (c *Client) Buckets(ctx context.Context, orgID string, limit int) ([]Bucket, error) {
+	var all []Bucket
+	query := url.Values{"orgID": {orgID}, "limit": {strconv.Itoa(pageSize)}}
+	for len(all) < limit {
+		var page struct {
+			Links   struct{ Next string } `json:"links"`
+			Buckets []Bucket              `json:"buckets"`
+		}
+		if err := c.call(ctx, request{method: http.MethodGet, path: "buckets", query: query}, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Buckets...)
+		if page.Links.Next == "" || len(page.Buckets) == 0 {
+			return all, nil
+		}
+		query.Set("after", page.Buckets[len(page.Buckets)-1].ID)
+	}
+	return all[:limit], nil
+}
+
+// User finds a user by its exact name.
+func (c *Client) User(ctx context.Context, name string) (User, error) {
+	var answer struct {
+		Users []User `json:"users"`
+	}
+	query := url.Values{"name": {name}}
+	if err := c.call(ctx, request{method: http.MethodGet, path: "users", query: query}, &answer); err != nil {
+		return User{}, err
+	}
+	for _, user := range answer.Users {
+		if user.Name == name {
+			return user, nil
+		}
+	}
+	return User{}, c.notFound("users", "user not found")
+}
+
+// UserByID reads one user.
+func (c *Client) UserByID(ctx context.Context, id string) (User, error) {
+	var user User
+	err := c.call(ctx, request{method: http.MethodGet, path: "users/" + url.PathEscape(id)}, &user)
+	return user, err
+}
+
+// ResourceTypes lists the types that permissions can name. A server without the endpoint answers NoSuchPath.
+func (c *Client) ResourceTypes(ctx context.Context) ([]string, error) {
+	var types []string
+	err := c.call(ctx, request{method: http.MethodGet, path: "resources"}, &types)
+	return types, err
+}
+
+// notFound is the error for a name that a filtered list does not hold.
+func (c *Client) notFound(path, message string) error {
+	return &Error{Kind: NotFound, Status: http.StatusNotFound, Message: message, connected: true,
+		operation: "GET " + c.base + "/api/v2/" + path}
+}

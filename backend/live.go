@@ -1,0 +1,144 @@
+package backend
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/influxdata/influxdb-client-go/v2/domain"
+
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// liveTokens counts the live tokens of each role, so that max_leases costs no call. It is seeded once after
+// a start by a pass over InfluxDB's list; until then it knows what was minted since.
+type liveTokens struct {
+	mu     sync.Mutex
+	seeded bool
+	// byRole holds the deadlines, in unix seconds, by authorization ID.
+	byRole map[string]map[uint64]int64
+	// revoked are the tokens deleted while a pass runs, which its list may still name; nil when none runs.
+	revoked map[uint64]bool
+}
+
+func (l *liveTokens) add(role, id string, deadline time.Time) {
+	number, err := strconv.ParseUint(id, 16, 64)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.revoked[number] {
+		return
+	}
+	if l.byRole == nil {
+		l.byRole = map[string]map[uint64]int64{}
+	}
+	if l.byRole[role] == nil {
+		l.byRole[role] = map[uint64]int64{}
+	}
+	l.byRole[role][number] = deadline.Unix()
+}
+
+func (l *liveTokens) remove(role, id string) {
+	number, err := strconv.ParseUint(id, 16, 64)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.revoked != nil {
+		l.revoked[number] = true
+	}
+	delete(l.byRole[role], number)
+	if len(l.byRole[role]) == 0 {
+		delete(l.byRole, role)
+	}
+}
+
+// reached reports whether a role has limit live tokens. Tokens past their deadline do not count.
+func (l *liveTokens) reached(role string, limit int, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tokens := l.byRole[role]
+	if len(tokens) < limit {
+		return false
+	}
+	for id, deadline := range tokens {
+		if deadline < now.Unix() {
+			delete(tokens, id)
+		}
+	}
+	return len(tokens) >= limit
+}
+
+// last is the latest deadline of all, and how many tokens are known to live.
+func (l *liveTokens) last(now time.Time) (count int, deadline time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	latest := int64(0)
+	for _, tokens := range l.byRole {
+		for _, unix := range tokens {
+			if unix >= now.Unix() {
+				count++
+				latest = max(latest, unix)
+			}
+		}
+	}
+	return count, time.Unix(latest, 0)
+}
+
+// reset forgets everything: the next tokens are another connection's.
+func (l *liveTokens) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.byRole, l.seeded = nil, false
+}
+
+// seedLive makes the pass, once after a start.
+func (b *backend) seedLive(ctx context.Context, s logical.Storage) error {
+	b.live.mu.Lock()
+	seeded := b.live.seeded
+	b.live.revoked = map[uint64]bool{}
+	b.live.mu.Unlock()
+	defer func() {
+		b.live.mu.Lock()
+		b.live.revoked = nil
+		b.live.mu.Unlock()
+	}()
+	if seeded {
+		return nil
+	}
+	config, err := store.GetConfig(ctx, s)
+	if err != nil || config == nil {
+		return err
+	}
+	e, err := b.endpoints.open(config)
+	if err != nil {
+		return err
+	}
+	err = b.eachLive(ctx, e, func(id string, st stamp) { b.live.add(st.role, id, st.deadline) })
+	if err == nil {
+		b.live.mu.Lock()
+		b.live.seeded = true
+		b.live.mu.Unlock()
+	}
+	return err
+}
+
+// eachLive visits the lease tokens of this mount that InfluxDB lists and whose deadline has not passed.
+func (b *backend) eachLive(ctx context.Context, e *endpoint, visit func(id string, st stamp)) error {
+	now := b.now()
+	return e.client.EachAuthorization(ctx, func(a domain.Authorization) error {
+		if a.Id == nil || a.Description == nil {
+			return nil
+		}
+		st, ours := parseStamp(*a.Description)
+		if ours && st.mount == b.mountUUID && st.kind == kindLease && st.deadline.After(now) {
+			visit(*a.Id, st)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,207 @@
+package backend
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/influxdata/influxdb-client-go/v2/domain"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// writeTimeout bounds work that has to be finished although its caller has gone.
+const writeTimeout = 30 * time.Second
+
+// order is a token that InfluxDB is asked for.
+type order struct {
+	role        string
+	human       string
+	permissions []permission.Permission
+	orgID       string
+	// userID is the owner; empty means the root token's user.
+	userID   string
+	deadline time.Time
+	// inactive asks for a token that can't be used.
+	inactive bool
+}
+
+// minted is a token that was made.
+type minted struct {
+	endpoint      *endpoint
+	authorization *domain.Authorization
+	org, orgID    string
+}
+
+func (m *minted) id() string { return *m.authorization.Id }
+
+// create is the only place that creates an authorization. It never asks twice: a call without an answer may
+// have been carried out. Nor does it end with its caller: a call that is cut off would be carried out too,
+// and nobody would know the ID. What it answers, with or without an error, exists in InfluxDB.
+func (b *backend) create(ctx context.Context, e *endpoint, o order) (*domain.Authorization, error) {
+	if b.mountUUID == "" {
+		return nil, errors.New("Vault did not tell this mount's UUID; no token can be marked as ours")
+	}
+	nonce := make([]byte, 8)
+	if _, err := rand.Read(nonce); err != nil {
+		return nil, err
+	}
+	mark := stamp{b.mountUUID, kindLease, o.role, hex.EncodeToString(nonce), o.deadline}.String()
+	created, err := e.client.CreateAuthorization(context.WithoutCancel(ctx), wire(o, strings.TrimSpace(o.human+" "+mark)))
+	if err != nil {
+		return nil, unknownOutcome(err)
+	}
+	if created.Description == nil || !strings.HasSuffix(*created.Description, mark) {
+		return created, fmt.Errorf("InfluxDB at %s did not keep the token's description; without it the token could not be found again", e.URL)
+	}
+	return created, ctx.Err()
+}
+
+// wire is an order as InfluxDB's API takes it.
+func wire(o order, description string) domain.AuthorizationPostRequest {
+	permissions := make([]domain.Permission, len(o.permissions))
+	for i, p := range o.permissions {
+		permissions[i] = domain.Permission{
+			Action:   domain.PermissionAction(p.Action),
+			Resource: domain.Resource{Type: domain.ResourceType(p.Type), Id: optional(p.ID), OrgID: optional(p.OrgID)},
+		}
+	}
+	status := domain.AuthorizationUpdateRequestStatusActive
+	if o.inactive {
+		status = domain.AuthorizationUpdateRequestStatusInactive
+	}
+	return domain.AuthorizationPostRequest{
+		AuthorizationUpdateRequest: domain.AuthorizationUpdateRequest{Description: &description, Status: &status},
+		OrgID:                      &o.orgID,
+		UserID:                     optional(o.userID),
+		Permissions:                &permissions,
+	}
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// unknownOutcome says so where a token may exist that nobody received.
+func unknownOutcome(err error) error {
+	var failed *influx.Error
+	if errors.As(err, &failed) && !failed.NotApplied() {
+		return fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err)
+	}
+	return err
+}
+
+// discard deletes a token that was made and is not handed out, whoever has gone meanwhile.
+func (b *backend) discard(ctx context.Context, s logical.Storage, e *endpoint, role, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	entry := store.Pending{AuthorizationID: id, Connection: e.ID, Role: role, Since: b.now()}
+	if err := b.retire(ctx, s, entry); err != nil {
+		b.log.Warn("a token that was not handed out is still to be deleted", "authorization_id", id, "role", role, "error", err)
+	}
+}
+
+// errStale says that InfluxDB's echo contradicts the names that were looked up before.
+var errStale = errors.New("a bucket, organization or user was renamed, deleted or made anew")
+
+// mint makes a token for a role: with warm caches one call, and no write to storage. Where names turn out to
+// be stale, or the root token was replaced meanwhile, it starts over, once.
+func (b *backend) mint(ctx context.Context, req *logical.Request, name string, role *store.Role, deadline time.Time) (*minted, error) {
+	e, err := b.current(ctx, req.Storage, req.MountPoint)
+	if err != nil {
+		return nil, err
+	}
+	m, err := b.attempt(ctx, req, e, name, role, deadline)
+	switch {
+	case err == nil:
+		return m, nil
+	case influx.Is(err, influx.BadToken):
+		fresh, readErr := b.current(ctx, req.Storage, req.MountPoint)
+		if readErr != nil || fresh.Revision == e.Revision {
+			return nil, err
+		}
+		e = fresh
+	case errors.Is(err, errStale), influx.Is(err, influx.Invalid), influx.Is(err, influx.MissingPermission):
+		// The last two are how InfluxDB answers for an organization or a user that is gone.
+		e.names.forget()
+	default:
+		return nil, err
+	}
+	return b.attempt(ctx, req, e, name, role, deadline)
+}
+
+func (b *backend) attempt(ctx context.Context, req *logical.Request, e *endpoint, name string, role *store.Role, deadline time.Time) (*minted, error) {
+	scope, owner, err := scopeOf(ctx, e, role)
+	if err != nil {
+		return nil, err
+	}
+	permissions, err := permission.Resolve(ctx, role.Definition(), scope, e.names)
+	if err != nil {
+		return nil, err
+	}
+	human, err := describe(role.Description, who{
+		Permissions: permission.Describe(role.TokenType, permissions),
+		Mount:       req.MountPoint,
+		Role:        name,
+		DisplayName: req.DisplayName,
+		EntityID:    req.EntityID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	created, err := b.create(ctx, e, order{
+		role: name, human: human, permissions: permissions,
+		orgID: scope.OrgID, userID: owner.id, deadline: deadline,
+	})
+	if err == nil {
+		if stale := staleName(role, owner, permissions, created); stale != "" {
+			err = fmt.Errorf("%s: %w", stale, errStale)
+		}
+	}
+	if err != nil {
+		if created != nil {
+			b.discard(ctx, req.Storage, e, name, *created.Id)
+		}
+		return nil, err
+	}
+	m := &minted{endpoint: e, authorization: created, org: scope.OrgName, orgID: scope.OrgID}
+	if created.Org != nil && *created.Org != "" {
+		m.org = *created.Org
+	}
+	return m, nil
+}
+
+// staleName compares what was asked for by name with what InfluxDB says it granted: it echoes the name of
+// each bucket that exists, the organization's and the owner's. It says what differs, or "".
+func staleName(role *store.Role, who owner, asked []permission.Permission, created *domain.Authorization) string {
+	if role.Org != "" && created.Org != nil && *created.Org != role.Org {
+		return fmt.Sprintf("org %q", role.Org)
+	}
+	if who.name != "" && created.User != nil && *created.User != who.name {
+		return fmt.Sprintf("user %q", who.name)
+	}
+	echoed := map[string]string{}
+	if created.Permissions != nil {
+		for _, p := range *created.Permissions {
+			if p.Resource.Id != nil && p.Resource.Name != nil {
+				echoed[*p.Resource.Id] = *p.Resource.Name
+			}
+		}
+	}
+	for _, p := range asked {
+		if p.Type == permission.Buckets && p.ID != "" && echoed[p.ID] != p.Name {
+			return fmt.Sprintf("bucket %q", p.Name)
+		}
+	}
+	return ""
+}

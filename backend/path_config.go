@@ -1,0 +1,155 @@
+package backend
+
+import (
+	"context"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+func (b *backend) pathConfig() []*framework.Path {
+	write := operation{handle: b.pathConfigWrite, summary: "Write the connection to InfluxDB; fields left out are kept.", answer: map[string]*framework.FieldSchema{}, writes: true}
+	return []*framework.Path{{
+		Pattern:        "config",
+		Fields:         configFields,
+		DisplayAttrs:   &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "configuration"},
+		ExistenceCheck: b.pathConfigExists,
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.ReadOperation:   operation{handle: b.pathConfigRead, summary: "Read the connection, without its secrets.", answer: configAnswer}.handler(),
+			logical.CreateOperation: write.handler(),
+			logical.UpdateOperation: write.handler(),
+			logical.PatchOperation:  write.handler(),
+			logical.DeleteOperation: operation{handle: b.pathConfigDelete, summary: "Stop minting; what was minted can still be revoked.", writes: true}.handler(),
+		},
+		HelpSynopsis: "The connection to InfluxDB.",
+		HelpDescription: `
+One mount holds one connection to one InfluxDB v2. A write is tried against InfluxDB before it replaces what
+is stored, and keeps every field that it leaves out; an empty value clears an optional field.
+
+token is the root token: it makes and deletes the tokens that are handed out, and can grant only what it holds
+itself. It is never returned.`,
+	}}
+}
+
+var configFields = map[string]*framework.FieldSchema{
+	"url":              {Type: framework.TypeString, Description: "Base URL of InfluxDB, http or https; a base path behind a reverse proxy is allowed. Required."},
+	"external_url":     {Type: framework.TypeString, Description: "What creds answers as url, where applications reach InfluxDB under another address."},
+	"token":            {Type: framework.TypeString, Description: "The root token. Required on the first write; never returned.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
+	"authorization_id": {Type: framework.TypeString, Description: "ID of the authorization that token is. Needed where InfluxDB hides token values (2.9 and later), so that the root can be rotated."},
+	"org":              {Type: framework.TypeString, Description: "Default organization of roles, by name. May be left out when the token sees just one."},
+	"org_id":           {Type: framework.TypeString, Description: "Default organization of roles, by ID."},
+	"user":             {Type: framework.TypeString, Description: "Default owner of minted tokens, by name; else the root token's user."},
+	"user_id":          {Type: framework.TypeString, Description: "Default owner of minted tokens, by ID."},
+	"ca_cert":          {Type: framework.TypeString, Description: "PEM certificates that InfluxDB's certificate is checked against; else the system's.", DisplayAttrs: &framework.DisplayAttributes{EditType: editTypeText}},
+	"client_cert":      {Type: framework.TypeString, Description: "PEM certificate that is shown to InfluxDB or the proxy before it.", DisplayAttrs: &framework.DisplayAttributes{EditType: editTypeText}},
+	"client_key":       {Type: framework.TypeString, Description: "PEM key of client_cert; never returned.", DisplayAttrs: &framework.DisplayAttributes{EditType: editTypeText, Sensitive: true}},
+	"tls_server_name":  {Type: framework.TypeString, Description: "Name that InfluxDB's certificate must bear, where it is not the URL's host."},
+	"tls_min_version":  {Type: framework.TypeString, Description: "Least TLS version.", AllowedValues: []any{"tls12", "tls13"}},
+	"tls_skip_verify":  {Type: framework.TypeBool, Description: "Accept any certificate. Whoever stands in between can then read the root token."},
+	"request_timeout":  {Type: framework.TypeDurationSecond, Default: defaultRequestTimeout, Description: "Most that one call to InfluxDB takes, 1s to 5m."},
+	"max_open_connections": {Type: framework.TypeInt, Default: defaultConnections,
+		Description: "Most connections, and so most calls at once, to InfluxDB, 1 to 10000."},
+	"verify_connection": {Type: framework.TypeBool, Default: true, Description: "Try the new settings before they replace the old ones. Not stored."},
+	"abandon_previous":  {Type: framework.TypeBool, Description: "Give up the tokens minted on the previous InfluxDB, when url leads to another one. Not stored."},
+}
+
+// configAnswer is the form of a read: the fields that are stored and no secret, and what was found out.
+var configAnswer = with(without(configFields, "token", "client_key", "verify_connection", "abandon_previous"),
+	map[string]*framework.FieldSchema{
+		"mount_uuid":     {Type: framework.TypeString, Description: "UUID of this mount, which marks its tokens in InfluxDB."},
+		"root_user":      {Type: framework.TypeString, Description: "Name of the root token's user."},
+		"root_user_id":   {Type: framework.TypeString, Description: "ID of the root token's user."},
+		"server_version": {Type: framework.TypeString, Description: "InfluxDB's version at the last verified write."},
+	})
+
+func (b *backend) pathConfigExists(ctx context.Context, req *logical.Request, _ *framework.FieldData) (bool, error) {
+	config, err := store.GetConfig(ctx, req.Storage)
+	return config != nil, err
+}
+
+func (b *backend) pathConfigRead(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	config, err := store.GetConfig(ctx, req.Storage)
+	if err != nil || config == nil {
+		return nil, err
+	}
+	return &logical.Response{Data: encodeConfig(config, b.mountUUID)}, nil
+}
+
+// encodeConfig answers each field as it was written. An organization or user that was written by name or
+// left out is shown with what was found for it.
+func encodeConfig(c *store.Connection, mountUUID string) map[string]any {
+	found := c.Found
+	if found == nil {
+		found = &store.Found{}
+	}
+	or := func(written, other string) string {
+		if written != "" {
+			return written
+		}
+		return other
+	}
+	return map[string]any{
+		"url":                  c.URL,
+		"external_url":         c.ExternalURL,
+		"authorization_id":     c.AuthorizationID,
+		"org":                  or(c.Org, found.DefaultOrg),
+		"org_id":               or(c.OrgID, found.DefaultOrgID),
+		"user":                 or(c.User, found.Owner),
+		"user_id":              or(c.UserID, found.OwnerID),
+		"ca_cert":              c.CACert,
+		"client_cert":          c.ClientCert,
+		"tls_server_name":      c.TLSServerName,
+		"tls_min_version":      c.TLSMinVersion,
+		"tls_skip_verify":      c.TLSSkipVerify,
+		"request_timeout":      c.RequestTimeout,
+		"max_open_connections": c.MaxOpenConnections,
+		"mount_uuid":           mountUUID,
+		"root_user":            found.RootUser,
+		"root_user_id":         found.RootUserID,
+		"server_version":       found.ServerVersion,
+	}
+}
+
+// decodeConfig lays the fields that a request gives over a connection.
+func decodeConfig(f fields, c *store.Connection) {
+	f.text("url", &c.URL)
+	f.text("external_url", &c.ExternalURL)
+	f.text("token", &c.Token)
+	f.text("authorization_id", &c.AuthorizationID)
+	f.either("org", &c.Org, "org_id", &c.OrgID)
+	f.either("user", &c.User, "user_id", &c.UserID)
+	f.text("ca_cert", &c.CACert)
+	f.text("client_cert", &c.ClientCert)
+	f.text("client_key", &c.ClientKey)
+	f.text("tls_server_name", &c.TLSServerName)
+	f.text("tls_min_version", &c.TLSMinVersion)
+	f.flag("tls_skip_verify", &c.TLSSkipVerify)
+	f.seconds("request_timeout", &c.RequestTimeout)
+	f.number("max_open_connections", &c.MaxOpenConnections)
+	if c.RequestTimeout == 0 && (!f.given("request_timeout") || f.data.Raw["request_timeout"] == nil) {
+		c.RequestTimeout = defaultRequestTimeout
+	}
+	if c.MaxOpenConnections == 0 && (!f.given("max_open_connections") || f.data.Raw["max_open_connections"] == nil) {
+		c.MaxOpenConnections = defaultConnections
+	}
+}
+
+func (b *backend) pathConfigWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	f := fields{data}
+	warnings, err := b.configure(ctx, req.Storage, change{
+		mount:           req.MountPoint,
+		apply:           func(c *store.Connection) { decodeConfig(f, c) },
+		unverified:      !f.flagOr("verify_connection", true),
+		abandonPrevious: f.flagOr("abandon_previous", false),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return written(warnings), nil
+}
+
+func (b *backend) pathConfigDelete(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	return nil, b.disconnect(ctx, req.Storage)
+}

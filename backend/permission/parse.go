@@ -1,0 +1,155 @@
+package permission
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// Definition is what a role says of its tokens' permissions, as it was written.
+type Definition struct {
+	// TokenType is Custom, AllAccess or Operator; empty means Custom.
+	TokenType string
+	// ReadBuckets and WriteBuckets hold names, id:<ID>, or *.
+	ReadBuckets, WriteBuckets []string
+	// ReadResources and WriteResources hold resource types, or *.
+	ReadResources, WriteResources []string
+	// Permissions are objects in the shape of InfluxDB's API.
+	Permissions []map[string]any
+}
+
+// Grant is one wish of a definition, before names became IDs.
+type Grant struct {
+	// Field is where it stands: read_buckets[1].
+	Field  string
+	Action string
+	// Type is a resource type or All.
+	Type string
+	// ID or Name narrow it to one resource; both empty means all in the organization. For orgs and users it
+	// means this organization and the token's owner.
+	ID, Name string
+	// Org is the organization that the grant itself names, by ID or name; empty means the role's.
+	Org string
+	// AllOrgs grants it in every organization.
+	AllOrgs bool
+}
+
+func (g Grant) problem(format string, args ...any) error {
+	return &Problem{g.Field, fmt.Sprintf(format, args...)}
+}
+
+// listField is Field without its index.
+func (g Grant) listField() string {
+	field, _, _ := strings.Cut(g.Field, "[")
+	return field
+}
+
+// Grants checks the definition's form and lists what it asks for. The error holds every problem, each with
+// its field and index. A definition of token type all-access or operator asks for nothing more by itself.
+func (d Definition) Grants() ([]Grant, error) {
+	var problems Problems
+	grants, bad := d.lists()
+	problems = append(problems, bad...)
+	listed, bad := parsePermissions(d.Permissions)
+	problems = append(problems, bad...)
+	grants = append(grants, listed...)
+	switch {
+	case !slices.Contains([]string{"", Custom, AllAccess, Operator}, d.TokenType):
+		problems = append(problems, &Problem{"token_type", fmt.Sprintf("%q is not known; allowed: custom, all-access, operator", d.TokenType)})
+	case d.whole() && len(grants)+len(problems) > 0:
+		problems = append(problems, &Problem{"token_type", fmt.Sprintf("%s already grants everything; leave %s out", d.TokenType, d.listsGiven())})
+	}
+	if len(grants) > MaxGrants {
+		problems = append(problems, &Problem{d.longest(), fmt.Sprintf("the role names %d permissions; at most %d are allowed", len(grants), MaxGrants)})
+	}
+	return grants, problems.Err()
+}
+
+// whole reports whether the token type alone says everything.
+func (d Definition) whole() bool { return d.TokenType == AllAccess || d.TokenType == Operator }
+
+// Empty reports whether a token made from it could do nothing.
+func (d Definition) Empty() bool { return !d.whole() && d.listsGiven() == "" }
+
+func (d Definition) counts() map[string]int {
+	return map[string]int{
+		"read_buckets": len(d.ReadBuckets), "write_buckets": len(d.WriteBuckets),
+		"read_resources": len(d.ReadResources), "write_resources": len(d.WriteResources),
+		"permissions": len(d.Permissions),
+	}
+}
+
+// listsGiven names the lists that hold something.
+func (d Definition) listsGiven() string {
+	var given []string
+	for field, n := range d.counts() {
+		if n > 0 {
+			given = append(given, field)
+		}
+	}
+	sort.Strings(given)
+	return strings.Join(given, ", ")
+}
+
+func (d Definition) longest() string {
+	counts := d.counts()
+	longest := "permissions"
+	for field, n := range counts {
+		if n > counts[longest] {
+			longest = field
+		}
+	}
+	return longest
+}
+
+// lists parses the four lists of names.
+func (d Definition) lists() ([]Grant, Problems) {
+	var (
+		grants   []Grant
+		problems Problems
+	)
+	add := func(field, action string, items []string, parse func(Grant, string) (Grant, error)) {
+		for i, item := range items {
+			g, err := parse(Grant{Field: fmt.Sprintf("%s[%d]", field, i), Action: action}, item)
+			if err != nil {
+				problems = append(problems, err)
+				continue
+			}
+			grants = append(grants, g)
+		}
+	}
+	add("read_buckets", Read, d.ReadBuckets, parseBucket)
+	add("write_buckets", Write, d.WriteBuckets, parseBucket)
+	add("read_resources", Read, d.ReadResources, parseResource)
+	add("write_resources", Write, d.WriteResources, parseResource)
+	return grants, problems
+}
+
+func parseBucket(g Grant, item string) (Grant, error) {
+	g.Type = Buckets
+	id, isID := strings.CutPrefix(item, IDPrefix)
+	switch {
+	case item == "":
+		return g, g.problem("an empty name; allowed: a bucket's name, id:<16 hex digits>, or *")
+	case item == All:
+	case isID && !IsID(id):
+		return g, g.problem("%q is not an ID; write id: and 16 hexadecimal digits", item)
+	case isID:
+		g.ID = strings.ToLower(id)
+	default:
+		g.Name = item
+	}
+	return g, nil
+}
+
+func parseResource(g Grant, item string) (Grant, error) {
+	g.Type = item
+	switch item {
+	case "":
+		return g, g.problem("an empty name; allowed: a resource type, such as tasks, or *")
+	case instance:
+		return g, g.problem("instance is for InfluxDB's own set-up; no token can hold it")
+	}
+	return g, nil
+}

@@ -1,0 +1,91 @@
+// Package permission is the language of grants: what a role says a token may do, and what InfluxDB is asked
+// for. It does no I/O: names are looked up through a Directory, and neither HTTP nor Vault is known here.
+//
+//	Definition --Parse--> []Grant --Resolve--> []Permission
+//
+// InfluxDB drops a resource's name without a word, so that a permission sent with a name alone grants every
+// bucket of every organization; and it never checks that a bucket ID exists or belongs to the organization.
+// So names become IDs here, every permission carries its organization, and a bucket's organization is compared.
+package permission
+
+import (
+	"errors"
+	"strings"
+)
+
+// The two actions that InfluxDB knows.
+const (
+	Read  = "read"
+	Write = "write"
+)
+
+// Resource types that are treated in a way of their own.
+const (
+	Buckets = "buckets"
+	Orgs    = "orgs"
+	Users   = "users"
+	// instance exists for the set-up user's sessions only: no token may ask for it (403 on influxd 2.4).
+	instance = "instance"
+)
+
+// Token types, as token_type names them.
+const (
+	Custom    = "custom"
+	AllAccess = "all-access"
+	Operator  = "operator"
+)
+
+// All is how a role says "every one": of the buckets, of the resource types, of the organizations.
+const All = "*"
+
+// IDPrefix marks an ID where a name is expected: id:03a2bbf46309a000.
+const IDPrefix = "id:"
+
+// MaxGrants bounds a role: more is refused, with the field that held too many. InfluxDB itself takes 5,000
+// and more without complaint, and then compares each request with all of them.
+const MaxGrants = 1000
+
+// Permission is one permission as InfluxDB stores it.
+type Permission struct {
+	// Action is Read or Write.
+	Action string
+	// Type is the resource type: buckets, tasks, …
+	Type string
+	// ID narrows it to one resource; empty means all of the type in OrgID.
+	ID string
+	// OrgID is the organization. It is empty for orgs and users, which InfluxDB checks by ID alone, and for
+	// a permission in every organization.
+	OrgID string
+	// Name is the bucket's name, for descriptions and for comparison with what InfluxDB echoes; not sent.
+	Name string
+}
+
+// Problem is one thing wrong with a definition.
+type Problem struct {
+	// Field says where: read_buckets[1].
+	Field string
+	// Text says what, and what is allowed or to be done.
+	Text string
+}
+
+// Error is "field: text".
+func (p *Problem) Error() string { return p.Field + ": " + p.Text }
+
+// Problems are all the things wrong with one definition, in the order of its fields.
+type Problems []error
+
+// Err is nil when there are none.
+func (p Problems) Err() error { return errors.Join(p...) }
+
+// IsID reports whether s looks as InfluxDB writes IDs: 16 hexadecimal digits, not all zero.
+func IsID(s string) bool {
+	if len(s) != 16 || strings.Trim(s, "0") == "" {
+		return false
+	}
+	for _, c := range s {
+		if !strings.ContainsRune("0123456789abcdefABCDEF", c) {
+			return false
+		}
+	}
+	return true
+}

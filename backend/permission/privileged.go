@@ -1,0 +1,55 @@
+package permission
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Privileged lists the grants that can outlive the lease, make or see other tokens, or leave the
+// organization. Each text says what the danger is and how to say that it is meant. org is the
+// organization's name for the texts.
+func (d Definition) Privileged(org string) Problems {
+	const meant = "; if that is meant, set allow_privileged=true"
+	switch d.TokenType {
+	case AllAccess:
+		return whole("token_type all-access can read and make other tokens of org %q"+meant, org)
+	case Operator:
+		return whole("token_type operator can do everything in every organization, and make other tokens" + meant)
+	}
+	grants, err := d.Grants()
+	if err != nil {
+		return nil // told as what it is
+	}
+	var problems Problems
+	for _, g := range grants {
+		if danger := g.danger(org); danger != "" {
+			problems = append(problems, g.problem("%s", danger+meant))
+		}
+	}
+	return problems
+}
+
+func whole(format string, args ...any) Problems {
+	return Problems{fmt.Errorf(format, args...)}
+}
+
+// runsLater are the types whose objects InfluxDB runs later with all the rights of the token's owner, also
+// after the token is gone (task_service.go, checks/service.go and the notification rules' service of 2.9.1).
+var runsLater = []string{"tasks", "checks", "notificationRules"}
+
+func (g Grant) danger(org string) string {
+	verb := map[string]string{Read: "read", Write: "make"}[g.Action]
+	switch {
+	case g.Type == "authorizations":
+		return fmt.Sprintf("%s on authorizations can %s other tokens of org %q", g.Action, verb, org)
+	case g.Type == All:
+		return fmt.Sprintf("%s on every type can %s other tokens of org %q", g.Action, verb, org)
+	case g.AllOrgs:
+		return fmt.Sprintf("%s on %s of every organization leaves org %q", g.Action, g.Type, org)
+	case g.Action == Write && (g.Type == Users || g.Type == Orgs):
+		return fmt.Sprintf("write on %s can change who may do what, and make other tokens", g.Type)
+	case g.Action == Write && slices.Contains(runsLater, g.Type):
+		return fmt.Sprintf("write on %s can leave something behind that runs later with all the rights of the token's owner", g.Type)
+	}
+	return ""
+}

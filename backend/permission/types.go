@@ -1,0 +1,52 @@
+package permission
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// KnownTypes are the resource types of InfluxDB OSS 2.0 to 2.9 (authz.go of each release) without instance,
+// and Cloud's own. It stands in where a server has no GET /api/v2/resources.
+var KnownTypes = []string{
+	"authorizations", "buckets", "dashboards", "orgs", "sources", "tasks", "telegrafs", "users", "variables",
+	"scrapers", "secrets", "labels", "views", "documents", "notificationRules", "notificationEndpoints",
+	"checks", "dbrp", "notebooks", "annotations", "remotes", "replications",
+	"flows", "functions", "subscriptions",
+}
+
+// CheckTypes finds the grants whose resource type the server does not list.
+func CheckTypes(grants []Grant, types []string) Problems {
+	var problems Problems
+	for _, g := range grants {
+		if g.Type != All && !slices.Contains(types, g.Type) {
+			problems = append(problems, g.problem("%s", unknownType(g, types)))
+		}
+	}
+	return problems
+}
+
+func unknownType(g Grant, types []string) string {
+	some := strings.Join(preferred(types), ", ")
+	text := fmt.Sprintf("%q is not a resource type (%s, …)", g.Type, some)
+	if strings.HasSuffix(g.listField(), "_resources") {
+		text += fmt.Sprintf("; for a bucket use %s_buckets", g.Action)
+	}
+	return text
+}
+
+// preferred picks the types named in a message: the two that are asked for most, where the server has them.
+func preferred(types []string) []string {
+	var named []string
+	for _, t := range []string{Buckets, "tasks"} {
+		if slices.Contains(types, t) {
+			named = append(named, t)
+		}
+	}
+	return named
+}
+
+// grantable are the types that a wildcard stands for: all but instance, which no token can hold.
+func grantable(types []string) []string {
+	return slices.DeleteFunc(slices.Clone(types), func(t string) bool { return t == instance })
+}

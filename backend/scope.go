@@ -1,0 +1,80 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// owner says whose a token is to be, as a role or a configuration names it.
+type owner struct{ name, id string }
+
+// scopeOf finds the organization that a role's tokens belong to and the user that owns them. The names that
+// a role gives are looked up; what the configuration gives was looked up when it was verified.
+func scopeOf(ctx context.Context, e *endpoint, role *store.Role) (permission.Scope, owner, error) {
+	var (
+		scope permission.Scope
+		err   error
+	)
+	if scope.OrgID, scope.OrgName, err = orgOf(ctx, e, role); err != nil {
+		return scope, owner{}, err
+	}
+	who, err := ownerOf(ctx, e, role)
+	if err != nil {
+		return scope, owner{}, err
+	}
+	scope.OwnerID = who.id
+	if scope.OwnerID == "" && e.Found != nil {
+		scope.OwnerID = e.Found.RootUserID
+	}
+	return scope, who, nil
+}
+
+func orgOf(ctx context.Context, e *endpoint, role *store.Role) (id, name string, err error) {
+	switch {
+	case role.OrgID != "":
+		name, err = e.names.OrgName(ctx, role.OrgID)
+		return role.OrgID, name, naming(err, "org_id", "no organization has the ID %s", role.OrgID)
+	case role.Org != "":
+		id, err = e.names.OrgID(ctx, role.Org)
+		return id, role.Org, naming(err, "org", "no organization %q that the root token can see", role.Org)
+	case e.Found != nil:
+		return e.Found.DefaultOrgID, e.Found.DefaultOrg, nil
+	case e.OrgID != "":
+		name, err = e.names.OrgName(ctx, e.OrgID)
+		return e.OrgID, name, naming(err, "org_id", "no organization has the ID %s, which config names", e.OrgID)
+	case e.Org != "":
+		id, err = e.names.OrgID(ctx, e.Org)
+		return id, e.Org, naming(err, "org", "no organization %q, which config names, that the root token can see", e.Org)
+	}
+	return "", "", &permission.Problem{Field: "org", Text: "not given, and config has no default; set org or org_id"}
+}
+
+// ownerOf is empty where neither the role nor the configuration names a user: InfluxDB then takes the root
+// token's.
+func ownerOf(ctx context.Context, e *endpoint, role *store.Role) (owner, error) {
+	switch {
+	case role.UserID != "":
+		return owner{id: role.UserID}, nil
+	case role.User != "":
+		id, err := e.names.UserID(ctx, role.User)
+		return owner{role.User, id}, naming(err, "user", "no user %q that the root token can see", role.User)
+	case e.UserID != "":
+		return owner{id: e.UserID}, nil
+	case e.User != "":
+		id, err := e.names.UserID(ctx, e.User)
+		return owner{e.User, id}, naming(err, "user", "no user %q, which config names, that the root token can see", e.User)
+	}
+	return owner{}, nil
+}
+
+// naming turns "not found" into a problem of the field that named it. Other errors stay what they are.
+func naming(err error, field, format string, args ...any) error {
+	if influx.Is(err, influx.NotFound) || influx.Is(err, influx.Invalid) {
+		return &permission.Problem{Field: field, Text: fmt.Sprintf(format, args...)}
+	}
+	return err
+}

@@ -1,0 +1,95 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// secretTokenType stands in every lease; it can never change.
+const secretTokenType = "influxdb_token"
+
+func (b *backend) secretToken() *framework.Secret {
+	return &framework.Secret{
+		Type:   secretTokenType,
+		Fields: map[string]*framework.FieldSchema{},
+		Renew:  b.secretTokenRenew,
+		Revoke: b.secretTokenRevoke,
+	}
+}
+
+// courtesyTimeout bounds the one look at InfluxDB that a renewal takes.
+const courtesyTimeout = 3 * time.Second
+
+// secretTokenRenew answers with the lease's own secret: a new one would lose what revocation needs. A
+// renewal fails only for what is certain; InfluxDB being down is no reason.
+func (b *backend) secretTokenRenew(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	l, err := decodeLease(req.Secret.InternalData)
+	if err != nil {
+		return nil, err
+	}
+	role, err := store.GetRole(ctx, req.Storage, l.role)
+	if err != nil {
+		return nil, err
+	}
+	if role == nil {
+		return nil, fmt.Errorf("role %q does not exist any more: the lease can't be renewed and ends at its time", l.role)
+	}
+	if err := b.pending.load(ctx, req.Storage); err != nil {
+		return nil, err
+	}
+	if b.pending.has(l.authorizationID) || b.isGone(ctx, req.Storage, l) {
+		return nil, fmt.Errorf("authorization %s was revoked or deleted: the lease can't be renewed; read creds/%s again", l.authorizationID, l.role)
+	}
+	s, err := b.spanOf(role)
+	if err != nil {
+		return nil, err
+	}
+	// Core counts the maximum from the lease's start.
+	s.max = min(s.max, l.deadline.Add(-deadlineGrace).Sub(req.Secret.IssueTime))
+	if s.max <= 0 {
+		return nil, fmt.Errorf("the lease has reached its maximum; read creds/%s again", l.role)
+	}
+	req.Secret.TTL = min(s.ttl, s.max)
+	req.Secret.MaxTTL = s.max
+	return &logical.Response{Secret: req.Secret}, nil
+}
+
+// isGone reports whether InfluxDB itself says that the token does not exist.
+func (b *backend) isGone(ctx context.Context, s logical.Storage, l lease) bool {
+	e, err := b.endpointOf(ctx, s, l.connection)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, courtesyTimeout)
+	defer cancel()
+	_, err = e.client.GetAuthorization(ctx, l.authorizationID)
+	return influx.Is(err, influx.Gone)
+}
+
+// secretTokenRevoke needs nothing but the lease: neither the role nor the current configuration.
+func (b *backend) secretTokenRevoke(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	l, err := decodeLease(req.Secret.InternalData)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.pending.load(ctx, req.Storage); err != nil {
+		return nil, err
+	}
+	entry := store.Pending{AuthorizationID: l.authorizationID, Connection: l.connection, Role: l.role, Since: b.now()}
+	if err := b.retire(ctx, req.Storage, entry); err != nil {
+		return nil, err
+	}
+	b.live.remove(l.role, l.authorizationID)
+	// A mount that is being disabled must not end while we owe a deletion: nobody would be left to do it.
+	if b.pending.any() && b.System().Tainted() {
+		return nil, b.drain(ctx, req.Storage)
+	}
+	return nil, nil
+}

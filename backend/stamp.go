@@ -1,0 +1,57 @@
+package backend
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// kindLease marks the tokens that belong to a lease: the only ones that die at their deadline.
+const kindLease = "lease"
+
+// stamp is how we know our tokens again in InfluxDB, without Vault's storage: it ends their description and
+// never changes.
+//
+//	[vault:v1:<mount uuid>:<kind>:<role>:<nonce>:<deadline>]
+type stamp struct {
+	mount, kind, role, nonce string
+	// deadline is the last moment the token can rightly live: issue + maximum TTL + deadlineGrace.
+	deadline time.Time
+}
+
+const stampStart = "[vault:"
+
+func (s stamp) String() string {
+	return fmt.Sprintf("%sv1:%s:%s:%s:%s:%d]", stampStart, s.mount, s.kind, s.role, s.nonce, s.deadline.Unix())
+}
+
+// stampPattern is anchored at the end: a clone made in InfluxDB's interface goes on behind the stamp with
+// "(cloned at …)" and is nobody's but its maker's.
+var stampPattern = regexp.MustCompile(`\[vault:v1:([0-9a-fA-F-]{1,64}):([a-z]{1,16}):([\w.-]{1,128}):([0-9a-f]{1,64}):(\d{1,12})\]$`)
+
+// parseStamp reads the stamp at the end of a description.
+func parseStamp(description string) (stamp, bool) {
+	m := stampPattern.FindStringSubmatch(description)
+	if m == nil {
+		return stamp{}, false
+	}
+	seconds, err := strconv.ParseInt(m[5], 10, 64)
+	if err != nil {
+		return stamp{}, false
+	}
+	return stamp{mount: m[1], kind: m[2], role: m[3], nonce: m[4], deadline: time.Unix(seconds, 0)}, true
+}
+
+// unstamped keeps a text that others have a say in from passing for a stamp, or from hiding one behind a
+// line break.
+func unstamped(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
+	return strings.ReplaceAll(text, stampStart, "(vault:")
+}

@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// Connection is how to reach one InfluxDB, as an operator wrote it, and what was found out about it. The
+// current one lies under ConfigKey; a replaced or deleted one is kept under its ID for what it minted.
+type Connection struct {
+	Version int `json:"version"`
+	// ID names this InfluxDB in leases and pending deletions. It stays the same as long as the same InfluxDB
+	// is meant, however it is reached.
+	ID string `json:"id"`
+	// Revision is new with each write; what is cached about a connection is cached under it.
+	Revision string `json:"revision"`
+
+	URL         string `json:"url"`
+	ExternalURL string `json:"external_url,omitempty"`
+	// Token is the root token: secret.
+	Token           string `json:"token"`
+	AuthorizationID string `json:"authorization_id,omitempty"`
+	// Org, OrgID, User and UserID are as written; at most one of each pair.
+	Org    string `json:"org,omitempty"`
+	OrgID  string `json:"org_id,omitempty"`
+	User   string `json:"user,omitempty"`
+	UserID string `json:"user_id,omitempty"`
+
+	CACert     string `json:"ca_cert,omitempty"`
+	ClientCert string `json:"client_cert,omitempty"`
+	// ClientKey is secret.
+	ClientKey     string `json:"client_key,omitempty"`
+	TLSServerName string `json:"tls_server_name,omitempty"`
+	TLSMinVersion string `json:"tls_min_version,omitempty"`
+	TLSSkipVerify bool   `json:"tls_skip_verify,omitempty"`
+
+	// RequestTimeout is in seconds.
+	RequestTimeout     int `json:"request_timeout"`
+	MaxOpenConnections int `json:"max_open_connections"`
+
+	// Found is what the last verified write saw; nil when none was verified.
+	Found *Found `json:"found,omitempty"`
+	// Retired is set once the connection is no longer the current one.
+	Retired *Retired `json:"retired,omitempty"`
+}
+
+// Found is what a connection was seen to be when it was verified.
+type Found struct {
+	// OrgIDs are the organizations that the root token sees. IDs are random, so that two InfluxDBs share none.
+	OrgIDs []string `json:"org_ids"`
+	// DefaultOrg and DefaultOrgID are the organization of roles that name none.
+	DefaultOrg   string `json:"default_org,omitempty"`
+	DefaultOrgID string `json:"default_org_id,omitempty"`
+	// Owner and OwnerID are the user that owns the tokens of roles that name none.
+	Owner   string `json:"owner,omitempty"`
+	OwnerID string `json:"owner_id,omitempty"`
+	// RootUser and RootUserID own the root token.
+	RootUser      string `json:"root_user,omitempty"`
+	RootUserID    string `json:"root_user_id,omitempty"`
+	ServerVersion string `json:"server_version,omitempty"`
+}
+
+// Retired says why and how long a connection is kept that is no longer the current one.
+type Retired struct {
+	At time.Time `json:"at"`
+	// KeepUntil is after the last deadline of anything it minted.
+	KeepUntil time.Time `json:"keep_until"`
+	// Abandoned says that the operator gave its tokens up: a deletion that fails there is not tried again.
+	Abandoned bool `json:"abandoned,omitempty"`
+}
+
+// GetConfig reads the current connection; nil when there is none.
+func GetConfig(ctx context.Context, s logical.Storage) (*Connection, error) {
+	return get[Connection](ctx, s, ConfigKey)
+}
+
+// PutConfig makes c the current connection.
+func PutConfig(ctx context.Context, s logical.Storage, c *Connection) error {
+	c.Version = Version
+	return put(ctx, s, ConfigKey, c)
+}
+
+// DeleteConfig leaves the mount without a current connection.
+func DeleteConfig(ctx context.Context, s logical.Storage) error { return remove(ctx, s, ConfigKey) }
+
+// GetRetired reads a connection that is no longer the current one; nil when there is none of this ID.
+func GetRetired(ctx context.Context, s logical.Storage, id string) (*Connection, error) {
+	return get[Connection](ctx, s, ConnectionPrefix+id)
+}
+
+// PutRetired keeps a connection that is no longer the current one.
+func PutRetired(ctx context.Context, s logical.Storage, c *Connection) error {
+	c.Version = Version
+	return put(ctx, s, ConnectionPrefix+c.ID, c)
+}
+
+// DeleteRetired forgets a connection.
+func DeleteRetired(ctx context.Context, s logical.Storage, id string) error {
+	return remove(ctx, s, ConnectionPrefix+id)
+}
+
+// ListRetired lists the IDs of the connections that are no longer current.
+func ListRetired(ctx context.Context, s logical.Storage) ([]string, error) {
+	return list(ctx, s, ConnectionPrefix)
+}

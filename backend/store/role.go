@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/permission"
+)
+
+// Role is what tokens of one name may do and how long they live, as it was written: lists keep their order
+// and their duplicates.
+type Role struct {
+	Version int `json:"version"`
+
+	Org             string           `json:"org,omitempty"`
+	OrgID           string           `json:"org_id,omitempty"`
+	TokenType       string           `json:"token_type"`
+	ReadBuckets     []string         `json:"read_buckets,omitempty"`
+	WriteBuckets    []string         `json:"write_buckets,omitempty"`
+	ReadResources   []string         `json:"read_resources,omitempty"`
+	WriteResources  []string         `json:"write_resources,omitempty"`
+	Permissions     []map[string]any `json:"permissions,omitempty"`
+	User            string           `json:"user,omitempty"`
+	UserID          string           `json:"user_id,omitempty"`
+	Description     string           `json:"description,omitempty"`
+	AllowPrivileged bool             `json:"allow_privileged,omitempty"`
+	// TTL and MaxTTL are in seconds; 0 means the mount's.
+	TTL    int `json:"ttl,omitempty"`
+	MaxTTL int `json:"max_ttl,omitempty"`
+	// MaxLeases is the most live tokens; 0 means no cap.
+	MaxLeases int `json:"max_leases,omitempty"`
+}
+
+// Definition is the part of the role that says what its tokens may do.
+func (r *Role) Definition() permission.Definition {
+	return permission.Definition{
+		TokenType:      r.TokenType,
+		ReadBuckets:    r.ReadBuckets,
+		WriteBuckets:   r.WriteBuckets,
+		ReadResources:  r.ReadResources,
+		WriteResources: r.WriteResources,
+		Permissions:    r.Permissions,
+	}
+}
+
+// GetRole reads a role; nil when there is none.
+func GetRole(ctx context.Context, s logical.Storage, name string) (*Role, error) {
+	return get[Role](ctx, s, RolePrefix+name)
+}
+
+// PutRole writes a role.
+func PutRole(ctx context.Context, s logical.Storage, name string, r *Role) error {
+	r.Version = Version
+	return put(ctx, s, RolePrefix+name, r)
+}
+
+// DeleteRole forgets a role.
+func DeleteRole(ctx context.Context, s logical.Storage, name string) error {
+	return remove(ctx, s, RolePrefix+name)
+}
+
+// ListRoles lists the names of all roles, sorted.
+func ListRoles(ctx context.Context, s logical.Storage) ([]string, error) {
+	return list(ctx, s, RolePrefix)
+}

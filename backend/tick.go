@@ -1,0 +1,51 @@
+package backend
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// tick is called by Vault once a minute, with its state lock held: a slow one stalls seal and step-down. So
+// it starts what is due and returns. Only while the mount is being disabled or moved does it wait, because
+// the storage goes away right after.
+func (b *backend) tick(ctx context.Context, req *logical.Request) error {
+	// Background work runs where leases live: on the active node of each cluster.
+	if b.System().ReplicationState().HasState(consts.ReplicationPerformanceStandby | consts.ReplicationDRSecondary) {
+		return nil
+	}
+	if b.System().Tainted() {
+		return b.drain(ctx, req.Storage)
+	}
+	b.drains.start(b, func() error {
+		return errors.Join(b.drain(b.lifetime, req.Storage), b.purge(b.lifetime, req.Storage))
+	})
+	b.counts.start(b, func() error { return b.seedLive(b.lifetime, req.Storage) })
+	return nil
+}
+
+// purge forgets the connections that nothing needs any more.
+func (b *backend) purge(ctx context.Context, s logical.Storage) error {
+	ids, err := store.ListRetired(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		old, err := store.GetRetired(ctx, s, id)
+		if err != nil {
+			return err
+		}
+		if old == nil || old.Retired == nil || b.now().Before(old.Retired.KeepUntil) || b.pending.on(id) > 0 {
+			continue
+		}
+		b.log.Info("forgetting a connection: everything it minted is past its deadline", "connection", id, "url", old.URL)
+		if err := store.DeleteRetired(ctx, s, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/influxdata/influxdb-client-go/v2/domain"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+const unchanged = "; the stored configuration is unchanged"
+
+// verify tries a connection: the server, the token, the organization, the owner; and then what it is for, by
+// making a token that can't be used and deleting it. It answers what it found.
+func (b *backend) verify(ctx context.Context, c *store.Connection) (*store.Found, []string, error) {
+	e, err := dial(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer e.client.Close()
+	v := verification{e: e, found: &store.Found{}}
+	for _, step := range []func(context.Context) error{v.server, v.rootUser, v.org, v.owner} {
+		if err := step(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := v.minting(ctx, b); err != nil {
+		return nil, nil, err
+	}
+	return v.found, v.warnings, nil
+}
+
+// verification is a connection being tried, step by step.
+type verification struct {
+	e        *endpoint
+	found    *store.Found
+	warnings []string
+}
+
+// server refuses what is no InfluxDB 2. Only InfluxDB 1 and 3 are told by their version: a proxy may hide it.
+func (v *verification) server(ctx context.Context) error {
+	server, err := v.e.client.Ping(ctx)
+	var failed *influx.Error
+	if errors.As(err, &failed) {
+		if failed.Kind == influx.Unavailable || failed.Kind == influx.BadCertificate {
+			return v.told(err)
+		}
+		server = influx.Server{Version: failed.Version, Build: failed.Build}
+	}
+	if major, _, _ := strings.Cut(server.Version, "."); major == "1" || major == "3" {
+		return badInput("url: this is InfluxDB %s; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations",
+			strings.TrimSpace(server.Version+" "+server.Build))
+	}
+	v.found.ServerVersion = server.Version
+	return nil
+}
+
+// rootUser proves the token. Lists would not: they answer an inactive token with 200 and nothing in it.
+func (v *verification) rootUser(ctx context.Context) error {
+	me, err := v.e.client.Me(ctx)
+	var failed *influx.Error
+	switch {
+	case err == nil:
+		v.found.RootUser, v.found.RootUserID = me.Name, me.ID
+	case influx.Is(err, influx.MissingPermission):
+		// "read:users/<id> is unauthorized" says whose it is, and that the token is good.
+		errors.As(err, &failed)
+		if id := strings.TrimPrefix(failed.Permission, "read:users/"); permission.IsID(id) {
+			v.found.RootUserID = id
+		}
+	case influx.Is(err, influx.NoSuchPath): // Cloud Serverless has no such endpoint; minting proves the token
+	default:
+		return v.told(err)
+	}
+	return nil
+}
+
+// org finds the default organization, and the IDs by which this InfluxDB is known again.
+func (v *verification) org(ctx context.Context) error {
+	visible, err := v.e.client.Organizations(ctx)
+	if err != nil {
+		return v.told(err)
+	}
+	for _, org := range visible {
+		v.found.OrgIDs = append(v.found.OrgIDs, org.ID)
+	}
+	config := v.e.Connection
+	if config.Org == "" && config.OrgID == "" {
+		return v.onlyOrg(visible)
+	}
+	id, name, err := orgOf(ctx, v.e, &store.Role{Org: config.Org, OrgID: config.OrgID})
+	if err != nil {
+		return v.told(err)
+	}
+	v.found.DefaultOrgID, v.found.DefaultOrg = id, name
+	if len(v.found.OrgIDs) == 0 {
+		v.found.OrgIDs = []string{id}
+	}
+	return nil
+}
+
+func (v *verification) onlyOrg(visible []influx.Named) error {
+	switch len(visible) {
+	case 0:
+		return badInput("org: the token sees no organization; write org_id" + unchanged)
+	case 1:
+		v.found.DefaultOrgID, v.found.DefaultOrg = visible[0].ID, visible[0].Name
+		v.warnings = append(v.warnings, fmt.Sprintf("org: not given; using %q (%s), the only one that the token sees", visible[0].Name, visible[0].ID))
+		return nil
+	}
+	var names []string
+	for _, org := range visible[:min(len(visible), namedTokens)] {
+		names = append(names, org.Name)
+	}
+	return badInput("org: the token sees more than one organization (%s); write org or org_id%s", strings.Join(names, ", "), unchanged)
+}
+
+// owner finds the default owner of tokens, where one is given.
+func (v *verification) owner(ctx context.Context) error {
+	who, err := ownerOf(ctx, v.e, &store.Role{})
+	if err != nil {
+		return v.told(err)
+	}
+	v.found.Owner, v.found.OwnerID = who.name, who.id
+	return nil
+}
+
+// probeRole stands in the stamp of tokens that are made to be deleted at once. No role can have the name.
+const probeRole = "-probe"
+
+// minting makes an inactive token with the least that a root token must be able to grant, and deletes it.
+func (v *verification) minting(ctx context.Context, b *backend) error {
+	probe, err := b.probe(ctx, v.e, v.found.DefaultOrgID, v.found.OwnerID)
+	if probe != nil {
+		err = errors.Join(err, destroy(context.WithoutCancel(ctx), v.e, *probe.Id))
+	}
+	if err != nil {
+		return v.told(err)
+	}
+	// The answer holds the names that a token without read permissions can't look up.
+	if v.found.DefaultOrg == "" && probe.Org != nil {
+		v.found.DefaultOrg = *probe.Org
+	}
+	if v.found.OwnerID != "" && v.found.Owner == "" && probe.User != nil {
+		v.found.Owner = *probe.User
+	}
+	if v.found.RootUser == "" && v.found.OwnerID == "" && probe.User != nil && probe.UserID != nil {
+		v.found.RootUser, v.found.RootUserID = *probe.User, *probe.UserID
+	}
+	return nil
+}
+
+// probe makes a token that can't be used. Should its deletion fail, its deadline is a minute away.
+func (b *backend) probe(ctx context.Context, e *endpoint, orgID, userID string) (*domain.Authorization, error) {
+	return b.create(ctx, e, order{
+		role:        probeRole,
+		human:       "Made by Vault to try its root token",
+		permissions: []permission.Permission{{Action: permission.Write, Type: "authorizations", OrgID: orgID}},
+		orgID:       orgID,
+		userID:      userID,
+		deadline:    b.now().Add(deadlineGrace),
+		inactive:    true,
+	})
+}
+
+// canSee proves that the list of tokens is shown to the root token: InfluxDB answers a token that may not
+// read authorizations with 200 and an empty list.
+func (b *backend) canSee(ctx context.Context, e *endpoint) error {
+	orgID, _, err := orgOf(ctx, e, &store.Role{})
+	if err != nil {
+		return err
+	}
+	who, err := ownerOf(ctx, e, &store.Role{})
+	if err != nil {
+		return err
+	}
+	probe, err := b.probe(ctx, e, orgID, who.id)
+	if probe == nil {
+		return err
+	}
+	seen := false
+	err = e.client.EachAuthorization(ctx, func(a domain.Authorization) error {
+		seen = seen || a.Id != nil && *a.Id == *probe.Id
+		return nil
+	})
+	if err = errors.Join(err, destroy(context.WithoutCancel(ctx), e, *probe.Id)); err != nil {
+		return err
+	}
+	if !seen {
+		return fmt.Errorf("it lacks read:orgs/%s/authorizations or read:users/<owner>", orgID)
+	}
+	return nil
+}
+
+// told says what a failed step means for the configuration that was being written.
+func (v *verification) told(err error) error {
+	var failed *influx.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	at := fmt.Sprintf("InfluxDB at %s", v.e.client.URL())
+	answer := fmt.Sprintf("(%d %q)", failed.Status, failed.Message)
+	switch failed.Kind {
+	case influx.BadToken:
+		return badInput("token: %s does not know it %s%s", at, answer, unchanged)
+	case influx.InactiveToken:
+		return badInput("token: %s knows it, but it is inactive %s; set it active there, or write another one%s", at, answer, unchanged)
+	case influx.InactiveUser:
+		return badInput("token: its user is inactive or deleted at %s %s%s", at, answer, unchanged)
+	case influx.MissingPermission, influx.Forbidden:
+		return badInput("token lacks %s, needed to %s; see docs/root-token.md", failed.Permission, v.purpose(failed.Permission))
+	case influx.BadCertificate:
+		return badInput("url: TLS with %s failed: %s; see ca_cert, tls_server_name and client_cert%s", v.e.client.URL(), failed.Message, unchanged)
+	case influx.NotInfluxDB, influx.NoSuchPath:
+		return badInput("url: what answers at %s is not InfluxDB 2 (%v); is it a proxy's page, or does the base path differ?%s", v.e.client.URL(), failed, unchanged)
+	case influx.Unavailable, influx.RateLimited:
+		return &told{http.StatusBadGateway, fmt.Sprintf("url: no usable answer from %s: %v%s", v.e.client.URL(), failed, unchanged), err}
+	}
+	return badInput("%v%s", failed, unchanged)
+}
+
+// purpose says what a permission of the root token is needed for.
+func (v *verification) purpose(missing string) string {
+	who := v.found.Owner
+	for _, name := range []string{v.found.OwnerID, v.found.RootUser, v.found.RootUserID} {
+		if who == "" {
+			who = name
+		}
+	}
+	switch {
+	case strings.Contains(missing, ":users/"):
+		return fmt.Sprintf("create tokens for user %q", who)
+	case strings.HasSuffix(missing, "authorizations"):
+		return fmt.Sprintf("create tokens in org %q", v.found.DefaultOrg)
+	}
+	return "verify the configuration"
+}

@@ -1,0 +1,202 @@
+#!/usr/bin/env bash
+# Prints the path of a server (or client) binary, and builds it first when this machine has none.
+#
+#   scripts/server.sh vault           Vault 1.21.1
+#   scripts/server.sh influxd         influxd 2.9.1  (stores tokens hashed)
+#   scripts/server.sh influxd 2.7.12  influxd 2.7.12 (stores tokens in clear)
+#   scripts/server.sh influx          the influx command-line client that influxd 2.9.1 is tested with
+#
+# Where it looks, in this order:
+#   1. VAULT_BIN, INFLUXD_BIN or INFLUX_BIN, used as they are (INFLUXD_BIN stands for the default
+#      version only; an older one is named by its own variable, such as INFLUXD_2_7_12_BIN);
+#   2. the PATH, if the binary there is of the wanted version;
+#   3. the user's cache directory, where 4. put it;
+#   4. a build from published Go modules: 1 to 10 minutes, once. A second call for the same binary
+#      waits for the first.
+# Progress goes to standard error, the path alone to standard output.
+set -euo pipefail
+
+vault_version=1.21.1
+influxd_version=2.9.1
+influx_version=2.7.1-0.20250130214939-76d1c4d9b777
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "server.sh: $*"; exit 1; }
+
+cache_root() {
+  if [ "$(uname -s)" = Darwin ]; then echo "$HOME/Library/Caches"; else echo "${XDG_CACHE_HOME:-$HOME/.cache}"; fi
+}
+
+need() { # need COMMAND "what it is and how to get it"
+  command -v "$1" >/dev/null 2>&1 || die "building $name $version needs $1: $2. Or set $override to a $name binary."
+}
+
+# on_path: the binary on the PATH, if it is of the wanted version.
+on_path() {
+  local found
+  found=$(command -v "$name") || return 1
+  if [[ $("$found" version 2>/dev/null) =~ $on_path_pattern ]]; then echo "$found"; return 0; fi
+  say "$found is not version $version: not used (set $override to use it all the same)"
+  return 1
+}
+
+# report_every_20s LINE: prints LINE with the seconds since the script began, when the last such line
+# is 20 s old. It counts from the last line: whole seconds drift, so a test for "divisible by 20" can
+# meet one second twice and miss the next.
+next_report=20
+report_every_20s() {
+  if [ "$SECONDS" -lt "$next_report" ]; then return; fi
+  say "  ... $SECONDS s$1"
+  next_report=$((SECONDS + 20))
+}
+
+# quietly COMMAND...: runs it with lines of progress; shows its output only when it fails.
+building=
+quietly() {
+  local log=$work/build.log
+  set -m # a process group of its own: ending a build means its compilers too
+  "$@" >"$log" 2>&1 </dev/null &
+  building=$!
+  set +m
+  while kill -0 "$building" 2>/dev/null; do
+    sleep 1
+    report_every_20s ""
+  done
+  if ! wait "$building"; then
+    building=
+    tail -n 40 "$log" >&2
+    die "$* failed (its last lines are above)"
+  fi
+  building=
+}
+
+new_module() {
+  rm -rf "$work"
+  mkdir -p "$work"
+  cd "$work"
+  # Flags meant for the caller's own build (-mod, -race, -tags) must not reach this one.
+  export GOFLAGS=-buildvcs=false GOWORK=off
+  go mod init "server.build/$name" 2>/dev/null
+}
+
+build_vault() {
+  new_module
+  say "  fetching modules"
+  quietly go get -tool "github.com/hashicorp/vault@v$version"
+  say "  compiling"
+  CGO_ENABLED=0 quietly go build -ldflags '-s -w' -o "$work/out" github.com/hashicorp/vault
+}
+
+build_influx() {
+  new_module
+  say "  fetching modules"
+  quietly go get -tool "github.com/influxdata/influx-cli/v2/cmd/influx@v$version"
+  say "  compiling"
+  CGO_ENABLED=0 quietly go build -ldflags "-s -w -X main.version=$version" \
+    -o "$work/out" github.com/influxdata/influx-cli/v2/cmd/influx
+}
+
+# influxd links Flux, which is written in Rust: InfluxData's pkg-config wrapper compiles it on the way.
+build_influxd() {
+  need cc "a C compiler (Debian: apt-get install gcc libc6-dev; macOS: xcode-select --install)"
+  need cargo "the Rust toolchain (rustup.rs)"
+  new_module
+  export CGO_ENABLED=1 RUSTUP_TOOLCHAIN="${RUSTUP_TOOLCHAIN:-stable}"
+  local wrapper=v0.3.0 # each influxd fits one wrapper: 2.9 the new one, 2.7 the one its own go.mod names
+  if [[ $version == 2.7.* ]]; then
+    wrapper=v0.2.14
+    # Its Flux denies all warnings, and later compilers warn of more.
+    printf '#!/bin/sh\ncompiler=$1; shift\nexec "$compiler" "$@" --cap-lints warn\n' >"$work/rustc-lenient"
+    chmod +x "$work/rustc-lenient"
+    export RUSTC_WRAPPER="$work/rustc-lenient"
+  fi
+  say "  fetching modules"
+  quietly env GOBIN="$work/bin" go install "github.com/influxdata/pkg-config@$wrapper"
+  quietly go get -tool "github.com/influxdata/influxdb/v2/cmd/influxd@v$version"
+  say "  compiling Flux and influxd"
+  PKG_CONFIG="$work/bin/pkg-config" quietly go build -tags sqlite_foreign_keys,sqlite_json \
+    -ldflags "-s -w -X main.version=v$version" -o "$work/out" github.com/influxdata/influxdb/v2/cmd/influxd
+}
+
+# is_builder PID: whether that process lives and is this script (numbers of processes are used again).
+is_builder() {
+  kill -0 "$1" 2>/dev/null || return 1
+  if ! command -v ps >/dev/null 2>&1; then return 0; fi
+  [[ $(ps -p "$1" -o args= 2>/dev/null) == *server.sh* ]]
+}
+
+# take_lock: one build of a binary at a time. The lock is a symbolic link that names its owner:
+# creating it is atomic and tells the owner in the same step, so that no lock is ever without one.
+lock=
+take_lock() {
+  local wanted="$dir/lock" owner
+  until ln -sn "$$" "$wanted" 2>/dev/null; do
+    owner=$(readlink "$wanted" || true)
+    if [ -z "$owner" ]; then continue; fi # let go this very moment
+    if ! is_builder "$owner"; then
+      say "  the lock of process $owner, which is gone: taken over"
+      rm -f "$wanted"
+      continue
+    fi
+    sleep 1
+    report_every_20s ": process $owner builds it, waiting"
+  done
+  lock=$wanted
+}
+
+# clean_up also ends the build that runs: the background children of a shell do not hear of a Ctrl-C.
+clean_up() {
+  if [ -n "$building" ]; then
+    kill -- "-$building" 2>/dev/null || true
+    wait "$building" 2>/dev/null || true
+  fi
+  if [ -n "${work:-}" ]; then rm -rf "$work"; fi
+  if [ -n "$lock" ]; then rm -f "$lock"; fi
+}
+
+# remove_leftovers: the working directories of builds that were killed.
+remove_leftovers() {
+  local leftover
+  for leftover in "$dir"/build.*; do
+    if [ -d "$leftover" ] && ! is_builder "${leftover##*.}"; then rm -rf "$leftover"; fi
+  done
+}
+
+name=${1:-}
+case $name in
+  vault) version=$vault_version override=VAULT_BIN ;;
+  influx) version=$influx_version override=INFLUX_BIN ;;
+  influxd)
+    version=${2:-$influxd_version} override=INFLUXD_BIN
+    if [ "$version" != "$influxd_version" ]; then override=INFLUXD_${version//./_}_BIN; fi ;;
+  *) die "usage: server.sh vault | influxd [version] | influx" ;;
+esac
+on_path_pattern="v${version//./\\.}([[:space:],]|\$)"
+# The client names no exact version of its own; from 2.5 on all of them create the same tokens.
+if [ "$name" = influx ]; then on_path_pattern='Influx CLI v?2\.([5-9]|[1-9][0-9])'; fi
+
+if [ -n "${!override:-}" ]; then
+  [ -x "${!override}" ] || die "$override=${!override} is not an executable file"
+  echo "${!override}"
+  exit 0
+fi
+if on_path; then exit 0; fi
+
+dir="$(cache_root)/vault-plugin-secrets-influxdb/$name-$version"
+target="$dir/$name"
+if [ -x "$target" ]; then echo "$target"; exit 0; fi
+
+need go "the Go toolchain (go.dev/dl)"
+mkdir -p "$dir"
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+take_lock
+if [ -x "$target" ]; then echo "$target"; exit 0; fi # whoever held the lock has built it
+remove_leftovers
+work="$dir/build.$$"
+say "no $name $version here: building it from published modules into $dir (once; some minutes)"
+"build_$name"
+mv "$work/out" "$target" # last, and atomic: a build that was cut off leaves no half a server
+say "  done: $target"
+echo "$target"
