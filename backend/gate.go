@@ -50,8 +50,14 @@ func (b *backend) recovered(err *error) {
 // refuse says what is wrong with a request's fields before any handler sees them: unknown ones, ones of the
 // wrong type, ones too long. It says so in words of its own because the framework's repeat the value.
 func (b *backend) refuse(req *logical.Request) string {
+	switch req.Operation {
+	case logical.CreateOperation, logical.ReadOperation, logical.UpdateOperation, logical.PatchOperation,
+		logical.DeleteOperation, logical.ListOperation:
+	default: // renewals and revocations carry the lease's path and data, help and the tick none of ours
+		return ""
+	}
 	path := b.Route(req.Path)
-	if path == nil || req.Operation == logical.HelpOperation {
+	if path == nil {
 		return ""
 	}
 	var problems []string
