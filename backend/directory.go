@@ -9,6 +9,7 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/store"
 )
 
 // How much is remembered, and for how long. A mint notices a stale name by InfluxDB's echo, so that the age
@@ -39,11 +40,23 @@ func newDirectory(client *influx.Client) *directory {
 	}
 }
 
-// forget makes the next look-ups ask InfluxDB.
-func (d *directory) forget() {
-	d.names.Purge()
-	d.types.Purge()
+// forget makes the next look-ups of what a role names ask InfluxDB. Other roles keep what is known: one that
+// is broken must not slow them down.
+func (d *directory) forget(orgID string, role *store.Role, asked []permission.Permission) {
+	for _, key := range []string{orgKey(role.Org), orgIDKey(role.OrgID), userKey(role.User)} {
+		d.names.Remove(key)
+	}
+	for _, p := range asked {
+		d.names.Remove(bucketKey(orgID, p.Name))
+		d.names.Remove(bucketIDKey(p.ID))
+	}
 }
+
+func bucketKey(orgID, name string) string { return "bucket/" + orgID + "/" + name }
+func bucketIDKey(id string) string        { return "bucket-id/" + id }
+func orgKey(name string) string           { return "org/" + name }
+func orgIDKey(id string) string           { return "org-id/" + id }
+func userKey(name string) string          { return "user/" + name }
 
 // lookup answers from memory, or asks and remembers.
 func (d *directory) lookup(ctx context.Context, key string, ask func(context.Context) (found, error)) (found, error) {
@@ -68,7 +81,7 @@ func (d *directory) lookup(ctx context.Context, key string, ask func(context.Con
 
 // BucketID finds a bucket by name.
 func (d *directory) BucketID(ctx context.Context, orgID, name string) (string, error) {
-	f, err := d.lookup(ctx, "bucket/"+orgID+"/"+name, func(ctx context.Context) (found, error) {
+	f, err := d.lookup(ctx, bucketKey(orgID, name), func(ctx context.Context) (found, error) {
 		bucket, err := d.client.Bucket(ctx, orgID, name)
 		return found{id: bucket.ID}, noBucket(err)
 	})
@@ -77,7 +90,7 @@ func (d *directory) BucketID(ctx context.Context, orgID, name string) (string, e
 
 // Bucket reads a bucket by ID.
 func (d *directory) Bucket(ctx context.Context, id string) (name, orgID string, err error) {
-	f, err := d.lookup(ctx, "bucket-id/"+id, func(ctx context.Context) (found, error) {
+	f, err := d.lookup(ctx, bucketIDKey(id), func(ctx context.Context) (found, error) {
 		bucket, err := d.client.BucketByID(ctx, id)
 		return found{name: bucket.Name, orgID: bucket.OrgID}, noBucket(err)
 	})
@@ -110,7 +123,7 @@ func (d *directory) ResourceTypes(ctx context.Context) ([]string, error) {
 
 // OrgID finds an organization by name.
 func (d *directory) OrgID(ctx context.Context, name string) (string, error) {
-	f, err := d.lookup(ctx, "org/"+name, func(ctx context.Context) (found, error) {
+	f, err := d.lookup(ctx, orgKey(name), func(ctx context.Context) (found, error) {
 		org, err := d.client.Organization(ctx, name)
 		return found{id: org.ID}, err
 	})
@@ -119,7 +132,7 @@ func (d *directory) OrgID(ctx context.Context, name string) (string, error) {
 
 // OrgName finds the name of an organization; "" where the root token may not read it.
 func (d *directory) OrgName(ctx context.Context, id string) (string, error) {
-	f, err := d.lookup(ctx, "org-id/"+id, func(ctx context.Context) (found, error) {
+	f, err := d.lookup(ctx, orgIDKey(id), func(ctx context.Context) (found, error) {
 		org, err := d.client.OrganizationByID(ctx, id)
 		if influx.Is(err, influx.MissingPermission) {
 			err = nil
@@ -131,7 +144,7 @@ func (d *directory) OrgName(ctx context.Context, id string) (string, error) {
 
 // UserID finds a user by name.
 func (d *directory) UserID(ctx context.Context, name string) (string, error) {
-	f, err := d.lookup(ctx, "user/"+name, func(ctx context.Context) (found, error) {
+	f, err := d.lookup(ctx, userKey(name), func(ctx context.Context) (found, error) {
 		user, err := d.client.User(ctx, name)
 		return found{id: user.ID}, err
 	})

@@ -47,6 +47,16 @@ func (e *endpoints) open(c *store.Connection) (*endpoint, error) {
 	return opened, nil
 }
 
+// close forgets the endpoint of one connection.
+func (e *endpoints) close(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if known := e.byID[id]; known != nil {
+		known.client.Close()
+		delete(e.byID, id)
+	}
+}
+
 func (e *endpoints) closeAll() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

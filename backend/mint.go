@@ -132,8 +132,8 @@ func (b *backend) mint(ctx context.Context, req *logical.Request, name string, r
 		}
 		e = fresh
 	case errors.Is(err, errStale), influx.Is(err, influx.Invalid), influx.Is(err, influx.MissingPermission):
-		// The last two are how InfluxDB answers for an organization or a user that is gone.
-		e.names.forget()
+		// The last two are how InfluxDB answers for an organization or a user that is gone. What the role
+		// names was forgotten.
 	default:
 		return nil, err
 	}
@@ -169,6 +169,7 @@ func (b *backend) attempt(ctx context.Context, req *logical.Request, e *endpoint
 		}
 	}
 	if err != nil {
+		e.names.forget(scope.OrgID, role, permissions)
 		if created != nil {
 			b.discard(ctx, req.Storage, e, name, *created.Id)
 		}

@@ -35,6 +35,7 @@ func (b *backend) retire(ctx context.Context, s logical.Storage, entry store.Pen
 	}
 	if err == nil {
 		b.log.Debug("token deleted", "authorization_id", entry.AuthorizationID, "role", entry.Role)
+		b.live.remove(entry.Role, entry.AuthorizationID)
 		return b.settle(ctx, s, entry.AuthorizationID)
 	}
 	err = fmt.Errorf("authorization %s is not deleted yet: %w", entry.AuthorizationID, err)

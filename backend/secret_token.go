@@ -86,7 +86,6 @@ func (b *backend) secretTokenRevoke(ctx context.Context, req *logical.Request, _
 	if err := b.retire(ctx, req.Storage, entry); err != nil {
 		return nil, err
 	}
-	b.live.remove(l.role, l.authorizationID)
 	// A mount that is being disabled must not end while we owe a deletion: nobody would be left to do it.
 	if b.pending.any() && b.System().Tainted() {
 		return nil, b.drain(ctx, req.Storage)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-influxdb/backend/store"
@@ -143,7 +144,12 @@ func (b *backend) keepRetired(ctx context.Context, s logical.Storage, c *store.C
 	if _, last := b.live.last(b.now()); last.After(keep) {
 		keep = last
 	}
+	revision, err := uuid.GenerateUUID()
+	if err != nil {
+		return err
+	}
 	retired := *c
+	retired.Revision = revision // an endpoint that is open knows nothing of the retirement
 	retired.Retired = &store.Retired{At: b.now().UTC(), KeepUntil: keep.Add(time.Hour).UTC(), Abandoned: abandoned}
 	return store.PutRetired(ctx, s, &retired)
 }

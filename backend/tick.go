@@ -30,6 +30,9 @@ func (b *backend) tick(ctx context.Context, req *logical.Request) error {
 
 // purge forgets the connections that nothing needs any more.
 func (b *backend) purge(ctx context.Context, s logical.Storage) error {
+	if err := b.pending.load(ctx, s); err != nil {
+		return err
+	}
 	ids, err := store.ListRetired(ctx, s)
 	if err != nil {
 		return err
@@ -43,6 +46,7 @@ func (b *backend) purge(ctx context.Context, s logical.Storage) error {
 			continue
 		}
 		b.log.Info("forgetting a connection: everything it minted is past its deadline", "connection", id, "url", old.URL)
+		b.endpoints.close(id)
 		if err := store.DeleteRetired(ctx, s, id); err != nil {
 			return err
 		}

@@ -35,9 +35,22 @@ func (c *Client) GetAuthorization(ctx context.Context, id string) (*domain.Autho
 }
 
 // DeleteAuthorization deletes one authorization. Its token is refused from then on. An Error of kind Gone
-// says that there was none.
+// says that there was none. Only 204 is success: a proxy, or InfluxDB's own web interface under a wrong base
+// path, answers 200 to anything.
 func (c *Client) DeleteAuthorization(ctx context.Context, id string) error {
-	return c.call(ctx, request{method: http.MethodDelete, path: "authorizations/" + url.PathEscape(id)}, nil)
+	ctx, cancel := c.withTimeout(ctx)
+	defer cancel()
+	r := request{method: http.MethodDelete, path: "authorizations/" + url.PathEscape(id)}
+	status := 0
+	err := c.stream(ctx, r, func(resp *http.Response) error {
+		status = resp.StatusCode
+		return nil
+	})
+	if err == nil && status != http.StatusNoContent {
+		return &Error{Kind: NotInfluxDB, Status: status, connected: true,
+			operation: "DELETE " + c.address(r), Message: "not the answer of a deletion (204)"}
+	}
+	return err
 }
 
 // EachAuthorization hands each authorization that the token may see to visit, one decoded at a time: the

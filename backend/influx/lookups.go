@@ -79,8 +79,8 @@ func (c *Client) Organizations(ctx context.Context) ([]Named, error) {
 	return answer.Orgs, err
 }
 
-// Organization finds an organization by its exact name. An unknown one is NotFound; so is one that the
-// token may not read.
+// Organization finds an organization by its exact name. An unknown one is NotFound; one that the token may
+// not see is MissingPermission.
 func (c *Client) Organization(ctx context.Context, name string) (Named, error) {
 	var answer struct {
 		Orgs []Named `json:"orgs"`
@@ -95,7 +95,7 @@ func (c *Client) Organization(ctx context.Context, name string) (Named, error) {
 			return org, nil
 		}
 	}
-	return Named{}, c.notFound("orgs", "organization name "+strconv.Quote(name)+" not found")
+	return Named{}, c.hidden("orgs", "read:orgs")
 }
 
 // OrganizationByID reads one organization.
@@ -119,7 +119,7 @@ func (c *Client) Bucket(ctx context.Context, orgID, name string) (Bucket, error)
 			return bucket, nil
 		}
 	}
-	return Bucket{}, c.notFound("buckets", "bucket "+strconv.Quote(name)+" not found")
+	return Bucket{}, c.hidden("buckets", "read:orgs/"+orgID+"/buckets")
 }
 
 // BucketByID reads one bucket.
@@ -164,7 +164,7 @@ func (c *Client) User(ctx context.Context, name string) (User, error) {
 			return user, nil
 		}
 	}
-	return User{}, c.notFound("users", "user not found")
+	return User{}, c.hidden("users", "read:users")
 }
 
 // UserByID reads one user.
@@ -181,8 +181,10 @@ func (c *Client) ResourceTypes(ctx context.Context) ([]string, error) {
 	return types, err
 }
 
-// notFound is the error for a name that a filtered list does not hold.
-func (c *Client) notFound(path, message string) error {
-	return &Error{Kind: NotFound, Status: http.StatusNotFound, Message: message, connected: true,
-		operation: "GET " + c.base + "/api/v2/" + path}
+// hidden is the error for a look-up by name that was answered with a list without it. InfluxDB answers 404
+// for a name that does not exist, and 200 with an empty list where the token may not see it, or is inactive.
+func (c *Client) hidden(path, permission string) error {
+	return &Error{Kind: MissingPermission, Status: http.StatusOK, Permission: permission, connected: true,
+		operation: "GET " + c.base + "/api/v2/" + path,
+		Message:   "the root token can't see it: it is inactive or lacks " + permission}
 }

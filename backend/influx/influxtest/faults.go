@@ -1,0 +1,105 @@
+package influxtest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+)
+
+// Interceptor stands before the server: it answers a request itself, or lets next do it, now, later, or into a
+// ResponseWriter of its own. It runs outside the server's lock. One that waits should also wait for
+// r.Context().Done(): that is when the client has hung up or the test is over.
+type Interceptor func(w http.ResponseWriter, r *http.Request, next http.Handler)
+
+// Intercept sets the interceptor for all requests from now on and takes away every fault that was there. With
+// nil the server is sound again.
+func (s *Server) Intercept(intercept Interceptor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.intercept = intercept
+}
+
+// Refused drops the connection before anything is done.
+func Refused(http.ResponseWriter, *http.Request, http.Handler) {
+	panic(http.ErrAbortHandler)
+}
+
+// Lost does what the request asks for and drops the connection instead of answering. Whoever sent it can't know
+// what became of it.
+func Lost(_ http.ResponseWriter, r *http.Request, next http.Handler) {
+	next.ServeHTTP(httptest.NewRecorder(), r)
+	panic(http.ErrAbortHandler)
+}
+
+// The faults below are for the requests with this method ("" is any) whose path begins with pathPrefix. They add
+// to what is there already, and the newest that fits a request is the one that it meets.
+
+// Refuse drops the connections of these requests; nothing is done. A client of Go's may send a GET again by
+// itself when the connection had been used before.
+func (s *Server) Refuse(method, pathPrefix string) {
+	s.addFault(method, pathPrefix, Refused)
+}
+
+// LoseAnswer does what these requests ask for and drops their connections instead of answering.
+func (s *Server) LoseAnswer(method, pathPrefix string) {
+	s.addFault(method, pathPrefix, Lost)
+}
+
+// Fail answers these requests so; nothing is done. The answer has none of InfluxDB's headers: it could be a
+// proxy's. An empty contentType sends none.
+func (s *Server) Fail(method, pathPrefix string, status int, contentType, body string) {
+	s.addFault(method, pathPrefix, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		w.Header()["Content-Type"] = nil // else net/http guesses one
+		if contentType != "" {
+			w.Header().Set("Content-Type", contentType)
+		}
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body)) // the client may be gone; nobody is left to tell
+	})
+}
+
+// Stall holds these requests until release is called or their client hangs up, and then has them done: influxd
+// too does what an abandoned request asked for (measured: 120 of 120). Later ones are not held after release. At
+// the end of the test those that still wait are dropped, with nothing done.
+func (s *Server) Stall(method, pathPrefix string) (release func()) {
+	released := make(chan struct{})
+	s.addFault(method, pathPrefix, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		select {
+		case <-released:
+		case <-r.Context().Done():
+		case <-s.done:
+		}
+		if s.ended() {
+			panic(http.ErrAbortHandler)
+		}
+		next.ServeHTTP(w, r)
+	})
+	return sync.OnceFunc(func() { close(released) })
+}
+
+func (s *Server) ended() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// addFault puts a fault before the interceptor that is there.
+func (s *Server) addFault(method, pathPrefix string, fault Interceptor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.intercept
+	s.intercept = func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		switch {
+		case (method == "" || method == r.Method) && strings.HasPrefix(r.URL.Path, pathPrefix):
+			fault(w, r, next)
+		case before != nil:
+			before(w, r, next)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	}
+}

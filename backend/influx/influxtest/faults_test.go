@@ -1,0 +1,151 @@
+package influxtest_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+)
+
+func TestFail(t *testing.T) {
+	srv := influxtest.New(t)
+	srv.Fail("", "/api/v2/", 503, "text/html", "<html>down</html>")
+	srv.Fail("POST", "/api/v2/authorizations", 500, "", "")
+
+	answer, body := get(t, srv, "/api/v2/me", srv.RootToken())
+	require.Equal(t, 503, answer.StatusCode)
+	require.Equal(t, "text/html", answer.Header.Get("Content-Type"))
+	require.Empty(t, answer.Header.Get("X-Influxdb-Version"), "a proxy's answer, not InfluxDB's")
+	require.Equal(t, "<html>down</html>", body)
+
+	answer, err := create(srv, nil)
+	require.NoError(t, err)
+	require.Equal(t, 500, answer.StatusCode, "the newest fault goes first")
+	require.NotContains(t, answer.Header, "Content-Type")
+	answer, _ = get(t, srv, "/ping", "")
+	require.Equal(t, 204, answer.StatusCode, "other requests are not touched")
+
+	srv.Intercept(nil)
+	answer, _ = get(t, srv, "/api/v2/me", srv.RootToken())
+	require.Equal(t, 200, answer.StatusCode)
+	require.Equal(t, []string{srv.RootID()}, tokenIDs(srv))
+}
+
+func TestRefuseDoesNothing(t *testing.T) {
+	srv := influxtest.New(t)
+	srv.Refuse("POST", "/api/v2/authorizations")
+	_, err := create(srv, nil)
+	require.Error(t, err)
+	require.Len(t, srv.Requests(), 1)
+	require.Equal(t, []string{srv.RootID()}, tokenIDs(srv))
+}
+
+func TestLoseAnswerDoesWhatWasAsked(t *testing.T) {
+	srv := influxtest.New(t)
+	srv.LoseAnswer("POST", "/api/v2/authorizations")
+	_, err := create(srv, nil)
+	require.Error(t, err)
+	require.Len(t, srv.Tokens(), 2)
+}
+
+func TestStall(t *testing.T) {
+	t.Run("until it is released", func(t *testing.T) {
+		srv := influxtest.New(t)
+		release := srv.Stall("POST", "/api/v2/authorizations")
+		done := make(chan *http.Response)
+		go func() {
+			answer, _ := create(srv, nil)
+			done <- answer
+		}()
+		arrived(t, srv)
+		answer, _ := get(t, srv, "/api/v2/me", srv.RootToken())
+		require.Equal(t, 200, answer.StatusCode, "others are answered meanwhile")
+		require.Len(t, srv.Tokens(), 1)
+		release()
+		release() // a second time does nothing
+		require.Equal(t, 201, (<-done).StatusCode)
+		require.Len(t, srv.Tokens(), 2)
+	})
+	t.Run("until the client hangs up, and is done all the same", func(t *testing.T) {
+		srv := influxtest.New(t)
+		srv.Stall("POST", "/api/v2/authorizations")
+		_, err := create(srv, &http.Client{Timeout: 50 * time.Millisecond})
+		require.Error(t, err)
+		require.Eventually(t, func() bool { return len(srv.Tokens()) == 2 }, 10*time.Second, time.Millisecond)
+	})
+	t.Run("until the test ends, and is dropped", func(t *testing.T) {
+		var srv *influxtest.Server
+		failed := make(chan error)
+		t.Run("test", func(t *testing.T) {
+			srv = influxtest.New(t)
+			srv.Stall("POST", "/api/v2/authorizations")
+			go func() {
+				_, err := create(srv, nil)
+				failed <- err
+			}()
+			arrived(t, srv)
+		})
+		require.Error(t, <-failed)
+		require.Len(t, srv.Tokens(), 1)
+	})
+}
+
+func TestIntercept(t *testing.T) {
+	t.Run("changes while requests run", func(t *testing.T) {
+		srv := influxtest.New(t)
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				for range 20 {
+					srv.Intercept(influxtest.Lost)
+					srv.Fail("POST", "/", 500, "text/plain", "no")
+					_, _ = create(srv, nil)
+					srv.Intercept(nil)
+					_, _ = create(srv, nil)
+					_, _ = srv.Tokens(), srv.Requests()
+				}
+			})
+		}
+		all.Wait()
+		require.Greater(t, len(srv.Tokens()), 1)
+	})
+	t.Run("may wait for ever without holding up the end", func(t *testing.T) {
+		never := make(chan struct{})
+		t.Cleanup(func() { close(never) })
+		t.Run("test", func(t *testing.T) {
+			srv := influxtest.New(t)
+			srv.Intercept(func(http.ResponseWriter, *http.Request, http.Handler) { <-never })
+			go func() { _, _ = create(srv, nil) }()
+			arrived(t, srv)
+		})
+	})
+}
+
+// arrived waits until a request is with the interceptor.
+func arrived(t *testing.T, srv *influxtest.Server) {
+	t.Helper()
+	require.Eventually(t, func() bool { return len(srv.Requests()) == 1 }, 10*time.Second, time.Millisecond)
+}
+
+// create asks for a token, on a connection of its own unless there is a client.
+func create(srv *influxtest.Server, client *http.Client) (*http.Response, error) {
+	if client == nil {
+		client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	}
+	body := `{"orgID":"` + srv.OrgID() + `","permissions":[{"action":"read","resource":{"type":"views"}}]}`
+	request, err := http.NewRequest(http.MethodPost, srv.URL+"/api/v2/authorizations", strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Token "+srv.RootToken())
+	answer, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	return answer, answer.Body.Close()
+}

@@ -1,0 +1,159 @@
+package backend
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+)
+
+// owing is a mount with a failed revocation behind it; InfluxDB still refuses deletions.
+func owing(t *testing.T, m *mount) (*leased, *influxtest.Server) {
+	t.Helper()
+	server := m.connected()
+	l := m.mint("app")
+	server.Refuse(http.MethodDelete, authorizations)
+	require.Error(t, l.revoke(t.Context()))
+	require.Equal(t, []string{l.id}, m.pendingIDs())
+	return l, server
+}
+
+func TestPendingSurvivesARestart(t *testing.T) {
+	m := newMount(t)
+	l, server := owing(t, m)
+	m.reload()
+	require.NoError(t, m.tick(), "a failed drain is logged, and the tick goes on")
+	require.Equal(t, []string{l.id}, m.pendingIDs())
+	server.Intercept(nil)
+	require.NoError(t, m.tick())
+	require.Empty(t, m.pendingIDs())
+	require.False(t, m.backend.pending.any())
+}
+
+func TestPendingIsTriedWhereLeasesLive(t *testing.T) {
+	for name, state := range map[string]consts.ReplicationState{
+		"performance standby": consts.ReplicationPerformanceStandby,
+		"DR secondary":        consts.ReplicationDRSecondary,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			l, server := owing(t, m)
+			server.Intercept(nil)
+			m.system.ReplicationStateVal = state
+			require.NoError(t, m.tick())
+			require.Equal(t, []string{l.id}, m.pendingIDs())
+			m.system.ReplicationStateVal = consts.ReplicationPerformanceSecondary
+			require.NoError(t, m.tick())
+			require.Empty(t, m.pendingIDs(), "a performance secondary has leases of its own")
+		})
+	}
+}
+
+// A mount that is being disabled does not end while a deletion is pending.
+func TestPendingHoldsADisableBack(t *testing.T) {
+	m := newMount(t)
+	_, server := owing(t, m)
+	m.system.TaintedVal = true
+	require.ErrorContains(t, m.tick(), "1 deletions are still pending", "while tainted the tick waits and tells")
+
+	// Another lease can be revoked, but the pending one can't: Vault must not think that all is done.
+	server.Intercept(nil)
+	other := m.mint("app")
+	server.Intercept(refuseDeletionOf(m.pendingIDs()[0]))
+	require.ErrorContains(t, other.revoke(t.Context()), "still pending")
+
+	server.Intercept(nil)
+	require.NoError(t, other.revoke(t.Context()))
+	require.Empty(t, m.pendingIDs())
+}
+
+// refuseDeletionOf drops the connection of one deletion.
+func refuseDeletionOf(id string) influxtest.Interceptor {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodDelete && r.URL.Path == authorizations+"/"+id {
+			influxtest.Refused(w, r, next)
+		}
+		next.ServeHTTP(w, r)
+	}
+}
+
+// Storage is read before InfluxDB is changed: what another node has settled is let be.
+func TestPendingThatAnotherNodeSettledIsLeftAlone(t *testing.T) {
+	m := newMount(t)
+	l, server := owing(t, m)
+	require.NoError(t, m.storage.Delete(t.Context(), "pending/"+l.id))
+	server.ResetRequests()
+	require.NoError(t, m.tick())
+	require.Empty(t, deletions(server))
+	require.False(t, m.backend.pending.any())
+}
+
+func TestPendingSurvivesStorageFailures(t *testing.T) {
+	for _, op := range []string{"list", "get", "delete"} {
+		t.Run(op, func(t *testing.T) {
+			m := newMount(t)
+			l, server := owing(t, m)
+			server.Intercept(nil)
+			m.reload()
+			m.storage.failOn(op, "pending/")
+			require.NoError(t, m.tick())
+			if op != "delete" {
+				require.Error(t, l.revoke(t.Context()), "what is pending is not known")
+			}
+			m.storage.failing(nil)
+			require.NoError(t, m.tick())
+			require.Empty(t, m.pendingIDs())
+		})
+	}
+}
+
+// Where InfluxDB is out of reach, the rest of its deletions is not tried in the same minute.
+func TestDrainFailsFastWhileInfluxDBIsDown(t *testing.T) {
+	m := newMount(t)
+	server := m.connected()
+	leases := make([]*leased, 40)
+	for i := range leases {
+		leases[i] = m.mint("app")
+	}
+	server.Refuse(http.MethodDelete, authorizations)
+	for _, l := range leases {
+		require.Error(t, l.revoke(t.Context()))
+	}
+	server.ResetRequests()
+	require.NoError(t, m.tick())
+	require.LessOrEqual(t, len(deletions(server)), drainWidth)
+	require.Len(t, m.pendingIDs(), 40)
+	server.Intercept(nil)
+	require.NoError(t, m.tick())
+	require.Empty(t, live(server))
+	require.Empty(t, m.pendingIDs())
+}
+
+func deletions(server *influxtest.Server) []influxtest.Request {
+	return slices.DeleteFunc(server.Requests(), func(r influxtest.Request) bool { return r.Method != http.MethodDelete })
+}
+
+// The tick returns at once, whatever InfluxDB does: a slow one stalls Vault's seal and step-down.
+func TestTickDoesNotWaitForInfluxDB(t *testing.T) {
+	m := newMount(t)
+	_, server := owing(t, m)
+	release := server.Stall("", "/")
+	defer release()
+	done := make(chan error, 1)
+	go func() {
+		_, err := m.send(t.Context(), &logical.Request{Operation: logical.RollbackOperation})
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		require.NoError(t, err)
+	case <-time.After(10 * time.Second): // the request time-out of one call
+		t.Fatal("the tick waits for InfluxDB")
+	}
+}
