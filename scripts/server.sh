@@ -130,16 +130,16 @@ is_builder() {
 lock=
 take_lock() {
   local wanted="$dir/lock" owner
+  [ -w "$dir" ] || die "can't write to $dir: build as the user that it belongs to, or set $override to a $name binary"
   until ln -sn "$$" "$wanted" 2>/dev/null; do
-    owner=$(readlink "$wanted" || true)
-    if [ -z "$owner" ]; then continue; fi # let go this very moment
-    if ! is_builder "$owner"; then
+    owner=$(readlink "$wanted" || true) # empty when it was let go this very moment
+    if [ -n "$owner" ] && ! is_builder "$owner"; then
       say "  the lock of process $owner, which is gone: taken over"
       rm -f "$wanted"
       continue
     fi
     sleep 1
-    report_every_20s ": process $owner builds it, waiting"
+    report_every_20s ": waiting for $wanted, which process ${owner:-?} holds while it builds"
   done
   lock=$wanted
 }

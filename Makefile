@@ -1,0 +1,61 @@
+# Everyday commands; `make` alone lists them.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+
+VERSION ?= v0.1.0
+PLUGIN := vault-plugin-secrets-influxdb
+COVERAGE := bin/coverage.out
+MINIMUM_COVERAGE := 90
+GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the plugin into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X $(PLUGIN)/backend.Version=$(VERSION)' -o bin/$(PLUGIN) ./cmd/$(PLUGIN)
+
+# Built and then run: `go run` would make a failure of a Ctrl-C.
+.PHONY: playground
+playground:
+	@cd e2e && go build -o ../bin/playground ./playground
+
+.PHONY: dev
+dev: playground ## start Vault and InfluxDB with the plugin in place, show it at work, and leave them running
+	@bin/playground
+
+.PHONY: demo
+demo: playground ## the same, and stop at the end
+	@bin/playground -demo
+
+.PHONY: unit
+unit: ## unit tests with the race detector; fails when too few statements of the backend are covered
+	@mkdir -p bin
+	go test -race -coverpkg=./backend/... -coverprofile=$(COVERAGE) ./...
+	@scripts/coverage.sh $(COVERAGE) $(MINIMUM_COVERAGE)
+
+.PHONY: servers
+servers: ## build the servers that the end-to-end tests need, where this machine has none (10 minutes, once)
+	@scripts/server.sh vault >/dev/null
+	@scripts/server.sh influxd >/dev/null
+	@scripts/server.sh influxd 2.7.12 >/dev/null
+	@scripts/server.sh influx >/dev/null
+
+.PHONY: e2e
+e2e: servers ## end-to-end tests: real Vault, real InfluxDB
+	cd e2e && go test -count=1 -timeout 30m ./...
+
+.PHONY: test
+test: unit e2e ## all tests
+
+.PHONY: lint
+lint: ## format, style, and who may import whom
+	$(GOLANGCI_LINT) run ./...
+	cd e2e && $(GOLANGCI_LINT) run --config ../.golangci.yml ./...
+	@for script in scripts/*.sh .ci/run; do bash -n "$$script" || exit 1; done
+
+.PHONY: clean
+clean: ## remove what was built here (not the servers, which other checkouts share)
+	rm -rf bin

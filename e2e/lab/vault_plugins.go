@@ -1,0 +1,74 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/api"
+)
+
+// Register puts a plugin into the plugin directory and into Vault's catalog, under PluginName.
+func (v *Vault) Register(ctx context.Context, plugin Plugin) error {
+	command := filepath.Base(plugin.Path)
+	if err := copyExecutable(filepath.Join(v.PluginDirectory, command), plugin.Path); err != nil {
+		return err
+	}
+	err := v.Client().Sys().RegisterPluginWithContext(ctx, &api.RegisterPluginInput{
+		Name: PluginName, Type: api.PluginTypeSecrets, Command: command,
+		SHA256: plugin.SHA256, Version: plugin.Version,
+	})
+	if err != nil {
+		return fmt.Errorf("registering the plugin: %w", err)
+	}
+	return nil
+}
+
+// Mount enables the plugin at a path. Empty times stand for Vault's own.
+func (v *Vault) Mount(ctx context.Context, path, defaultLeaseTTL, maxLeaseTTL string) error {
+	return v.Client().Sys().MountWithContext(ctx, path, &api.MountInput{
+		Type:   PluginName,
+		Config: api.MountConfigInput{DefaultLeaseTTL: defaultLeaseTTL, MaxLeaseTTL: maxLeaseTTL},
+	})
+}
+
+// Audit makes Vault write its audit log to a file.
+func (v *Vault) Audit(ctx context.Context, path string) error {
+	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	return v.Client().Sys().EnableAuditWithOptionsWithContext(ctx, name, &api.EnableAuditOptions{
+		Type: "file", Options: map[string]string{"file_path": path},
+	})
+}
+
+// PluginPIDs are the living plugin processes that this Vault has started. Those that outlived a Kill
+// are among them until the lab is closed.
+func (v *Vault) PluginPIDs(ctx context.Context) ([]int, error) {
+	groups := v.process.groups()
+	found, err := living(ctx, func(m member) bool {
+		return slices.Contains(groups, m.group) && filepath.Dir(m.command) == v.PluginDirectory
+	})
+	return numbers(found), err
+}
+
+// copyExecutable puts a new file in the place of an old one, which may be running.
+func copyExecutable(to, from string) error {
+	if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o700)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Close())
+}

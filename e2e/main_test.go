@@ -1,0 +1,80 @@
+// Package e2e tests the plugin inside a real Vault, against real InfluxDB servers.
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+// shared are the servers that all tests of this package use, because starting them takes longer than
+// most tests. A test that stops one starts it again.
+var shared struct {
+	lab    *lab.Lab
+	vault  *lab.Vault
+	influx *lab.Influx
+}
+
+// oldInflux is the InfluxDB that stores tokens in clear, started when the first test asks for it.
+var oldInflux = sync.OnceValues(func() (*lab.Influx, error) {
+	influx, err := shared.lab.StartInflux(context.Background(), lab.InfluxOptions{Version: lab.OldInfluxVersion})
+	if err != nil {
+		return nil, err
+	}
+	_, err = influx.Setup(context.Background(), org, bucket, user)
+	return influx, err
+})
+
+// What Setup makes in every InfluxDB here.
+const (
+	org    = "acme"
+	bucket = "metrics"
+	user   = "root"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(doomedProgram) != "" {
+		startServersAndWaitForDeath()
+	}
+	os.Exit(runWithServers(m))
+}
+
+func runWithServers(m *testing.M) (code int) {
+	var err error
+	if shared.lab, err = lab.New(); err == nil {
+		err = startShared(context.Background())
+	}
+	if err == nil {
+		code = m.Run()
+	}
+	if shared.lab != nil {
+		if code != 0 {
+			shared.lab.Complaints(os.Stderr)
+		}
+		err = errors.Join(err, shared.lab.Close())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	return code
+}
+
+// startShared starts both servers at once: each waits more than it works.
+func startShared(ctx context.Context) error {
+	var vaultErr, influxErr error
+	var both sync.WaitGroup
+	both.Go(func() { shared.vault, vaultErr = shared.lab.StartVault(ctx, lab.VaultOptions{}) })
+	both.Go(func() {
+		if shared.influx, influxErr = shared.lab.StartInflux(ctx, lab.InfluxOptions{}); influxErr == nil {
+			_, influxErr = shared.influx.Setup(ctx, org, bucket, user)
+		}
+	})
+	both.Wait()
+	return errors.Join(vaultErr, influxErr)
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/vault/api"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+// The names in the story.
+const (
+	mount  = "influxdb"
+	role   = "app"
+	org    = "acme"
+	bucket = "metrics"
+	admin  = "admin"
+
+	defaultLeaseTTL = "1h"
+	maxLeaseTTL     = "24h"
+)
+
+// story is the demonstration. The two tokens that can do everything lie in files, never on a command
+// line, where every user of the machine could read them.
+type story struct {
+	lab *lab.Lab
+	narrator
+
+	influx *lab.Influx
+	vault  *lab.Vault
+	client *api.Client
+	plugin lab.Plugin
+
+	operatorTokenFile string
+	vaultTokenFile    string
+}
+
+// tell runs the steps in order and stops at the first that does not go as told.
+func (s *story) tell(ctx context.Context) error {
+	for _, next := range []func(context.Context) error{
+		s.buildPlugin, s.startInflux, s.startVault, s.registerPlugin, s.configure, s.writeRole, s.useToken,
+	} {
+		if err := next(ctx); err != nil {
+			return fmt.Errorf("step %d: %w", s.steps, err)
+		}
+	}
+	return nil
+}
+
+func (s *story) startInflux(ctx context.Context) (err error) {
+	s.step("Start InfluxDB %s and set it up: organization %s, bucket %s.", lab.InfluxVersion, org, bucket)
+	if s.influx, err = s.lab.StartInflux(ctx, lab.InfluxOptions{}); err != nil {
+		return err
+	}
+	s.command(`curl -X POST %s/api/v2/setup --data '{"org":"%s","bucket":"%s","username":"%s"}'`,
+		s.influx.URL, org, bucket, admin)
+	if _, err := s.influx.Setup(ctx, org, bucket, admin); err != nil {
+		return err
+	}
+	s.operatorTokenFile = filepath.Join(s.lab.Dir(), "influxdb-operator-token")
+	s.result("it runs at %s; its operator token lies in %s", s.influx.URL, s.operatorTokenFile)
+	return os.WriteFile(s.operatorTokenFile, []byte(s.influx.Operator+"\n"), 0o600)
+}
+
+func (s *story) startVault(ctx context.Context) (err error) {
+	s.step("Start Vault, initialize and unseal it.")
+	s.command("vault operator init -key-shares=1 -key-threshold=1 && vault operator unseal")
+	if s.vault, err = s.lab.StartVault(ctx, lab.VaultOptions{}); err != nil {
+		return err
+	}
+	s.client = s.vault.Client()
+	health, err := s.client.Sys().HealthWithContext(ctx)
+	if err != nil {
+		return err
+	}
+	s.vaultTokenFile = filepath.Join(s.lab.Dir(), "vault-token")
+	s.result("Vault %s runs at %s; its root token lies in %s", health.Version, s.vault.Address, s.vaultTokenFile)
+	return os.WriteFile(s.vaultTokenFile, []byte(s.vault.RootToken()+"\n"), 0o600)
+}
+
+func (s *story) buildPlugin(ctx context.Context) (err error) {
+	s.step("Build the plugin.")
+	s.command("make build")
+	if s.plugin, err = s.lab.Plugin(ctx, lab.PluginVersion); err != nil {
+		return err
+	}
+	s.result("%s, version %s", filepath.Base(s.plugin.Path), s.plugin.Version)
+	return nil
+}
+
+func (s *story) registerPlugin(ctx context.Context) error {
+	s.step("Register the plugin with Vault and enable it at %s/.", mount)
+	s.command("vault plugin register -sha256=%s -command=%s -version=%s secret %s",
+		s.plugin.SHA256, filepath.Base(s.plugin.Path), s.plugin.Version, lab.PluginName)
+	if err := s.vault.Register(ctx, s.plugin); err != nil {
+		return err
+	}
+	s.command("vault secrets enable -default-lease-ttl=%s -max-lease-ttl=%s -path=%s %s",
+		defaultLeaseTTL, maxLeaseTTL, mount, lab.PluginName)
+	if err := s.vault.Mount(ctx, mount, defaultLeaseTTL, maxLeaseTTL); err != nil {
+		return err
+	}
+	s.result("the engine answers under %s/", mount)
+	return nil
+}
+
+func (s *story) configure(ctx context.Context) error {
+	s.step("Tell the engine where InfluxDB is and which token to mint others with.")
+	s.command("vault write %s/config url=%s org=%s token=@%s", mount, s.influx.URL, org, s.operatorTokenFile)
+	written, err := s.client.Logical().WriteWithContext(ctx, mount+"/config", map[string]any{
+		"url": s.influx.URL, "org": org, "token": s.influx.Operator,
+	})
+	if err != nil {
+		return err
+	}
+	s.warnings(written)
+	s.result("the connection works and is stored")
+	return nil
+}
+
+func (s *story) writeRole(ctx context.Context) error {
+	s.step("Define the role %s: its tokens may read and write the bucket %s, and live for 5 minutes.", role, bucket)
+	s.command("vault write %s/roles/%s read_buckets=%s write_buckets=%s ttl=5m max_ttl=1h", mount, role, bucket, bucket)
+	written, err := s.client.Logical().WriteWithContext(ctx, mount+"/roles/"+role, map[string]any{
+		"read_buckets": bucket, "write_buckets": bucket, "ttl": "5m", "max_ttl": "1h",
+	})
+	if err != nil {
+		return err
+	}
+	s.warnings(written)
+	s.result("the role is checked against InfluxDB and stored")
+	return nil
+}
+
+func (s *story) warnings(answer *api.Secret) {
+	if answer == nil {
+		return
+	}
+	for _, warning := range answer.Warnings {
+		s.result("warning: %s", warning)
+	}
+}
