@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2/expirable"
@@ -23,11 +24,30 @@ const (
 // found is a name and its ID.
 type found struct{ id, name, orgID string }
 
+// nameKey is what a look-up is remembered under. A key of strings alone would have to be put together anew for
+// each bucket of each mint.
+type nameKey struct {
+	kind      nameKind
+	org, name string
+}
+
+type nameKind string
+
+const (
+	bucketByName nameKind = "bucket"
+	bucketByID   nameKind = "bucket-id"
+	orgByName    nameKind = "org"
+	orgByID      nameKind = "org-id"
+	userByName   nameKind = "user"
+)
+
+func (k nameKey) String() string { return strings.Join([]string{string(k.kind), k.org, k.name}, "/") }
+
 // directory looks names up in one InfluxDB and remembers what it found. Concurrent look-ups of one name make
 // one call. It is bound to one revision of a connection.
 type directory struct {
 	client  *influx.Client
-	names   *lru.LRU[string, found]
+	names   *lru.LRU[nameKey, found]
 	types   *lru.LRU[string, []string]
 	flights singleflight.Group
 }
@@ -35,7 +55,7 @@ type directory struct {
 func newDirectory(client *influx.Client) *directory {
 	return &directory{
 		client: client,
-		names:  lru.NewLRU[string, found](maxNames, nil, namesAge),
+		names:  lru.NewLRU[nameKey, found](maxNames, nil, namesAge),
 		types:  lru.NewLRU[string, []string](1, nil, maxTypesAge),
 	}
 }
@@ -43,28 +63,22 @@ func newDirectory(client *influx.Client) *directory {
 // forget makes the next look-ups of what a role names ask InfluxDB. Other roles keep what is known: one that
 // is broken must not slow them down.
 func (d *directory) forget(orgID string, role *store.Role, asked []permission.Permission) {
-	for _, key := range []string{orgKey(role.Org), orgIDKey(role.OrgID), userKey(role.User)} {
-		d.names.Remove(key)
-	}
+	d.names.Remove(nameKey{kind: orgByName, name: role.Org})
+	d.names.Remove(nameKey{kind: orgByID, name: role.OrgID})
+	d.names.Remove(nameKey{kind: userByName, name: role.User})
 	for _, p := range asked {
-		d.names.Remove(bucketKey(orgID, p.Name))
-		d.names.Remove(bucketIDKey(p.ID))
+		d.names.Remove(nameKey{bucketByName, orgID, p.Name})
+		d.names.Remove(nameKey{kind: bucketByID, name: p.ID})
 	}
 }
 
-func bucketKey(orgID, name string) string { return "bucket/" + orgID + "/" + name }
-func bucketIDKey(id string) string        { return "bucket-id/" + id }
-func orgKey(name string) string           { return "org/" + name }
-func orgIDKey(id string) string           { return "org-id/" + id }
-func userKey(name string) string          { return "user/" + name }
-
 // lookup answers from memory, or asks and remembers.
-func (d *directory) lookup(ctx context.Context, key string, ask func(context.Context) (found, error)) (found, error) {
+func (d *directory) lookup(ctx context.Context, key nameKey, ask func(context.Context) (found, error)) (found, error) {
 	if known, ok := d.names.Get(key); ok {
 		return known, nil
 	}
 	// The call outlives a caller that goes away, because others may wait for it; the client bounds it.
-	answer := d.flights.DoChan(key, func() (any, error) {
+	answer := d.flights.DoChan(key.String(), func() (any, error) {
 		f, err := ask(context.WithoutCancel(ctx))
 		if err == nil {
 			d.names.Add(key, f)
@@ -81,7 +95,7 @@ func (d *directory) lookup(ctx context.Context, key string, ask func(context.Con
 
 // BucketID finds a bucket by name.
 func (d *directory) BucketID(ctx context.Context, orgID, name string) (string, error) {
-	f, err := d.lookup(ctx, bucketKey(orgID, name), func(ctx context.Context) (found, error) {
+	f, err := d.lookup(ctx, nameKey{bucketByName, orgID, name}, func(ctx context.Context) (found, error) {
 		bucket, err := d.client.Bucket(ctx, orgID, name)
 		return found{id: bucket.ID}, noBucket(err)
 	})
@@ -90,7 +104,7 @@ func (d *directory) BucketID(ctx context.Context, orgID, name string) (string, e
 
 // Bucket reads a bucket by ID.
 func (d *directory) Bucket(ctx context.Context, id string) (name, orgID string, err error) {
-	f, err := d.lookup(ctx, bucketIDKey(id), func(ctx context.Context) (found, error) {
+	f, err := d.lookup(ctx, nameKey{kind: bucketByID, name: id}, func(ctx context.Context) (found, error) {
 		bucket, err := d.client.BucketByID(ctx, id)
 		return found{name: bucket.Name, orgID: bucket.OrgID}, noBucket(err)
 	})
@@ -123,7 +137,7 @@ func (d *directory) ResourceTypes(ctx context.Context) ([]string, error) {
 
 // OrgID finds an organization by name.
 func (d *directory) OrgID(ctx context.Context, name string) (string, error) {
-	f, err := d.lookup(ctx, orgKey(name), func(ctx context.Context) (found, error) {
+	f, err := d.lookup(ctx, nameKey{kind: orgByName, name: name}, func(ctx context.Context) (found, error) {
 		org, err := d.client.Organization(ctx, name)
 		return found{id: org.ID}, err
 	})
@@ -132,7 +146,7 @@ func (d *directory) OrgID(ctx context.Context, name string) (string, error) {
 
 // OrgName finds the name of an organization; "" where the root token may not read it.
 func (d *directory) OrgName(ctx context.Context, id string) (string, error) {
-	f, err := d.lookup(ctx, orgIDKey(id), func(ctx context.Context) (found, error) {
+	f, err := d.lookup(ctx, nameKey{kind: orgByID, name: id}, func(ctx context.Context) (found, error) {
 		org, err := d.client.OrganizationByID(ctx, id)
 		if influx.Is(err, influx.MissingPermission) {
 			err = nil
@@ -144,7 +158,7 @@ func (d *directory) OrgName(ctx context.Context, id string) (string, error) {
 
 // UserID finds a user by name.
 func (d *directory) UserID(ctx context.Context, name string) (string, error) {
-	f, err := d.lookup(ctx, userKey(name), func(ctx context.Context) (found, error) {
+	f, err := d.lookup(ctx, nameKey{kind: userByName, name: name}, func(ctx context.Context) (found, error) {
 		user, err := d.client.User(ctx, name)
 		return found{id: user.ID}, err
 	})

@@ -2,7 +2,6 @@ package permission
 
 import (
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 )
@@ -17,12 +16,13 @@ type Definition struct {
 	ReadResources, WriteResources []string
 	// Permissions are objects in the shape of InfluxDB's API.
 	Permissions []map[string]any
+	// Cloned are the permissions of another authorization, copied; they exclude everything else.
+	Cloned []Permission
 }
 
 // Grant is one wish of a definition, before names became IDs.
 type Grant struct {
-	// Field is where it stands: read_buckets[1].
-	Field  string
+	Place  Place
 	Action string
 	// Type is a resource type or All.
 	Type string
@@ -36,32 +36,26 @@ type Grant struct {
 }
 
 func (g Grant) problem(format string, args ...any) error {
-	return &Problem{g.Field, fmt.Sprintf(format, args...)}
-}
-
-// listField is Field without its index.
-func (g Grant) listField() string {
-	field, _, _ := strings.Cut(g.Field, "[")
-	return field
+	return &Problem{g.Place.String(), fmt.Sprintf(format, args...)}
 }
 
 // Grants checks the definition's form and lists what it asks for. The error holds every problem, each with
-// its field and index. A definition of token type all-access or operator asks for nothing more by itself.
+// its field and index. A definition of token type all-access or operator asks for nothing more by itself, and
+// neither does a clone.
 func (d Definition) Grants() ([]Grant, error) {
-	var problems Problems
-	grants, bad := d.lists()
-	problems = append(problems, bad...)
-	listed, bad := parsePermissions(d.Permissions)
-	problems = append(problems, bad...)
-	grants = append(grants, listed...)
+	grants, problems := d.parse()
 	switch {
-	case !slices.Contains([]string{"", Custom, AllAccess, Operator}, d.TokenType):
+	case d.TokenType != "" && d.TokenType != Custom && !d.whole():
 		problems = append(problems, &Problem{"token_type", fmt.Sprintf("%q is not known; allowed: custom, all-access, operator", d.TokenType)})
 	case d.whole() && len(grants)+len(problems) > 0:
 		problems = append(problems, &Problem{"token_type", fmt.Sprintf("%s already grants everything; leave %s out", d.TokenType, d.listsGiven())})
+	case d.whole() && d.Cloned != nil:
+		problems = append(problems, &Problem{"clone_from", fmt.Sprintf("excludes token_type %s", d.TokenType)})
+	case d.Cloned != nil && len(grants)+len(problems) > 0:
+		problems = append(problems, &Problem{"clone_from", fmt.Sprintf("excludes %s: a clone has just what its source had", d.listsGiven())})
 	}
-	if len(grants) > MaxGrants {
-		problems = append(problems, &Problem{d.longest(), fmt.Sprintf("the role names %d permissions; at most %d are allowed", len(grants), MaxGrants)})
+	if count := len(grants) + len(d.Cloned); count > MaxGrants {
+		problems = append(problems, &Problem{d.longest(), fmt.Sprintf("the role names %d permissions; at most %d are allowed", count, MaxGrants)})
 	}
 	return grants, problems.Err()
 }
@@ -70,7 +64,7 @@ func (d Definition) Grants() ([]Grant, error) {
 func (d Definition) whole() bool { return d.TokenType == AllAccess || d.TokenType == Operator }
 
 // Empty reports whether a token made from it could do nothing.
-func (d Definition) Empty() bool { return !d.whole() && d.listsGiven() == "" }
+func (d Definition) Empty() bool { return !d.whole() && d.Cloned == nil && d.listsGiven() == "" }
 
 func (d Definition) counts() map[string]int {
 	return map[string]int{
@@ -103,15 +97,23 @@ func (d Definition) longest() string {
 	return longest
 }
 
-// lists parses the four lists of names.
-func (d Definition) lists() ([]Grant, Problems) {
-	var (
-		grants   []Grant
-		problems Problems
-	)
-	add := func(field, action string, items []string, parse func(Grant, string) (Grant, error)) {
-		for i, item := range items {
-			g, err := parse(Grant{Field: fmt.Sprintf("%s[%d]", field, i), Action: action}, item)
+// parse reads the lists, in the order in which they are documented.
+func (d Definition) parse() ([]Grant, Problems) {
+	count := len(d.ReadBuckets) + len(d.WriteBuckets) + len(d.ReadResources) + len(d.WriteResources) + len(d.Permissions)
+	grants := make([]Grant, 0, count)
+	var problems Problems
+	for _, list := range []struct {
+		field, action string
+		items         []string
+		parse         func(Grant, string) (Grant, error)
+	}{
+		{"read_buckets", Read, d.ReadBuckets, parseBucket},
+		{"write_buckets", Write, d.WriteBuckets, parseBucket},
+		{"read_resources", Read, d.ReadResources, parseResource},
+		{"write_resources", Write, d.WriteResources, parseResource},
+	} {
+		for i, item := range list.items {
+			g, err := list.parse(Grant{Place: Place{list.field, i}, Action: list.action}, item)
 			if err != nil {
 				problems = append(problems, err)
 				continue
@@ -119,10 +121,14 @@ func (d Definition) lists() ([]Grant, Problems) {
 			grants = append(grants, g)
 		}
 	}
-	add("read_buckets", Read, d.ReadBuckets, parseBucket)
-	add("write_buckets", Write, d.WriteBuckets, parseBucket)
-	add("read_resources", Read, d.ReadResources, parseResource)
-	add("write_resources", Write, d.WriteResources, parseResource)
+	for i, object := range d.Permissions {
+		g, bad := parsePermission(Place{"permissions", i}, object)
+		if len(bad) > 0 {
+			problems = append(problems, bad...)
+			continue
+		}
+		grants = append(grants, g)
+	}
 	return grants, problems
 }
 

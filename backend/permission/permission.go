@@ -10,6 +10,7 @@ package permission
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 )
 
@@ -58,6 +59,21 @@ type Permission struct {
 	OrgID string
 	// Name is the bucket's name, for descriptions and for comparison with what InfluxDB echoes; not sent.
 	Name string
+	// Place is where the role or the request asks for it, for messages; not sent.
+	Place Place
+}
+
+// Place is where something stands in a definition: read_buckets[1].
+type Place struct {
+	List  string
+	Index int
+}
+
+func (p Place) String() string {
+	if p.List == "token_type" { // not a list
+		return p.List
+	}
+	return p.List + "[" + strconv.Itoa(p.Index) + "]"
 }
 
 // Problem is one thing wrong with a definition.

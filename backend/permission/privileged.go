@@ -21,6 +21,9 @@ func (d Definition) Privileged(org string) Problems {
 		return nil // told as what it is
 	}
 	var problems Problems
+	for i, p := range d.Cloned {
+		grants = append(grants, Grant{Place: Place{"clone_from", i}, Action: p.Action, Type: p.Type, ID: p.ID, AllOrgs: p.global()})
+	}
 	for _, g := range grants {
 		if danger := g.danger(org); danger != "" {
 			problems = append(problems, g.problem("%s", danger+meant))

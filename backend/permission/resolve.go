@@ -33,95 +33,134 @@ type Scope struct {
 	OwnerID string
 }
 
-// Resolve says what InfluxDB is to be asked for. The error holds every problem of the definition, each with
-// its field; or the one look-up that failed.
+// Resolve says what InfluxDB is to be asked for, in normal form. The error holds every problem of the
+// definition, each with its field; or the one look-up that failed.
 func Resolve(ctx context.Context, d Definition, scope Scope, directory Directory) ([]Permission, error) {
 	grants, err := d.Grants()
 	if err != nil {
 		return nil, err
 	}
-	if d.whole() {
-		return resolveWhole(ctx, d.TokenType, scope, directory)
+	if scope.OrgID == "" {
+		return nil, &Problem{"org", "the organization's ID is not known"}
 	}
-	var (
-		permissions []Permission
-		problems    Problems
-	)
-	for _, g := range grants {
-		resolved, err := resolve(ctx, g, scope, directory)
-		var problem *Problem
-		switch {
-		case errors.As(err, &problem):
-			problems = append(problems, err)
-		case err != nil:
-			return nil, err
-		}
-		permissions = append(permissions, resolved...)
+	r := resolution{scope: scope, directory: directory, permissions: make([]Permission, 0, len(grants))}
+	switch {
+	case d.whole():
+		err = r.whole(ctx, d.TokenType)
+	case d.Cloned != nil:
+		err = r.clone(ctx, d.Cloned)
+	default:
+		err = r.list(ctx, grants)
 	}
-	return permissions, problems.Err()
+	if err != nil {
+		return nil, err
+	}
+	return Normal(r.permissions), r.problems.Err()
 }
 
-func resolve(ctx context.Context, g Grant, scope Scope, directory Directory) ([]Permission, error) {
-	if g.Org != "" && !strings.EqualFold(g.Org, scope.OrgID) && g.Org != scope.OrgName {
-		return nil, g.problem("organization %q is not the role's (%q, %s); a token belongs to one organization", g.Org, scope.OrgName, scope.OrgID)
+// resolution is a definition being resolved.
+type resolution struct {
+	scope       Scope
+	directory   Directory
+	permissions []Permission
+	problems    Problems
+}
+
+func (r *resolution) list(ctx context.Context, grants []Grant) error {
+	for _, g := range grants {
+		if err := r.add(ctx, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add resolves one grant. What is wrong with it is noted; an error is a look-up that failed.
+func (r *resolution) add(ctx context.Context, g Grant) error {
+	if g.Org != "" && !strings.EqualFold(g.Org, r.scope.OrgID) && g.Org != r.scope.OrgName {
+		r.problem(g, "organization %q is not the role's (%q, %s); a token belongs to one organization", g.Org, r.scope.OrgName, r.scope.OrgID)
+		return nil
 	}
 	switch {
 	case g.Type == All:
-		types, err := directory.ResourceTypes(ctx)
-		if err != nil {
-			return nil, err
-		}
-		var all []Permission
-		for _, t := range grantable(types) {
-			all = append(all, inOrg(g.Action, t, scope))
-		}
-		return all, nil
+		return r.everyType(ctx, g)
 	case g.AllOrgs:
-		return []Permission{{Action: g.Action, Type: g.Type}}, nil
-	case g.Type == Buckets && (g.Name != "" || g.ID != ""):
-		return resolveBucket(ctx, g, scope, directory)
+		r.grant(Permission{Action: g.Action, Type: g.Type, Place: g.Place})
+	case g.Type == Buckets && g.Name != "":
+		return r.bucketNamed(ctx, g)
+	case g.Type == Buckets && g.ID != "":
+		return r.bucketWithID(ctx, g)
 	case g.ID == "":
-		return []Permission{inOrg(g.Action, g.Type, scope)}, nil
+		r.inOrg(g.Place, g.Action, g.Type)
 	case g.Type == Orgs || g.Type == Users:
-		return []Permission{{Action: g.Action, Type: g.Type, ID: g.ID}}, nil
+		r.grant(Permission{Action: g.Action, Type: g.Type, ID: g.ID, Place: g.Place})
+	default:
+		r.grant(Permission{Action: g.Action, Type: g.Type, ID: g.ID, OrgID: r.scope.OrgID, Place: g.Place})
 	}
-	return []Permission{{Action: g.Action, Type: g.Type, ID: g.ID, OrgID: scope.OrgID}}, nil
+	return nil
 }
 
-// inOrg is the permission for all of a type: InfluxDB checks orgs and users by ID alone, so that there the
-// organization itself and the owner stand for all.
-func inOrg(action, resourceType string, scope Scope) Permission {
+func (r *resolution) grant(p Permission) { r.permissions = append(r.permissions, p) }
+
+func (r *resolution) problem(g Grant, format string, args ...any) {
+	r.problems = append(r.problems, g.problem(format, args...))
+}
+
+func (r *resolution) everyType(ctx context.Context, g Grant) error {
+	types, err := r.directory.ResourceTypes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range grantable(types) {
+		r.inOrg(g.Place, g.Action, t)
+	}
+	return nil
+}
+
+func (r *resolution) bucketNamed(ctx context.Context, g Grant) error {
+	id, err := r.directory.BucketID(ctx, r.scope.OrgID, g.Name)
+	var none *NoBucket
+	switch {
+	case errors.As(err, &none):
+		r.problem(g, "%s", noBucketNamed(g.Name, r.scope.OrgName, none.Similar))
+		return nil
+	case err == nil:
+		r.grant(Permission{Action: g.Action, Type: Buckets, ID: id, OrgID: r.scope.OrgID, Name: g.Name, Place: g.Place})
+	}
+	return err
+}
+
+func (r *resolution) bucketWithID(ctx context.Context, g Grant) error {
+	name, orgID, err := r.directory.Bucket(ctx, g.ID)
+	var none *NoBucket
+	switch {
+	case errors.As(err, &none):
+		r.problem(g, "no bucket has the ID %s", g.ID)
+		return nil
+	case err == nil && orgID != r.scope.OrgID:
+		r.problem(g, "bucket %s belongs to another organization (%s), not to %q", g.ID, orgID, r.scope.OrgName)
+	case err == nil:
+		r.grant(Permission{Action: g.Action, Type: Buckets, ID: g.ID, OrgID: orgID, Name: name, Place: g.Place})
+	}
+	return err
+}
+
+// inOrg grants all of a type: InfluxDB checks orgs and users by ID alone, so that there the organization
+// itself and the owner stand for all. An ID that is not known must not be left out: without one the
+// permission would be for every organization and every user.
+func (r *resolution) inOrg(place Place, action, resourceType string) {
+	p := Permission{Action: action, Type: resourceType, OrgID: r.scope.OrgID, Place: place}
 	switch resourceType {
 	case Orgs:
-		return Permission{Action: action, Type: Orgs, ID: scope.OrgID}
+		p.ID, p.OrgID = r.scope.OrgID, ""
 	case Users:
-		return Permission{Action: action, Type: Users, ID: scope.OwnerID}
+		p.ID, p.OrgID = r.scope.OwnerID, ""
 	}
-	return Permission{Action: action, Type: resourceType, OrgID: scope.OrgID}
-}
-
-func resolveBucket(ctx context.Context, g Grant, scope Scope, directory Directory) ([]Permission, error) {
-	p := Permission{Action: g.Action, Type: Buckets, ID: g.ID, OrgID: scope.OrgID, Name: g.Name}
-	var (
-		none *NoBucket
-		err  error
-	)
-	if g.ID == "" {
-		p.ID, err = directory.BucketID(ctx, scope.OrgID, g.Name)
-		if errors.As(err, &none) {
-			return nil, g.problem("%s", noBucketNamed(g.Name, scope.OrgName, none.Similar))
-		}
-		return []Permission{p}, err
+	if p.global() {
+		r.problems = append(r.problems, &Problem{place.String(), "the token's owner is not known; set user or user_id, in the role or in config"})
+		return
 	}
-	var orgID string
-	p.Name, orgID, err = directory.Bucket(ctx, g.ID)
-	if errors.As(err, &none) {
-		return nil, g.problem("no bucket has the ID %s", g.ID)
-	}
-	if err == nil && orgID != scope.OrgID {
-		return nil, g.problem("bucket %s belongs to another organization (%s), not to %q", g.ID, orgID, scope.OrgName)
-	}
-	return []Permission{p}, err
+	r.grant(p)
 }
 
 func noBucketNamed(name, org string, similar []string) string {
@@ -135,24 +174,40 @@ func noBucketNamed(name, org string, similar []string) string {
 	return text
 }
 
-// resolveWhole gives what influx auth create --all-access and --operator ask for (influx-cli 2.8.0,
+// whole grants what influx auth create --all-access and --operator ask for (influx-cli 2.8.0,
 // clients/auth/auth.go): every type that the server lists, but instance.
-func resolveWhole(ctx context.Context, tokenType string, scope Scope, directory Directory) ([]Permission, error) {
-	types, err := directory.ResourceTypes(ctx)
+func (r *resolution) whole(ctx context.Context, tokenType string) error {
+	types, err := r.directory.ResourceTypes(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var permissions []Permission
+	place := Place{List: "token_type"}
 	for _, t := range grantable(types) {
 		for _, action := range []string{Read, Write} {
 			switch {
 			case tokenType == Operator:
-				permissions = append(permissions, Permission{Action: action, Type: t})
+				r.grant(Permission{Action: action, Type: t, Place: place})
 			case t == Orgs && action == Write: // an all-access token may not rename its organization
 			default:
-				permissions = append(permissions, inOrg(action, t, scope))
+				r.inOrg(place, action, t)
 			}
 		}
 	}
-	return permissions, nil
+	return nil
+}
+
+// clone grants the copied permissions, with the present names of their buckets: InfluxDB echoes a bucket's
+// name, and one that it does not echo is gone.
+func (r *resolution) clone(ctx context.Context, cloned []Permission) error {
+	for i, p := range cloned {
+		p.Place = Place{"clone_from", i}
+		if p.Type == Buckets && p.ID != "" {
+			if err := r.bucketWithID(ctx, Grant{Place: p.Place, Action: p.Action, Type: Buckets, ID: p.ID}); err != nil {
+				return err
+			}
+			continue
+		}
+		r.grant(p)
+	}
+	return nil
 }

@@ -29,7 +29,7 @@ func CheckTypes(grants []Grant, types []string) Problems {
 func unknownType(g Grant, types []string) string {
 	some := strings.Join(preferred(types), ", ")
 	text := fmt.Sprintf("%q is not a resource type (%s, …)", g.Type, some)
-	if strings.HasSuffix(g.listField(), "_resources") {
+	if strings.HasSuffix(g.Place.List, "_resources") {
 		text += fmt.Sprintf("; for a bucket use %s_buckets", g.Action)
 	}
 	return text

@@ -1,0 +1,84 @@
+package permission
+
+// String says a permission as InfluxDB does in its errors: write:orgs/<org>/buckets/<id>, read:users/<id>,
+// write:tasks (in every organization).
+func (p Permission) String() string {
+	text := p.Type
+	if p.OrgID != "" {
+		text = "orgs/" + p.OrgID + "/" + text
+	}
+	if p.ID != "" {
+		text += "/" + p.ID
+	}
+	return p.Action + ":" + text
+}
+
+// Words says a permission so that people can read it: write:buckets/metrics in org acme.
+func (p Permission) Words(scope Scope) string {
+	text := p.Action + ":" + p.Type
+	if label := p.label(); label != "" {
+		text += "/" + label
+	}
+	switch p.OrgID {
+	case "":
+	case scope.OrgID:
+		text += " in org " + scope.label()
+	default:
+		text += " in org " + p.OrgID
+	}
+	return text
+}
+
+func (s Scope) label() string {
+	if s.OrgName != "" {
+		return s.OrgName
+	}
+	return s.OrgID
+}
+
+// global reports whether a permission is for every organization.
+func (p Permission) global() bool { return p.ID == "" && p.OrgID == "" }
+
+// covers reports whether a token that holds p can do all that q allows. It is InfluxDB's own rule (authz.go of
+// 2.9.1, matchesV1) without its hole: there an ID matches whatever its organization.
+func (p Permission) covers(q Permission) bool {
+	if p.Action != q.Action || p.Type != q.Type {
+		return false
+	}
+	switch {
+	case p.global():
+		return true
+	case p.ID == "":
+		return p.OrgID == q.OrgID
+	}
+	return p.ID == q.ID && (p.OrgID == "" || p.OrgID == q.OrgID)
+}
+
+// kind is what two permissions have to share before one can cover the other.
+type kind struct{ action, resourceType string }
+
+func (p Permission) kind() kind { return kind{p.Action, p.Type} }
+
+// Missing lists what of wanted is not covered by held, in wanted's order.
+func Missing(held, wanted []Permission) []Permission {
+	byKind := make(map[kind][]Permission, len(held))
+	for _, p := range held {
+		byKind[p.kind()] = append(byKind[p.kind()], p)
+	}
+	var missing []Permission
+	for _, q := range wanted {
+		if !coveredBy(byKind[q.kind()], q) {
+			missing = append(missing, q)
+		}
+	}
+	return missing
+}
+
+func coveredBy(held []Permission, q Permission) bool {
+	for _, p := range held {
+		if p.covers(q) {
+			return true
+		}
+	}
+	return false
+}
