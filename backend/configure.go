@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -24,8 +25,10 @@ const (
 
 // change is a write of the configuration.
 type change struct {
-	mount           string
-	apply           func(*store.Connection)
+	mount string
+	apply func(*store.Connection)
+	// withToken says that the write holds a token.
+	withToken       bool
 	unverified      bool
 	abandonPrevious bool
 }
@@ -48,6 +51,9 @@ func (b *backend) configure(ctx context.Context, s logical.Storage, ch change) (
 	}
 	candidate.Retired = nil
 	ch.apply(candidate)
+	if old != nil && movedHost(old.URL, candidate.URL) && !ch.withToken {
+		return nil, badInput("url: leads to another host than %s; give its token in the same write, so that nobody can have the stored one sent elsewhere; the stored configuration is unchanged", old.URL)
+	}
 	if err := checkConnection(candidate); err != nil {
 		return nil, err
 	}
@@ -117,7 +123,8 @@ func checkConnection(c *store.Connection) error {
 		{"authorization_id", c.AuthorizationID}, {"org_id", c.OrgID}, {"user_id", c.UserID},
 	} {
 		if id.value != "" && !permission.IsID(id.value) {
-			problem(id.field, "%q is not an ID of 16 hexadecimal digits", clip(id.value))
+			// Not repeated: a token could have been written here by mistake.
+			problem(id.field, "must be an ID of 16 hexadecimal digits")
 		}
 	}
 	if c.Org != "" && c.OrgID != "" {
@@ -134,6 +141,13 @@ func checkConnection(c *store.Connection) error {
 	}
 	_, tlsProblems := tlsOptions(c).Config()
 	return errors.Join(problems.Err(), tlsProblems)
+}
+
+// movedHost reports whether two URLs lead to different hosts, ports or schemes.
+func movedHost(a, b string) bool {
+	from, errA := url.Parse(a)
+	to, errB := url.Parse(b)
+	return errA == nil && errB == nil && (from.Scheme != to.Scheme || !strings.EqualFold(from.Host, to.Host))
 }
 
 func badURL(s string) string {

@@ -2,8 +2,10 @@ package backend
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
+	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/helper/template"
 
 	"vault-plugin-secrets-influxdb/backend/permission"
@@ -29,12 +31,19 @@ type who struct {
 	EntityID string
 }
 
-// compileDescription parses a role's description.
-func compileDescription(text string) (template.StringTemplate, error) {
+// identityPattern finds an identity template such as {{identity.entity.name}}: Vault's own form, which Go's
+// templates would not take.
+var identityPattern = regexp.MustCompile(`\{\{\s*(identity\.[^{}"]+?)\s*\}\}`)
+
+// compileDescription parses a role's description. fill is asked for each identity template in it.
+func compileDescription(text string, fill func(string) (string, error)) (template.StringTemplate, error) {
 	if text == "" {
 		return compiledDefault, nil
 	}
-	return template.NewTemplate(template.Template(text))
+	return template.NewTemplate(
+		template.Template(identityPattern.ReplaceAllString(text, `{{identity "$1"}}`)),
+		template.Function("identity", func(selector string) (string, error) { return fill("{{" + selector + "}}") }),
+	)
 }
 
 var compiledDefault = func() template.StringTemplate {
@@ -47,26 +56,29 @@ var compiledDefault = func() template.StringTemplate {
 
 // checkDescription refuses a template that could not be filled in at a mint.
 func checkDescription(text string) error {
-	compiled, err := compileDescription(text)
+	compiled, err := compileDescription(text, func(template string) (string, error) {
+		_, err := framework.ValidateIdentityTemplate(template)
+		return "", err
+	})
 	if err == nil {
 		_, err = compiled.Generate(who{})
 	}
 	if err != nil {
 		return &permission.Problem{Field: "description", Text: fmt.Sprintf(
-			"not a template that can be used; it may hold {{.Permissions}}, {{.Mount}}, {{.Role}}, {{.DisplayName}} and {{.EntityID}}: %v", err)}
+			"not a template that can be used; it may hold {{.Permissions}}, {{.Mount}}, {{.Role}}, {{.DisplayName}}, {{.EntityID}} and identity templates: %v", err)}
 	}
 	return nil
 }
 
 // describe is the part of a token's description that people read.
-func describe(text string, w who) (string, error) {
-	compiled, err := compileDescription(text)
+func describe(text string, w who, c *caller) (string, error) {
+	compiled, err := compileDescription(text, c.fill)
 	if err != nil {
 		return "", err
 	}
 	human, err := compiled.Generate(w)
 	if err != nil {
-		return "", err
+		return "", badInput("description: %v", err)
 	}
 	human = strings.TrimSpace(unstamped(human))
 	if len(human) > maxHumanPart {

@@ -36,9 +36,11 @@ type nameKind string
 const (
 	bucketByName nameKind = "bucket"
 	bucketByID   nameKind = "bucket-id"
+	resourceByID nameKind = "resource-id"
 	orgByName    nameKind = "org"
 	orgByID      nameKind = "org-id"
 	userByName   nameKind = "user"
+	userByID     nameKind = "user-id"
 )
 
 func (k nameKey) String() string { return strings.Join([]string{string(k.kind), k.org, k.name}, "/") }
@@ -95,7 +97,11 @@ func (d *directory) lookup(ctx context.Context, key nameKey, ask func(context.Co
 
 // BucketID finds a bucket by name.
 func (d *directory) BucketID(ctx context.Context, orgID, name string) (string, error) {
-	f, err := d.lookup(ctx, nameKey{bucketByName, orgID, name}, func(ctx context.Context) (found, error) {
+	key := nameKey{bucketByName, orgID, name}
+	if known, ok := d.names.Get(key); ok { // before a closure is made for lookup: this is the path of every mint
+		return known.id, nil
+	}
+	f, err := d.lookup(ctx, key, func(ctx context.Context) (found, error) {
 		bucket, err := d.client.Bucket(ctx, orgID, name)
 		return found{id: bucket.ID}, noBucket(err)
 	})
@@ -109,6 +115,19 @@ func (d *directory) Bucket(ctx context.Context, id string) (name, orgID string, 
 		return found{name: bucket.Name, orgID: bucket.OrgID}, noBucket(err)
 	})
 	return f.name, f.orgID, err
+}
+
+// ResourceOrg reads which organization a resource belongs to.
+func (d *directory) ResourceOrg(ctx context.Context, resourceType, id string) (string, error) {
+	f, err := d.lookup(ctx, nameKey{resourceByID, resourceType, id}, func(ctx context.Context) (found, error) {
+		orgID, err := d.client.ResourceOrg(ctx, resourceType, id)
+		if influx.Is(err, influx.NotFound) || influx.Is(err, influx.NoSuchPath) || influx.Is(err, influx.NotInfluxDB) ||
+			influx.Is(err, influx.MissingPermission) {
+			err = &permission.NoResource{}
+		}
+		return found{orgID: orgID}, err
+	})
+	return f.orgID, err
 }
 
 func noBucket(err error) error {
@@ -152,6 +171,18 @@ func (d *directory) OrgName(ctx context.Context, id string) (string, error) {
 			err = nil
 		}
 		return found{name: org.Name}, err
+	})
+	return f.name, err
+}
+
+// UserName finds the name of a user; "" where the root token may not read it.
+func (d *directory) UserName(ctx context.Context, id string) (string, error) {
+	f, err := d.lookup(ctx, nameKey{kind: userByID, name: id}, func(ctx context.Context) (found, error) {
+		user, err := d.client.UserByID(ctx, id)
+		if influx.Is(err, influx.MissingPermission) {
+			err = nil
+		}
+		return found{name: user.Name}, err
 	})
 	return f.name, err
 }

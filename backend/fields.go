@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/go-secure-stdlib/parseutil"
@@ -39,6 +40,12 @@ type fields struct{ data *framework.FieldData }
 func (f fields) given(name string) bool {
 	_, ok := f.data.Raw[name]
 	return ok
+}
+
+// empty reports whether the request leaves the field out or clears it.
+func (f fields) empty(name string) bool {
+	value := f.data.Raw[name]
+	return value == nil || value == ""
 }
 
 // text sets target to a string field that was given. Values read from a file may end in a newline.
@@ -84,31 +91,66 @@ func (f fields) seconds(name string, target *int) {
 	}
 }
 
-// number sets target to a whole number that was given; null means 0.
+// number sets target to a whole number that was given; null and "" mean 0.
 func (f fields) number(name string, target *int) {
 	if f.given(name) {
-		n, _ := parseutil.ParseInt(f.data.Raw[name])
-		*target = int(n)
+		*target, _ = decodeNumber(f.data.Raw[name])
 	}
 }
 
-// flag sets target to a boolean that was given; null means false.
+// flag sets target to a boolean that was given; null and "" mean false.
 func (f fields) flag(name string, target *bool) {
 	if f.given(name) {
-		*target, _ = parseutil.ParseBool(f.data.Raw[name])
+		*target, _ = decodeFlag(f.data.Raw[name])
 	}
 }
 
 // flagOr is a write-only boolean with a default.
 func (f fields) flagOr(name string, value bool) bool {
-	if f.given(name) && f.data.Raw[name] != nil {
+	if !f.empty(name) {
 		f.flag(name, &value)
 	}
 	return value
 }
 
-// decodeList takes a list in any of its forms: a list, a comma list, a JSON list in a string, and a list
-// whose one element is such a string (a repeated key on the command line makes a list).
+// decodeFlag takes a boolean as JSON has it, and as the command line sends it.
+func decodeFlag(value any) (bool, error) {
+	switch v := value.(type) {
+	case nil:
+		return false, nil
+	case bool:
+		return v, nil
+	case string:
+		if v == "" {
+			return false, nil
+		}
+		return strconv.ParseBool(v)
+	}
+	return false, errors.New("not a boolean")
+}
+
+// decodeNumber takes a whole number in any of its forms. The plugin protocol makes a float64 of every one.
+func decodeNumber(value any) (int, error) {
+	if f, ok := value.(float64); ok {
+		if isFraction(value) {
+			return 0, errors.New("not a whole number")
+		}
+		return int(f), nil
+	}
+	if value == nil {
+		return 0, nil
+	}
+	n, err := parseutil.ParseInt(value)
+	return int(n), err
+}
+
+func isFraction(value any) bool {
+	f, ok := value.(float64)
+	return ok && f != float64(int64(f))
+}
+
+// decodeList takes a list in any of its forms: a list (a repeated key on the command line makes one), a comma
+// list, and a JSON list in a string. The elements of a list stand for themselves, commas and all.
 func decodeList(value any) ([]string, error) {
 	switch v := value.(type) {
 	case nil:

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-secure-stdlib/parseutil"
 	"github.com/hashicorp/vault/sdk/framework"
@@ -26,10 +27,13 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (resp
 	return b.Backend.HandleRequest(ctx, req)
 }
 
-// HandleExistenceCheck tells a create from an update.
+// HandleExistenceCheck tells a create from an update. The body has no say in it and is left out: the framework
+// would complain of a field of the wrong type and repeat its value, which Vault logs.
 func (b *backend) HandleExistenceCheck(ctx context.Context, req *logical.Request) (checked, exists bool, err error) {
 	defer b.recovered(&err)
-	return b.Backend.HandleExistenceCheck(ctx, req)
+	bare := *req
+	bare.Data = nil
+	return b.Backend.HandleExistenceCheck(ctx, &bare)
 }
 
 // InvalidateKey tells that another node has written a key.
@@ -115,17 +119,17 @@ func mistyped(schema *framework.FieldSchema, value any) string {
 			return "must be a string"
 		}
 	case framework.TypeBool:
-		if _, err := parseutil.ParseBool(value); err != nil || value == "" {
+		if _, err := decodeFlag(value); err != nil {
 			return "must be true or false"
 		}
 	case framework.TypeInt:
-		if n, err := parseutil.ParseInt(value); err != nil || n < 0 || isFraction(value) {
+		if n, err := decodeNumber(value); err != nil || n < 0 {
 			return "must be a whole number, 0 or more"
 		}
 	case framework.TypeDurationSecond:
 		d, err := parseutil.ParseDurationSecond(value)
-		if err != nil || d < 0 || d.Hours() > maxDurationHours {
-			return "must be a duration of 0 to 100 years: a number of seconds, or such as 90s, 15m, 24h, 30d"
+		if err != nil || d < 0 || d.Hours() > maxDurationHours || d%time.Second != 0 || isFraction(value) {
+			return "must be a duration of 0 to 100 years in whole seconds: a number of seconds, or such as 90s, 15m, 24h, 30d"
 		}
 	case framework.TypeCommaStringSlice:
 		if _, err := decodeList(value); err != nil {
@@ -141,16 +145,6 @@ func mistyped(schema *framework.FieldSchema, value any) string {
 
 // maxDurationHours keeps sums of times and durations far from overflow: 100 years.
 const maxDurationHours = 100 * 365 * 24
-
-func isFraction(value any) bool {
-	switch v := value.(type) {
-	case float64:
-		return v != float64(int64(v))
-	case json.Number:
-		return strings.ContainsAny(v.String(), ".eE")
-	}
-	return false
-}
 
 // defaultMaxSize bounds names, URLs, tokens and templates, in bytes.
 const defaultMaxSize = 1024

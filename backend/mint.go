@@ -37,10 +37,26 @@ type order struct {
 type minted struct {
 	endpoint      *endpoint
 	authorization *domain.Authorization
+	permissions   []permission.Permission
 	org, orgID    string
 }
 
 func (m *minted) id() string { return *m.authorization.Id }
+
+// buckets are the names of the buckets that the token may read or write; * for all of the organization.
+func (m *minted) buckets(action string) []string {
+	names := []string{}
+	for _, p := range m.permissions {
+		switch {
+		case p.Type != permission.Buckets || p.Action != action:
+		case p.ID == "":
+			names = append(names, permission.All)
+		default:
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
 
 // create is the only place that creates an authorization. It never asks twice: a call without an answer may
 // have been carried out. Nor does it end with its caller: a call that is cut off would be carried out too,
@@ -67,10 +83,11 @@ func (b *backend) create(ctx context.Context, e *endpoint, o order) (*domain.Aut
 // wire is an order as InfluxDB's API takes it.
 func wire(o order, description string) domain.AuthorizationPostRequest {
 	permissions := make([]domain.Permission, len(o.permissions))
-	for i, p := range o.permissions {
+	for i := range o.permissions {
+		p := &o.permissions[i] // pointed into: a copy of each string would be most of what a mint allocates
 		permissions[i] = domain.Permission{
 			Action:   domain.PermissionAction(p.Action),
-			Resource: domain.Resource{Type: domain.ResourceType(p.Type), Id: optional(p.ID), OrgID: optional(p.OrgID)},
+			Resource: domain.Resource{Type: domain.ResourceType(p.Type), Id: optional(&p.ID), OrgID: optional(&p.OrgID)},
 		}
 	}
 	status := domain.AuthorizationUpdateRequestStatusActive
@@ -80,16 +97,17 @@ func wire(o order, description string) domain.AuthorizationPostRequest {
 	return domain.AuthorizationPostRequest{
 		AuthorizationUpdateRequest: domain.AuthorizationUpdateRequest{Description: &description, Status: &status},
 		OrgID:                      &o.orgID,
-		UserID:                     optional(o.userID),
+		UserID:                     optional(&o.userID),
 		Permissions:                &permissions,
 	}
 }
 
-func optional(s string) *string {
-	if s == "" {
+// optional leaves an empty string out of the request.
+func optional(s *string) *string {
+	if *s == "" {
 		return nil
 	}
-	return &s
+	return s
 }
 
 // unknownOutcome says so where a token may exist that nobody received.
@@ -114,14 +132,25 @@ func (b *backend) discard(ctx context.Context, s logical.Storage, e *endpoint, r
 // errStale says that InfluxDB's echo contradicts the names that were looked up before.
 var errStale = errors.New("a bucket, organization or user was renamed, deleted or made anew")
 
+// demand is what a request asks for.
+type demand struct {
+	name string
+	// role is the role with its templates filled in for the caller.
+	role   *store.Role
+	caller *caller
+	// wish narrows the role; empty means all of it.
+	wish     permission.Definition
+	deadline time.Time
+}
+
 // mint makes a token for a role: with warm caches one call, and no write to storage. Where names turn out to
 // be stale, or the root token was replaced meanwhile, it starts over, once.
-func (b *backend) mint(ctx context.Context, req *logical.Request, name string, role *store.Role, deadline time.Time) (*minted, error) {
+func (b *backend) mint(ctx context.Context, req *logical.Request, d demand) (*minted, error) {
 	e, err := b.current(ctx, req.Storage, req.MountPoint)
 	if err != nil {
 		return nil, err
 	}
-	m, err := b.attempt(ctx, req, e, name, role, deadline)
+	m, err := b.attempt(ctx, req, e, d)
 	switch {
 	case err == nil:
 		return m, nil
@@ -137,45 +166,45 @@ func (b *backend) mint(ctx context.Context, req *logical.Request, name string, r
 	default:
 		return nil, err
 	}
-	return b.attempt(ctx, req, e, name, role, deadline)
+	return b.attempt(ctx, req, e, d)
 }
 
-func (b *backend) attempt(ctx context.Context, req *logical.Request, e *endpoint, name string, role *store.Role, deadline time.Time) (*minted, error) {
-	scope, owner, err := scopeOf(ctx, e, role)
+func (b *backend) attempt(ctx context.Context, req *logical.Request, e *endpoint, d demand) (*minted, error) {
+	scope, owner, err := scopeOf(ctx, e, d.role)
 	if err != nil {
 		return nil, err
 	}
-	permissions, err := permission.Resolve(ctx, role.Definition(), scope, e.names)
+	permissions, err := d.permissions(ctx, scope, e.names)
 	if err != nil {
 		return nil, err
 	}
-	human, err := describe(role.Description, who{
-		Permissions: permission.Describe(role.TokenType, permissions),
+	human, err := describe(d.role.Description, who{
+		Permissions: d.wording(permissions),
 		Mount:       req.MountPoint,
-		Role:        name,
+		Role:        d.name,
 		DisplayName: req.DisplayName,
 		EntityID:    req.EntityID,
-	})
+	}, d.caller)
 	if err != nil {
 		return nil, err
 	}
 	created, err := b.create(ctx, e, order{
-		role: name, human: human, permissions: permissions,
-		orgID: scope.OrgID, userID: owner.id, deadline: deadline,
+		role: d.name, human: human, permissions: permissions,
+		orgID: scope.OrgID, userID: owner.id, deadline: d.deadline,
 	})
 	if err == nil {
-		if stale := staleName(role, owner, permissions, created); stale != "" {
+		if stale := staleName(d.role, owner, permissions, created); stale != "" {
 			err = fmt.Errorf("%s: %w", stale, errStale)
 		}
 	}
 	if err != nil {
-		e.names.forget(scope.OrgID, role, permissions)
+		e.names.forget(scope.OrgID, d.role, permissions)
 		if created != nil {
-			b.discard(ctx, req.Storage, e, name, *created.Id)
+			b.discard(ctx, req.Storage, e, d.name, *created.Id)
 		}
 		return nil, err
 	}
-	m := &minted{endpoint: e, authorization: created, org: scope.OrgName, orgID: scope.OrgID}
+	m := &minted{endpoint: e, authorization: created, permissions: permissions, org: scope.OrgName, orgID: scope.OrgID}
 	if created.Org != nil && *created.Org != "" {
 		m.org = *created.Org
 	}

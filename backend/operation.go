@@ -22,13 +22,18 @@ type operation struct {
 }
 
 func (o operation) handler() framework.OperationHandler {
-	response := framework.Response{Description: http.StatusText(http.StatusOK), Fields: o.answer}
+	responses := map[int][]framework.Response{
+		http.StatusOK: {{Description: http.StatusText(http.StatusOK), Fields: o.answer}},
+	}
+	if len(o.answer) == 0 { // without a warning there is nothing to tell
+		responses[http.StatusNoContent] = []framework.Response{{Description: http.StatusText(http.StatusNoContent)}}
+	}
 	return &framework.PathOperation{
 		Callback:                    encodeErrors(o.handle),
 		Summary:                     o.summary,
 		ForwardPerformanceStandby:   o.mints || o.writes,
 		ForwardPerformanceSecondary: o.writes,
-		Responses:                   map[int][]framework.Response{http.StatusOK: {response}},
+		Responses:                   responses,
 	}
 }
 

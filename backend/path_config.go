@@ -128,10 +128,10 @@ func decodeConfig(f fields, c *store.Connection) {
 	f.flag("tls_skip_verify", &c.TLSSkipVerify)
 	f.seconds("request_timeout", &c.RequestTimeout)
 	f.number("max_open_connections", &c.MaxOpenConnections)
-	if c.RequestTimeout == 0 && (!f.given("request_timeout") || f.data.Raw["request_timeout"] == nil) {
+	if c.RequestTimeout == 0 && f.empty("request_timeout") {
 		c.RequestTimeout = defaultRequestTimeout
 	}
-	if c.MaxOpenConnections == 0 && (!f.given("max_open_connections") || f.data.Raw["max_open_connections"] == nil) {
+	if c.MaxOpenConnections == 0 && f.empty("max_open_connections") {
 		c.MaxOpenConnections = defaultConnections
 	}
 }
@@ -141,6 +141,7 @@ func (b *backend) pathConfigWrite(ctx context.Context, req *logical.Request, dat
 	warnings, err := b.configure(ctx, req.Storage, change{
 		mount:           req.MountPoint,
 		apply:           func(c *store.Connection) { decodeConfig(f, c) },
+		withToken:       !f.empty("token"),
 		unverified:      !f.flagOr("verify_connection", true),
 		abandonPrevious: f.flagOr("abandon_previous", false),
 	})

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-influxdb/backend/permission"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
@@ -20,6 +21,11 @@ func (b *backend) pathCreds() []*framework.Path {
 			nameField: {Type: framework.TypeString, Required: true, Description: "Name of the role."},
 			"ttl": {Type: framework.TypeDurationSecond, Query: true,
 				Description: "How long the lease lives at first. Longer than allowed is cut to the role's maximum, with a warning."},
+			"read_buckets":    {Type: framework.TypeCommaStringSlice, Query: true, Description: "Narrow the token: buckets to read, of those that the role covers."},
+			"write_buckets":   {Type: framework.TypeCommaStringSlice, Query: true, Description: "Narrow the token: buckets to write, of those that the role covers."},
+			"read_resources":  {Type: framework.TypeCommaStringSlice, Query: true, Description: "Narrow the token: resource types to read, of those that the role covers."},
+			"write_resources": {Type: framework.TypeCommaStringSlice, Query: true, Description: "Narrow the token: resource types to write, of those that the role covers."},
+			"permissions":     {Type: framework.TypeSlice, Query: true, Description: "Narrow the token: permissions in the form of InfluxDB's API, of those that the role covers."},
 		},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "credentials"},
 		Operations: map[logical.Operation]framework.OperationHandler{
@@ -31,7 +37,10 @@ func (b *backend) pathCreds() []*framework.Path {
 Each read makes a token of its own, with what the role allows and nothing more, under a renewable lease. When
 the lease ends, the token is deleted in InfluxDB and refused from that moment on.
 
-A client that reads again and again should keep its lease and renew it.`,
+A client that reads again and again should keep its lease and renew it.
+
+As soon as one of the permission fields is given, the token holds what the request says and nothing else;
+what the role does not cover is refused.`,
 	}}
 }
 
@@ -45,6 +54,8 @@ var credsAnswer = map[string]*framework.FieldSchema{
 	"org_id":           {Type: framework.TypeString, Description: "ID of the organization."},
 	"url":              {Type: framework.TypeString, Description: "Where applications reach InfluxDB."},
 	"description":      {Type: framework.TypeString, Description: "The token's description in InfluxDB."},
+	"read_buckets":     {Type: framework.TypeCommaStringSlice, Description: "The buckets to read; only where the role's names depend on the caller."},
+	"write_buckets":    {Type: framework.TypeCommaStringSlice, Description: "The buckets to write; only where the role's names depend on the caller."},
 }
 
 func (b *backend) pathCredsRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
@@ -69,16 +80,44 @@ func (b *backend) pathCredsRead(ctx context.Context, req *logical.Request, data 
 	if role.MaxLeases > 0 && b.live.reached(name, role.MaxLeases, b.now()) {
 		return nil, overCap("role %q has %d live tokens, its max_leases; a client that reads creds/ again and again should read static-creds/", name, role.MaxLeases)
 	}
-	deadline := b.now().Add(s.max + deadlineGrace)
-	m, err := b.mint(ctx, req, name, role, deadline)
+	d := demand{name: name, caller: &caller{system: b.System(), entityID: req.EntityID}, deadline: b.now().Add(s.max + deadlineGrace)}
+	if d.wish, err = decodeWish(fields{data}); err != nil {
+		return nil, err
+	}
+	if d.role, err = personal(role, d.caller); err != nil {
+		return nil, err
+	}
+	m, err := b.mint(ctx, req, d)
 	if err != nil {
 		return nil, err
 	}
-	b.live.add(name, m.id(), deadline)
-	return b.credsResponse(m, name, s, deadline, warnings), nil
+	b.live.add(name, m.id(), d.deadline)
+	resp := b.credsResponse(m, d, s)
+	resp.Warnings = warnings
+	if templated(role) {
+		resp.Data["read_buckets"], resp.Data["write_buckets"] = m.buckets(permission.Read), m.buckets(permission.Write)
+	}
+	return resp, nil
 }
 
-func (b *backend) credsResponse(m *minted, role string, s span, deadline time.Time, warnings []string) *logical.Response {
+// decodeWish is what a request says of permissions. One that says that there are none is no wish: a token
+// without permissions can't be made.
+func decodeWish(f fields) (permission.Definition, error) {
+	var wish permission.Definition
+	f.list("read_buckets", &wish.ReadBuckets)
+	f.list("write_buckets", &wish.WriteBuckets)
+	f.list("read_resources", &wish.ReadResources)
+	f.list("write_resources", &wish.WriteResources)
+	f.objects("permissions", &wish.Permissions)
+	for _, name := range []string{"read_buckets", "write_buckets", "read_resources", "write_resources", "permissions"} {
+		if f.given(name) && wish.Empty() {
+			return wish, badInput("%s: empty; the token would grant nothing. Leave it out for all that the role grants", name)
+		}
+	}
+	return wish, nil
+}
+
+func (b *backend) credsResponse(m *minted, d demand, s span) *logical.Response {
 	url := m.endpoint.ExternalURL
 	if url == "" {
 		url = m.endpoint.URL
@@ -93,11 +132,10 @@ func (b *backend) credsResponse(m *minted, role string, s span, deadline time.Ti
 	}, lease{
 		authorizationID: m.id(),
 		connection:      m.endpoint.ID,
-		role:            role,
-		deadline:        deadline,
+		role:            d.name,
+		deadline:        d.deadline,
 	}.encode())
 	resp.Secret.TTL = s.ttl
 	resp.Secret.MaxTTL = s.max
-	resp.Warnings = warnings
 	return resp
 }

@@ -52,10 +52,11 @@ var roleFields = map[string]*framework.FieldSchema{
 	"org_id":           {Type: framework.TypeString, Description: "Organization of the tokens, by ID."},
 	"token_type":       {Type: framework.TypeString, Default: "custom", AllowedValues: []any{"custom", "all-access", "operator"}, Description: "custom: what the other fields say. all-access: everything in the organization. operator: everything in every organization."},
 	"read_buckets":     {Type: framework.TypeCommaStringSlice, Description: "Buckets to read: names, id:<ID>, or * for all of the organization."},
-	"write_buckets":    {Type: framework.TypeCommaStringSlice, Description: "Buckets to write: names, id:<ID>, or *. InfluxDB lets who may write a bucket also rename and delete it."},
+	"write_buckets":    {Type: framework.TypeCommaStringSlice, Description: "Buckets to write: names, id:<ID>, or *. InfluxDB lets who may write a bucket also delete it."},
 	"read_resources":   {Type: framework.TypeCommaStringSlice, Description: "Resource types to read in the organization, such as tasks or dashboards; * for every type."},
 	"write_resources":  {Type: framework.TypeCommaStringSlice, Description: "Resource types to write in the organization; * for every type."},
 	"permissions":      {Type: framework.TypeSlice, Description: `Permissions in the form of InfluxDB's API: [{"action": "read", "resource": {"type": "buckets", "name": "metrics"}}].`},
+	"clone_from":       {Type: framework.TypeString, Description: "ID of an authorization whose permissions are copied when this value changes; excludes the other permission fields."},
 	"user":             {Type: framework.TypeString, Description: "InfluxDB user that owns the tokens, by name; else the config's, else the root token's."},
 	"user_id":          {Type: framework.TypeString, Description: "InfluxDB user that owns the tokens, by ID."},
 	"description":      {Type: framework.TypeString, Description: "Template of the tokens' description in InfluxDB; may hold {{.Permissions}}, {{.Mount}}, {{.Role}}, {{.DisplayName}} and {{.EntityID}}."},
@@ -102,6 +103,7 @@ func encodeRole(r *store.Role) map[string]any {
 		"read_resources":   listed(r.ReadResources),
 		"write_resources":  listed(r.WriteResources),
 		"permissions":      permissions,
+		"clone_from":       r.CloneFrom,
 		"user":             r.User,
 		"user_id":          r.UserID,
 		"description":      r.Description,
@@ -129,6 +131,7 @@ func decodeRole(f fields, r *store.Role) {
 	f.list("read_resources", &r.ReadResources)
 	f.list("write_resources", &r.WriteResources)
 	f.objects("permissions", &r.Permissions)
+	f.text("clone_from", &r.CloneFrom)
 	f.either("user", &r.User, "user_id", &r.UserID)
 	f.text("description", &r.Description)
 	f.seconds("ttl", &r.TTL)
@@ -141,32 +144,38 @@ func decodeRole(f fields, r *store.Role) {
 }
 
 func (b *backend) pathRolesWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return b.storeRole(ctx, req, data, &store.Role{})
+	return b.storeRole(ctx, req, data, func(*store.Role) (*store.Role, error) { return &store.Role{}, nil })
 }
 
 func (b *backend) pathRolesPatch(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	return b.storeRole(ctx, req, data, func(stored *store.Role) (*store.Role, error) {
+		if stored == nil {
+			return nil, &told{status: http.StatusNotFound, text: "role \"" + data.Get(nameField).(string) + "\" does not exist; write it first"}
+		}
+		patched := *stored
+		return &patched, nil
+	})
+}
+
+// storeRole lays a request over the role that start makes of the stored one, checks the whole and stores it.
+func (b *backend) storeRole(ctx context.Context, req *logical.Request, data *framework.FieldData, start func(*store.Role) (*store.Role, error)) (*logical.Response, error) {
 	name := data.Get(nameField).(string)
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	role, err := store.GetRole(ctx, req.Storage, name)
+	stored, err := store.GetRole(ctx, req.Storage, name)
 	if err != nil {
 		return nil, err
 	}
-	if role == nil {
-		return nil, &told{status: http.StatusNotFound, text: "role \"" + name + "\" does not exist; write it first"}
-	}
-	return b.storeRole(ctx, req, data, role)
-}
-
-// storeRole lays a request over a role, checks the whole and stores it.
-func (b *backend) storeRole(ctx context.Context, req *logical.Request, data *framework.FieldData, role *store.Role) (*logical.Response, error) {
-	name := data.Get(nameField).(string)
-	if err := checkName(name); err != nil {
+	role, err := start(stored)
+	if err != nil {
 		return nil, err
 	}
 	f := fields{data}
 	decodeRole(f, role)
+	if err := b.copyClone(ctx, req, role, stored); err != nil {
+		return nil, err
+	}
 	warnings, err := b.checkRole(ctx, req, name, role, f.flagOr("verify", true))
 	if err != nil {
 		return nil, err

@@ -29,9 +29,7 @@ func (b *backend) checkRole(ctx context.Context, req *logical.Request, name stri
 	if err != nil {
 		return nil, err
 	}
-	if err := checkForm(role, config); err != nil {
-		return nil, err
-	}
+	form := checkForm(role, config)
 	s, err := b.spanOf(role)
 	if err != nil {
 		return nil, err
@@ -40,14 +38,18 @@ func (b *backend) checkRole(ctx context.Context, req *logical.Request, name stri
 	if s.max > longLived {
 		warnings = append(warnings, fmt.Sprintf("max_ttl: a lease of this role can live for %s; set max_ttl to bound it", s.max))
 	}
-	switch {
+	switch _, malformed := definition.Grants(); {
+	case malformed != nil:
 	case !verify:
-		return append(warnings, "verify: stored without a look at InfluxDB; what is wrong with it will show when creds is read"), nil
+		warnings = append(warnings, "verify: stored without a look at InfluxDB; what is wrong with it will show when creds is read")
 	case config == nil:
-		return append(warnings, fmt.Sprintf("%sconfig is not written yet: the role was stored without a look at InfluxDB", req.MountPoint)), nil
+		warnings = append(warnings, fmt.Sprintf("%sconfig is not written yet: the role was stored without a look at InfluxDB", req.MountPoint))
+	default:
+		more, err := b.checkUpstream(ctx, config, role)
+		form = errors.Join(form, err)
+		warnings = append(warnings, more...)
 	}
-	more, err := b.checkNames(ctx, config, role)
-	return append(warnings, more...), err
+	return warnings, form
 }
 
 // checkForm finds what is wrong with a role whatever InfluxDB says.
@@ -75,6 +77,7 @@ func checkForm(role *store.Role, config *store.Connection) error {
 	if role.User != "" && role.UserID != "" {
 		problem("user", "give either user or user_id")
 	}
+	problems = append(problems, checkTemplates(role)...)
 	if role.MaxTTL > 0 && role.TTL > role.MaxTTL {
 		problem("ttl", "%ds is longer than max_ttl, %ds", role.TTL, role.MaxTTL)
 	}
@@ -100,46 +103,24 @@ func orgLabel(role *store.Role, config *store.Connection) string {
 	return config.Org + config.OrgID
 }
 
-// checkNames looks everything up that the role names, afresh. InfluxDB being down is no reason to refuse a
-// role: a mint would.
-func (b *backend) checkNames(ctx context.Context, config *store.Connection, role *store.Role) ([]string, error) {
+// checkUpstream looks at InfluxDB for everything that the role names and needs, afresh. InfluxDB being down is
+// no reason to refuse a role: a mint would.
+func (b *backend) checkUpstream(ctx context.Context, config *store.Connection, role *store.Role) ([]string, error) {
 	shared, err := b.endpoints.open(config)
 	if err != nil {
 		return nil, err
 	}
 	e := *shared
 	e.names = newDirectory(e.client) // what is remembered may be stale, and what is found here is not remembered
-	err = resolveRole(ctx, &e, role)
+	warnings, err := b.tryRole(ctx, &e, role)
 	var failed *influx.Error
-	if errors.As(err, &failed) {
+	if errors.As(err, &failed) && !isProblem(err) {
 		switch failed.Kind {
 		case influx.Unavailable, influx.RateLimited, influx.BadToken, influx.InactiveToken, influx.InactiveUser:
 			return []string{fmt.Sprintf("stored without a look at InfluxDB: %v", err)}, nil
 		}
 	}
-	return nil, err
-}
-
-func resolveRole(ctx context.Context, e *endpoint, role *store.Role) error {
-	scope, _, err := scopeOf(ctx, e, role)
-	if err != nil {
-		return err
-	}
-	grants, err := role.Definition().Grants()
-	if err != nil {
-		return err
-	}
-	types, err := e.names.ResourceTypes(ctx)
-	if err != nil {
-		return err
-	}
-	problems := permission.CheckTypes(grants, types)
-	_, err = permission.Resolve(ctx, role.Definition(), scope, &suggesting{directory: e.names})
-	var problem *permission.Problem
-	if err != nil && !errors.As(err, &problem) {
-		return err
-	}
-	return errors.Join(problems.Err(), err)
+	return warnings, err
 }
 
 // suggesting is a directory that looks for similar names where one is not found.
@@ -156,6 +137,9 @@ const (
 
 // BucketID adds look-alikes to a *permission.NoBucket error.
 func (s *suggesting) BucketID(ctx context.Context, orgID, name string) (string, error) {
+	if isTemplate(name) { // which bucket it is depends on the caller
+		return name, nil
+	}
 	id, err := s.directory.BucketID(ctx, orgID, name)
 	var none *permission.NoBucket
 	if !errors.As(err, &none) {

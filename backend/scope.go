@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
@@ -13,20 +14,24 @@ import (
 type owner struct{ name, id string }
 
 // scopeOf finds the organization that a role's tokens belong to and the user that owns them. The names that
-// a role gives are looked up; what the configuration gives was looked up when it was verified.
+// a role gives are looked up; what the configuration gives was looked up when it was verified. With a problem of
+// the owner alone the organization is answered all the same.
 func scopeOf(ctx context.Context, e *endpoint, role *store.Role) (permission.Scope, owner, error) {
 	var (
-		scope permission.Scope
-		err   error
+		scope  permission.Scope
+		orgErr error
 	)
-	if scope.OrgID, scope.OrgName, err = orgOf(ctx, e, role); err != nil {
-		return scope, owner{}, err
+	if scope.OrgID, scope.OrgName, orgErr = orgOf(ctx, e, role); orgErr != nil {
+		scope = permission.Scope{}
+		if !isProblem(orgErr) {
+			return scope, owner{}, orgErr
+		}
 	}
 	who, err := ownerOf(ctx, e, role)
-	if err != nil {
+	if err = errors.Join(orgErr, err); err != nil {
 		return scope, owner{}, err
 	}
-	scope.OwnerID = who.id
+	scope.OwnerID, scope.Privileged = who.id, role.AllowPrivileged
 	if scope.OwnerID == "" && e.Found != nil {
 		scope.OwnerID = e.Found.RootUserID
 	}
@@ -69,6 +74,12 @@ func ownerOf(ctx context.Context, e *endpoint, role *store.Role) (owner, error) 
 		return owner{e.User, id}, naming(err, "user", "no user %q, which config names, that the root token can see", e.User)
 	}
 	return owner{}, nil
+}
+
+// isProblem reports whether an error is what is wrong with the fields, and not a look-up that failed.
+func isProblem(err error) bool {
+	var problem *permission.Problem
+	return errors.As(err, &problem)
 }
 
 // naming turns "not found" into a problem of the field that named it. Other errors stay what they are.

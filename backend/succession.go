@@ -36,10 +36,16 @@ func (b *backend) replace(ctx context.Context, s logical.Storage, old, candidate
 	if err := store.PutConfig(ctx, s, candidate); err != nil {
 		return nil, err
 	}
-	if revived == "" {
-		return warnings, nil
+	if old != nil && candidate.ID != old.ID {
+		b.live.reset() // the next tokens are another connection's
 	}
-	return warnings, store.DeleteRetired(ctx, s, revived)
+	if revived != "" {
+		if err := store.DeleteRetired(ctx, s, revived); err != nil {
+			// The write is done. The current connection goes before its old copy, which a purge takes away.
+			b.log.Warn("the old copy of a connection that is current again is still in storage", "connection", revived, "error", err)
+		}
+	}
+	return warnings, nil
 }
 
 // sameInfluxDB compares organizations: their IDs are random, so that two InfluxDBs share none. Where one
@@ -81,7 +87,6 @@ func (b *backend) succeed(ctx context.Context, s logical.Storage, old *store.Con
 	if err := b.keepRetired(ctx, s, old, left != ""); err != nil {
 		return nil, err
 	}
-	b.live.reset()
 	if left == "" {
 		return nil, nil
 	}

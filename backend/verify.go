@@ -124,6 +124,10 @@ func (v *verification) onlyOrg(visible []influx.Named) error {
 // owner finds the default owner of tokens, where one is given.
 func (v *verification) owner(ctx context.Context) error {
 	who, err := ownerOf(ctx, v.e, &store.Role{})
+	if err == nil && who.id != "" && who.name == "" {
+		who.name, err = v.e.names.UserName(ctx, who.id)
+		err = naming(err, "user_id", "no user has the ID %s", who.id)
+	}
 	if err != nil {
 		return v.told(err)
 	}
@@ -139,6 +143,9 @@ func (v *verification) minting(ctx context.Context, b *backend) error {
 	probe, err := b.probe(ctx, v.e, v.found.DefaultOrgID, v.found.OwnerID)
 	if probe != nil {
 		err = errors.Join(err, destroy(context.WithoutCancel(ctx), v.e, *probe.Id))
+	}
+	if influx.Is(err, influx.Invalid) { // "unable to create token" is all that InfluxDB says of either
+		return badInput("org_id, user_id: one of them does not exist: %v%s", err, unchanged)
 	}
 	if err != nil {
 		return v.told(err)
@@ -212,17 +219,17 @@ func (v *verification) told(err error) error {
 	case influx.InactiveToken:
 		return badInput("token: %s knows it, but it is inactive %s; set it active there, or write another one%s", at, answer, unchanged)
 	case influx.InactiveUser:
-		return badInput("token: its user is inactive or deleted at %s %s%s", at, answer, unchanged)
+		return badInput("token: its user is inactive or deleted in %s %s%s", at, answer, unchanged)
 	case influx.MissingPermission, influx.Forbidden:
 		return badInput("token lacks %s, needed to %s; see docs/root-token.md", failed.Permission, v.purpose(failed.Permission))
 	case influx.BadCertificate:
-		return badInput("url: TLS with %s failed: %s; see ca_cert, tls_server_name and client_cert%s", v.e.client.URL(), failed.Message, unchanged)
+		return badInput("url: TLS with %s failed: %s; see ca_cert, tls_server_name, tls_min_version and client_cert%s", v.e.client.URL(), failed.Message, unchanged)
 	case influx.NotInfluxDB, influx.NoSuchPath:
 		return badInput("url: what answers at %s is not InfluxDB 2 (%v); is it a proxy's page, or does the base path differ?%s", v.e.client.URL(), failed, unchanged)
 	case influx.Unavailable, influx.RateLimited:
 		return &told{http.StatusBadGateway, fmt.Sprintf("url: no usable answer from %s: %v%s", v.e.client.URL(), failed, unchanged), err}
 	}
-	return badInput("%v%s", failed, unchanged)
+	return badInput("url: %v%s", failed, unchanged)
 }
 
 // purpose says what a permission of the root token is needed for.

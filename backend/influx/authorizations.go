@@ -57,28 +57,44 @@ func (c *Client) DeleteAuthorization(ctx context.Context, id string) error {
 // server has no paging, and 100,000 tokens are some 85 MB. Entries whose owner or organization was deleted
 // are left out by the server, as are those that the token may not see. It has no time-out but ctx's.
 func (c *Client) EachAuthorization(ctx context.Context, visit func(domain.Authorization) error) error {
-	return c.stream(ctx, request{method: http.MethodGet, path: "authorizations"}, func(resp *http.Response) error {
+	var stopped error
+	err := c.stream(ctx, request{method: http.MethodGet, path: "authorizations"}, func(resp *http.Response) error {
 		decoder := json.NewDecoder(resp.Body)
-		if err := skipTo(decoder, "authorizations"); err != nil {
-			return err
+		err := each(decoder, "authorizations", func(a domain.Authorization) error {
+			stopped = visit(a)
+			return stopped
+		})
+		if errors.Is(err, io.EOF) && decoder.InputOffset() > 0 {
+			return io.ErrUnexpectedEOF // the list was cut off
 		}
-		for decoder.More() {
-			var a domain.Authorization
-			if err := decoder.Decode(&a); err != nil {
-				return err
-			}
-			if err := visit(a); err != nil {
-				return err
-			}
-		}
-		_, err := decoder.Token() // the closing bracket: without it the list was cut off
 		return err
 	})
+	if stopped != nil {
+		return stopped
+	}
+	return err
+}
+
+// each decodes the array that stands under key, up to its closing bracket.
+func each[T any](decoder *json.Decoder, key string, visit func(T) error) error {
+	if err := skipTo(decoder, key); err != nil {
+		return err
+	}
+	for decoder.More() {
+		var entry T
+		if err := decoder.Decode(&entry); err != nil {
+			return err
+		}
+		if err := visit(entry); err != nil {
+			return err
+		}
+	}
+	return expect(decoder, ']')
 }
 
 // skipTo moves the decoder behind the opening bracket of the array that stands under key.
 func skipTo(decoder *json.Decoder, key string) error {
-	if _, err := decoder.Token(); err != nil {
+	if err := expect(decoder, '{'); err != nil {
 		return err
 	}
 	for decoder.More() {
@@ -87,28 +103,32 @@ func skipTo(decoder *json.Decoder, key string) error {
 			return err
 		}
 		if name == key {
-			_, err = decoder.Token()
-			return err
+			return expect(decoder, '[')
 		}
 		var other json.RawMessage
 		if err := decoder.Decode(&other); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: no %q in the answer", errNoList, key)
+	return fmt.Errorf("%w: no %q in it", errUnexpected, key)
 }
 
-var errNoList = errors.New("not a list")
+func expect(decoder *json.Decoder, delimiter json.Delim) error {
+	token, err := decoder.Token()
+	if err == nil && token != delimiter {
+		err = fmt.Errorf("%w: %v instead of %v", errUnexpected, token, delimiter)
+	}
+	return err
+}
 
-// isDecoding reports whether err says that an answer was read but is not the JSON that was expected.
-func isDecoding(err error) bool {
+// errUnexpected is an answer that can be read but is not what was asked for.
+var errUnexpected = errors.New("not the expected answer")
+
+// isForeign reports whether err says that an answer was read but is not what was asked for.
+func isForeign(err error) bool {
 	var (
 		syntax *json.SyntaxError
 		typed  *json.UnmarshalTypeError
 	)
-	var transport *url.Error // the connection ended before there was an answer to decode
-	if errors.As(err, &transport) {
-		return false
-	}
-	return errors.As(err, &syntax) || errors.As(err, &typed) || errors.Is(err, errNoList) || errors.Is(err, io.EOF)
+	return errors.As(err, &syntax) || errors.As(err, &typed) || errors.Is(err, errUnexpected) || errors.Is(err, io.EOF)
 }

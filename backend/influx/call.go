@@ -32,14 +32,11 @@ func (c *Client) address(r request) string {
 	return address
 }
 
-// call makes one call within the client's timeout and decodes a JSON answer into out, unless out is nil.
+// call makes one call within the client's timeout and decodes a JSON answer into out.
 func (c *Client) call(ctx context.Context, r request, out any) error {
 	ctx, cancel := c.withTimeout(ctx)
 	defer cancel()
 	return c.stream(ctx, r, func(resp *http.Response) error {
-		if out == nil {
-			return nil
-		}
 		return json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(out)
 	})
 }
@@ -62,21 +59,23 @@ func (c *Client) stream(ctx context.Context, r request, read func(*http.Response
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
+	req.Header.Set("Accept", "application/json") // Telegraf configurations come as TOML otherwise
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	failed := c.service.DoHTTPRequest(req, nil, func(resp *http.Response) error {
-		defer drain(resp.Body)
-		return read(resp)
-	})
-	if failed == nil {
-		return nil
+	// Not the library's DoHTTPRequest: it decodes an error's body over the status and the headers.
+	resp, err := c.service.DoHTTPRequestWithResponse(req, nil)
+	if err != nil {
+		return c.silence(r, err, connected)
 	}
-	return c.classify(r, failed, connected)
-}
-
-// drain reads the little that a decoder may have left, so that the connection can serve the next call.
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, maxErrorBody)
-	_ = body.Close()
+	defer resp.Body.Close()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return c.refusal(r, resp)
+	}
+	if err := read(resp); err != nil {
+		return c.unreadable(r, resp, err)
+	}
+	// The little that a decoder may have left, so that the connection can serve the next call.
+	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody)
+	return nil
 }

@@ -27,7 +27,7 @@ const (
 	DefaultMaxConnections = 64
 	// maxBody bounds an answer that is read whole. The largest is a page of 100 buckets, about 60 kB.
 	maxBody = 4 << 20
-	// maxErrorBody bounds the body of an answer that is not a success.
+	// maxErrorBody bounds what is read of an answer that is not a success.
 	maxErrorBody = 64 << 10
 )
 
@@ -74,7 +74,7 @@ func New(o Options) (*Client, error) {
 	options := apihttp.DefaultOptions().
 		SetApplicationName(o.UserAgent).
 		SetHTTPClient(&http.Client{
-			Transport:     boundedErrors{transport},
+			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		})
 	return &Client{
@@ -89,16 +89,15 @@ func New(o Options) (*Client, error) {
 func newTransport(o Options) *http.Transport {
 	dialer := &net.Dialer{Timeout: o.Timeout}
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
-		TLSClientConfig:       o.TLS,
-		TLSHandshakeTimeout:   o.Timeout,
-		ResponseHeaderTimeout: o.Timeout,
-		MaxConnsPerHost:       o.MaxConnections,
-		MaxIdleConns:          o.MaxConnections,
-		MaxIdleConnsPerHost:   o.MaxConnections,
-		IdleConnTimeout:       90 * time.Second,
-		ForceAttemptHTTP2:     true,
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
+		TLSClientConfig:     o.TLS,
+		TLSHandshakeTimeout: o.Timeout,
+		// No HTTP/2, which would put any number of calls on one connection.
+		MaxConnsPerHost:     o.MaxConnections,
+		MaxIdleConns:        o.MaxConnections,
+		MaxIdleConnsPerHost: o.MaxConnections,
+		IdleConnTimeout:     90 * time.Second,
 	}
 }
 
@@ -111,15 +110,4 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // withTimeout bounds one call by the client's timeout.
 func (c *Client) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, c.timeout)
-}
-
-// boundedErrors bounds the body of every answer that is not a success: the library reads those whole.
-type boundedErrors struct{ next http.RoundTripper }
-
-func (b boundedErrors) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := b.next.RoundTrip(r)
-	if err == nil && (resp.StatusCode < 200 || resp.StatusCode > 299) {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, maxErrorBody)
-	}
-	return resp, err
 }

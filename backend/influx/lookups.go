@@ -95,7 +95,7 @@ func (c *Client) Organization(ctx context.Context, name string) (Named, error) {
 			return org, nil
 		}
 	}
-	return Named{}, c.hidden("orgs", "read:orgs")
+	return Named{}, c.unseen("orgs", name, "read:orgs", len(answer.Orgs))
 }
 
 // OrganizationByID reads one organization.
@@ -115,11 +115,11 @@ func (c *Client) Bucket(ctx context.Context, orgID, name string) (Bucket, error)
 		return Bucket{}, err
 	}
 	for _, bucket := range answer.Buckets {
-		if bucket.Name == name && bucket.OrgID == orgID {
+		if bucket.Name == name && strings.EqualFold(bucket.OrgID, orgID) {
 			return bucket, nil
 		}
 	}
-	return Bucket{}, c.hidden("buckets", "read:orgs/"+orgID+"/buckets")
+	return Bucket{}, c.unseen("buckets", name, "read:orgs/"+orgID+"/buckets", len(answer.Buckets))
 }
 
 // BucketByID reads one bucket.
@@ -164,7 +164,7 @@ func (c *Client) User(ctx context.Context, name string) (User, error) {
 			return user, nil
 		}
 	}
-	return User{}, c.hidden("users", "read:users")
+	return User{}, c.unseen("users", name, "read:users", len(answer.Users))
 }
 
 // UserByID reads one user.
@@ -174,6 +174,28 @@ func (c *Client) UserByID(ctx context.Context, id string) (User, error) {
 	return user, err
 }
 
+// ResourceOrg reads the organization of a resource of a type that has an endpoint of its own under its name:
+// telegrafs, tasks, dashboards, variables, checks and most others. For the rest it is NoSuchPath or NotFound.
+func (c *Client) ResourceOrg(ctx context.Context, resourceType, id string) (string, error) {
+	if alias := endpoints[resourceType]; alias != "" {
+		resourceType = alias
+	}
+	var resource struct {
+		OrgID string `json:"orgID"`
+		Label struct {
+			OrgID string `json:"orgID"`
+		} `json:"label"`
+	}
+	path := url.PathEscape(resourceType) + "/" + url.PathEscape(id)
+	if err := c.call(ctx, request{method: http.MethodGet, path: path}, &resource); err != nil {
+		return "", err
+	}
+	return resource.OrgID + resource.Label.OrgID, nil
+}
+
+// endpoints are the resource types whose endpoint has another name.
+var endpoints = map[string]string{"dbrp": "dbrps"}
+
 // ResourceTypes lists the types that permissions can name. A server without the endpoint answers NoSuchPath.
 func (c *Client) ResourceTypes(ctx context.Context) ([]string, error) {
 	var types []string
@@ -181,10 +203,15 @@ func (c *Client) ResourceTypes(ctx context.Context) ([]string, error) {
 	return types, err
 }
 
-// hidden is the error for a look-up by name that was answered with a list without it. InfluxDB answers 404
+// unseen is the error for a look-up by name that was answered with a list without it. InfluxDB answers 404
 // for a name that does not exist, and 200 with an empty list where the token may not see it, or is inactive.
-func (c *Client) hidden(path, permission string) error {
-	return &Error{Kind: MissingPermission, Status: http.StatusOK, Permission: permission, connected: true,
+// It answers others to a name that it trims or ignores, as it does an empty one.
+func (c *Client) unseen(path, name, permission string, others int) error {
+	e := &Error{Kind: MissingPermission, Status: http.StatusOK, Permission: permission, connected: true,
 		operation: "GET " + c.base + "/api/v2/" + path,
 		Message:   "the root token can't see it: it is inactive or lacks " + permission}
+	if others > 0 {
+		e.Kind, e.Permission, e.Message = NotFound, "", strconv.Quote(name)+" not found"
+	}
+	return e
 }

@@ -49,18 +49,18 @@ const MaxGrants = 1000
 // Permission is one permission as InfluxDB stores it.
 type Permission struct {
 	// Action is Read or Write.
-	Action string
+	Action string `json:"action"`
 	// Type is the resource type: buckets, tasks, …
-	Type string
+	Type string `json:"type"`
 	// ID narrows it to one resource; empty means all of the type in OrgID.
-	ID string
+	ID string `json:"id,omitempty"`
 	// OrgID is the organization. It is empty for orgs and users, which InfluxDB checks by ID alone, and for
 	// a permission in every organization.
-	OrgID string
+	OrgID string `json:"org_id,omitempty"`
 	// Name is the bucket's name, for descriptions and for comparison with what InfluxDB echoes; not sent.
-	Name string
+	Name string `json:"-"`
 	// Place is where the role or the request asks for it, for messages; not sent.
-	Place Place
+	Place Place `json:"-"`
 }
 
 // Place is where something stands in a definition: read_buckets[1].

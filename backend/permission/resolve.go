@@ -13,6 +13,9 @@ type Directory interface {
 	BucketID(ctx context.Context, orgID, name string) (string, error)
 	// Bucket reads the name and the organization of a bucket; a *NoBucket error says that there is none.
 	Bucket(ctx context.Context, id string) (name, orgID string, err error)
+	// ResourceOrg reads which organization a resource of another type belongs to; a *NoResource error says that
+	// there is none, or that the server can't be asked.
+	ResourceOrg(ctx context.Context, resourceType, id string) (orgID string, err error)
 	// ResourceTypes lists the types that the server knows.
 	ResourceTypes(ctx context.Context) ([]string, error)
 }
@@ -25,12 +28,19 @@ type NoBucket struct {
 
 func (*NoBucket) Error() string { return "no such bucket" }
 
+// NoResource says that the organization of a resource can't be told.
+type NoResource struct{}
+
+func (*NoResource) Error() string { return "no such resource, or none that can be asked for" }
+
 // Scope is what a role's permissions are relative to.
 type Scope struct {
 	// OrgID and OrgName are the organization's.
 	OrgID, OrgName string
 	// OwnerID is the user that will own the token; needed for permissions on users only.
 	OwnerID string
+	// Privileged allows what leaves the organization.
+	Privileged bool
 }
 
 // Resolve says what InfluxDB is to be asked for, in normal form. The error holds every problem of the
@@ -69,7 +79,7 @@ type resolution struct {
 func (r *resolution) list(ctx context.Context, grants []Grant) error {
 	for _, g := range grants {
 		if err := r.add(ctx, g); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", g.Place, err)
 		}
 	}
 	return nil
@@ -92,11 +102,35 @@ func (r *resolution) add(ctx context.Context, g Grant) error {
 		return r.bucketWithID(ctx, g)
 	case g.ID == "":
 		r.inOrg(g.Place, g.Action, g.Type)
-	case g.Type == Orgs || g.Type == Users:
-		r.grant(Permission{Action: g.Action, Type: g.Type, ID: g.ID, Place: g.Place})
 	default:
-		r.grant(Permission{Action: g.Action, Type: g.Type, ID: g.ID, OrgID: r.scope.OrgID, Place: g.Place})
+		return r.resourceWithID(ctx, g)
 	}
+	return nil
+}
+
+// resourceWithID grants one resource. InfluxDB compares IDs alone, so that the ID of another organization's
+// resource would reach it: where it belongs is looked up, unless leaving the organization is allowed.
+func (r *resolution) resourceWithID(ctx context.Context, g Grant) error {
+	p := Permission{Action: g.Action, Type: g.Type, ID: g.ID, OrgID: r.scope.OrgID, Place: g.Place}
+	inside := true
+	switch {
+	case g.Type == Orgs:
+		p.OrgID, inside = "", g.ID == r.scope.OrgID
+	case g.Type == Users:
+		p.OrgID, inside = "", g.ID == r.scope.OwnerID
+	case !r.scope.Privileged:
+		orgID, err := r.directory.ResourceOrg(ctx, g.Type, g.ID)
+		var none *NoResource
+		if err != nil && !errors.As(err, &none) {
+			return err
+		}
+		inside = err == nil && orgID == r.scope.OrgID
+	}
+	if !inside && !r.scope.Privileged {
+		r.problem(g, "%s %s can't be seen to be of org %q; if it is meant all the same, set allow_privileged=true", g.Type, g.ID, r.scope.OrgName)
+		return nil
+	}
+	r.grant(p)
 	return nil
 }
 
@@ -119,15 +153,16 @@ func (r *resolution) everyType(ctx context.Context, g Grant) error {
 
 func (r *resolution) bucketNamed(ctx context.Context, g Grant) error {
 	id, err := r.directory.BucketID(ctx, r.scope.OrgID, g.Name)
-	var none *NoBucket
-	switch {
-	case errors.As(err, &none):
-		r.problem(g, "%s", noBucketNamed(g.Name, r.scope.OrgName, none.Similar))
-		return nil
-	case err == nil:
+	if err == nil {
 		r.grant(Permission{Action: g.Action, Type: Buckets, ID: id, OrgID: r.scope.OrgID, Name: g.Name, Place: g.Place})
+		return nil
 	}
-	return err
+	var none *NoBucket
+	if !errors.As(err, &none) {
+		return err
+	}
+	r.problem(g, "%s", noBucketNamed(g.Name, r.scope.OrgName, none.Similar))
+	return nil
 }
 
 func (r *resolution) bucketWithID(ctx context.Context, g Grant) error {

@@ -13,18 +13,21 @@ import (
 type Role struct {
 	Version int `json:"version"`
 
-	Org             string           `json:"org,omitempty"`
-	OrgID           string           `json:"org_id,omitempty"`
-	TokenType       string           `json:"token_type"`
-	ReadBuckets     []string         `json:"read_buckets,omitempty"`
-	WriteBuckets    []string         `json:"write_buckets,omitempty"`
-	ReadResources   []string         `json:"read_resources,omitempty"`
-	WriteResources  []string         `json:"write_resources,omitempty"`
-	Permissions     []map[string]any `json:"permissions,omitempty"`
-	User            string           `json:"user,omitempty"`
-	UserID          string           `json:"user_id,omitempty"`
-	Description     string           `json:"description,omitempty"`
-	AllowPrivileged bool             `json:"allow_privileged,omitempty"`
+	Org            string           `json:"org,omitempty"`
+	OrgID          string           `json:"org_id,omitempty"`
+	TokenType      string           `json:"token_type"`
+	ReadBuckets    []string         `json:"read_buckets,omitempty"`
+	WriteBuckets   []string         `json:"write_buckets,omitempty"`
+	ReadResources  []string         `json:"read_resources,omitempty"`
+	WriteResources []string         `json:"write_resources,omitempty"`
+	Permissions    []map[string]any `json:"permissions,omitempty"`
+	// CloneFrom is the authorization that Cloned was copied from; it may be gone.
+	CloneFrom       string                  `json:"clone_from,omitempty"`
+	Cloned          []permission.Permission `json:"cloned,omitempty"`
+	User            string                  `json:"user,omitempty"`
+	UserID          string                  `json:"user_id,omitempty"`
+	Description     string                  `json:"description,omitempty"`
+	AllowPrivileged bool                    `json:"allow_privileged,omitempty"`
 	// TTL and MaxTTL are in seconds; 0 means the mount's.
 	TTL    int `json:"ttl,omitempty"`
 	MaxTTL int `json:"max_ttl,omitempty"`
@@ -41,6 +44,7 @@ func (r *Role) Definition() permission.Definition {
 		ReadResources:  r.ReadResources,
 		WriteResources: r.WriteResources,
 		Permissions:    r.Permissions,
+		Cloned:         r.Cloned,
 	}
 }
 

@@ -1,0 +1,215 @@
+package influx_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/influxdata/influxdb-client-go/v2/domain"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+)
+
+func TestAuthorizationsAreMadeReadAndDeleted(t *testing.T) {
+	for says, hashed := range map[string]bool{"values hidden": true, "values shown": false} {
+		t.Run(says, func(t *testing.T) {
+			srv := influxtest.New(t, influxtest.HashedTokens(hashed))
+			client := connect(t, srv)
+			wanted := order(srv)
+			description := "made by a test"
+			wanted.Description = &description
+
+			created, err := client.CreateAuthorization(t.Context(), wanted)
+			require.NoError(t, err)
+			token := srv.Tokens()[1]
+			require.Equal(t, token.ID, *created.Id)
+			require.Equal(t, token.Token, *created.Token)
+			require.Equal(t, description, token.Description)
+			require.Equal(t, []influxtest.Permission{influxtest.InOrg("read", "buckets", srv.OrgID())}, token.Permissions)
+
+			found, err := client.GetAuthorization(t.Context(), token.ID)
+			require.NoError(t, err)
+			require.Equal(t, description, *found.Description)
+			require.Equal(t, influxtest.OrgName, *found.Org)
+			require.Equal(t, hashed, *found.Token == "")
+
+			require.NoError(t, client.DeleteAuthorization(t.Context(), token.ID))
+			require.True(t, influx.Is(client.DeleteAuthorization(t.Context(), token.ID), influx.Gone))
+			_, err = client.GetAuthorization(t.Context(), token.ID)
+			require.True(t, influx.Is(err, influx.Gone))
+		})
+	}
+}
+
+// A token whose owner was deleted is not gone: it can still be deleted.
+func TestAnOrphanIsNotGone(t *testing.T) {
+	srv := influxtest.New(t)
+	client := connect(t, srv)
+	user := srv.AddUser("robot")
+	id, _ := srv.AddToken(srv.OrgID(), user, influxtest.Everywhere("read", "views"))
+	srv.DeleteUser(user)
+	_, err := client.GetAuthorization(t.Context(), id)
+	require.True(t, influx.Is(err, influx.NotFound))
+	require.NoError(t, client.DeleteAuthorization(t.Context(), id))
+}
+
+// list collects the IDs of a list until stop.
+func list(ctx context.Context, client *influx.Client) ([]string, error) {
+	var ids []string
+	err := client.EachAuthorization(ctx, func(a domain.Authorization) error {
+		ids = append(ids, *a.Id)
+		return nil
+	})
+	return ids, err
+}
+
+func TestTheListHoldsWhatTheTokenMaySee(t *testing.T) {
+	srv := influxtest.New(t)
+	wanted := []string{srv.RootID()}
+	for range 250 {
+		id, _ := srv.AddToken(srv.OrgID(), srv.UserID(), influxtest.Everywhere("read", "views"))
+		wanted = append(wanted, id)
+	}
+	ids, err := list(t.Context(), connect(t, srv))
+	require.NoError(t, err)
+	require.Equal(t, wanted, ids)
+
+	_, weak := srv.AddToken(srv.OrgID(), srv.UserID(), influxtest.MintingPermissions(srv.OrgID(), srv.UserID())...)
+	ids, err = list(t.Context(), dial(t, influx.Options{URL: srv.URL, Token: weak}))
+	require.NoError(t, err)
+	require.Empty(t, ids)
+}
+
+// Each entry is handed on before the next one has to be there.
+func TestTheListIsStreamed(t *testing.T) {
+	const entries = 5
+	visited := make(chan string)
+	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, `{"links":{"self":"/api/v2/authorizations","authorizations":["no"]},"authorizations":[`)
+		for i := range entries {
+			if i > 0 {
+				_, _ = io.WriteString(w, ",")
+			}
+			_, _ = fmt.Fprintf(w, `{"id":"%d"}`, i)
+			w.(http.Flusher).Flush()
+			select {
+			case <-visited:
+			case <-r.Context().Done():
+				return
+			}
+		}
+		_, _ = io.WriteString(w, `]}`)
+	})
+	var ids []string
+	require.NoError(t, client.EachAuthorization(t.Context(), func(a domain.Authorization) error {
+		ids = append(ids, *a.Id)
+		visited <- *a.Id
+		return nil
+	}))
+	require.Equal(t, []string{"0", "1", "2", "3", "4"}, ids)
+}
+
+var errEnough = errors.New("enough")
+
+// The visitor's error ends the list at once, also one that goes on without an end, and comes back as it is.
+func TestAVisitorStopsTheList(t *testing.T) {
+	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, `{"authorizations":[{"id":"a"},{"id":"b"},`)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	var ids []string
+	err := client.EachAuthorization(t.Context(), func(a domain.Authorization) error {
+		ids = append(ids, *a.Id)
+		return errEnough
+	})
+	require.Equal(t, errEnough, err)
+	require.Equal(t, []string{"a"}, ids)
+}
+
+// The list may take as long as its context allows: the server makes all of it before it answers.
+func TestTheListHasNoTimeoutOfItsOwn(t *testing.T) {
+	srv := influxtest.New(t)
+	release := srv.Stall("GET", "/api/v2/authorizations")
+	srv.Stall("GET", "/api/v2/me")
+	client := dial(t, influx.Options{URL: srv.URL, Token: srv.RootToken(), Timeout: 50 * time.Millisecond})
+	listed := make(chan error, 1)
+	go func() {
+		_, err := list(t.Context(), client)
+		listed <- err
+	}()
+	eventually(t, func() bool { return len(srv.Requests()) == 1 }, "the list is asked for")
+	for range 2 { // twice as long as one call may take
+		_, err := client.Me(t.Context())
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	}
+	release()
+	require.NoError(t, <-listed)
+}
+
+func TestTheListEndsWithItsContext(t *testing.T) {
+	srv := influxtest.New(t)
+	srv.Stall("GET", "/api/v2/authorizations")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := list(ctx, connect(t, srv))
+	require.True(t, influx.Is(err, influx.Unavailable))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+// Nothing but a whole list passes for one: what is missing from it counts as deleted.
+func TestAListIsWholeOrAnError(t *testing.T) {
+	tests := map[string]struct {
+		body string
+		kind influx.Kind
+	}{
+		"no entries, then the end":   {`{"authorizations":[`, influx.Unavailable},
+		"cut off behind an entry":    {`{"authorizations":[{"id":"a"}`, influx.Unavailable},
+		"cut off behind a comma":     {`{"authorizations":[{"id":"a"},`, influx.Unavailable},
+		"cut off in an entry":        {`{"authorizations":[{"id":"a"},{"i`, influx.Unavailable},
+		"cut off before the list":    {`{"links":{"self":"/api`, influx.Unavailable},
+		"cut off behind a key":       {`{"links"`, influx.Unavailable},
+		"nothing":                    {``, influx.NotInfluxDB},
+		"a page":                     {`<html>log in</html>`, influx.NotInfluxDB},
+		"JSON that is no object":     {`["authorizations",[]]`, influx.NotInfluxDB},
+		"null":                       {`null`, influx.NotInfluxDB},
+		"another object":             {`{"users":[]}`, influx.NotInfluxDB},
+		"null for a list":            {`{"authorizations":null}`, influx.NotInfluxDB},
+		"an object for a list":       {`{"authorizations":{}}`, influx.NotInfluxDB},
+		"a word for a list":          {`{"authorizations":"none"}`, influx.NotInfluxDB},
+		"broken JSON":                {`{"authorizations":[{"id":"a"} {"id":"b"}]}`, influx.NotInfluxDB},
+		"broken JSON for a key":      {`{"authorizations":[],}`, -1},
+		"keys without quotes":        {`{authorizations:[]}`, influx.NotInfluxDB},
+		"an entry of another form":   {`{"authorizations":[{"id":5}]}`, influx.NotInfluxDB},
+		"closed by another bracket":  {`{"authorizations":[{"id":"a"}}`, influx.NotInfluxDB},
+		"a whole list and a cut end": {`{"authorizations":[{"id":"a"}]`, -1},
+	}
+	for says, test := range tests {
+		t.Run(says, func(t *testing.T) {
+			client := serve(t, answer{status: 200, content: jsonType, body: test.body}.ServeHTTP)
+			_, err := list(t.Context(), client)
+			if test.kind < 0 { // all entries are there
+				require.NoError(t, err)
+				return
+			}
+			e := failed(t, err)
+			require.Equal(t, test.kind, e.Kind, e.Error())
+		})
+	}
+	t.Run("the connection is cut", func(t *testing.T) {
+		client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"authorizations":[{"id":"a"}`)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		})
+		_, err := list(t.Context(), client)
+		require.True(t, influx.Is(err, influx.Unavailable))
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	})
+}
