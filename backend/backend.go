@@ -77,7 +77,7 @@ func newBackend(conf *logical.BackendConfig) *backend {
 		Help:           help,
 		BackendType:    logical.TypeLogical,
 		RunningVersion: Version,
-		Paths:          framework.PathAppend(b.pathConfig(), b.pathRoles(), b.pathCreds()),
+		Paths:          framework.PathAppend(b.pathConfig(), b.pathRoles(), b.pathCreds(), b.pathCheck()),
 		Secrets:        []*framework.Secret{b.secretToken()},
 		PathsSpecial: &logical.Paths{
 			SealWrapStorage: []string{store.ConfigKey, store.ConnectionPrefix},

@@ -51,11 +51,11 @@ func (b *backend) configure(ctx context.Context, s logical.Storage, ch change) (
 	}
 	candidate.Retired = nil
 	ch.apply(candidate)
-	if old != nil && movedHost(old.URL, candidate.URL) && !ch.withToken {
-		return nil, badInput("url: leads to another host than %s; give its token in the same write, so that nobody can have the stored one sent elsewhere; the stored configuration is unchanged", old.URL)
-	}
 	if err := checkConnection(candidate); err != nil {
 		return nil, err
+	}
+	if old != nil && movedHost(old.URL, candidate.URL) && !ch.withToken {
+		return nil, badInput("url: leads to another host than %s; give its token in the same write, so that nobody can have the stored one sent elsewhere; the stored configuration is unchanged", old.URL)
 	}
 	if candidate.ID, err = uuid.GenerateUUID(); err != nil {
 		return nil, err

@@ -97,6 +97,22 @@ func tlsOptions(c *store.Connection) influx.TLSOptions {
 	}
 }
 
+func notConfigured(mount string) error {
+	return badInput("influxdb is not configured: write url, token and org to %sconfig first", mount)
+}
+
+// fresh is the endpoint of a connection with nothing remembered: what is remembered may be stale, and what is
+// found through it is not remembered.
+func (b *backend) fresh(c *store.Connection) (*endpoint, error) {
+	shared, err := b.endpoints.open(c)
+	if err != nil {
+		return nil, err
+	}
+	e := *shared
+	e.names = newDirectory(e.client)
+	return &e, nil
+}
+
 // current is the endpoint that mints.
 func (b *backend) current(ctx context.Context, s logical.Storage, mount string) (*endpoint, error) {
 	config, err := store.GetConfig(ctx, s)
@@ -104,7 +120,7 @@ func (b *backend) current(ctx context.Context, s logical.Storage, mount string) 
 		return nil, err
 	}
 	if config == nil {
-		return nil, badInput("influxdb is not configured: write url, token and org to %sconfig first", mount)
+		return nil, notConfigured(mount)
 	}
 	return b.endpoints.open(config)
 }

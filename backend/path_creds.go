@@ -68,7 +68,7 @@ func (b *backend) pathCredsRead(ctx context.Context, req *logical.Request, data 
 		return nil, err
 	}
 	if role == nil {
-		return nil, badInput("role %q does not exist; vault list %sroles shows those that do", name, req.MountPoint)
+		return nil, noRole(name, req.MountPoint)
 	}
 	s, err := b.spanOf(role)
 	if err != nil {
@@ -98,6 +98,10 @@ func (b *backend) pathCredsRead(ctx context.Context, req *logical.Request, data 
 		resp.Data["read_buckets"], resp.Data["write_buckets"] = m.buckets(permission.Read), m.buckets(permission.Write)
 	}
 	return resp, nil
+}
+
+func noRole(name, mount string) error {
+	return badInput("role %q does not exist; vault list %sroles shows those that do", name, mount)
 }
 
 // decodeWish is what a request says of permissions. One that says that there are none is no wish: a token

@@ -106,13 +106,11 @@ func orgLabel(role *store.Role, config *store.Connection) string {
 // checkUpstream looks at InfluxDB for everything that the role names and needs, afresh. InfluxDB being down is
 // no reason to refuse a role: a mint would.
 func (b *backend) checkUpstream(ctx context.Context, config *store.Connection, role *store.Role) ([]string, error) {
-	shared, err := b.endpoints.open(config)
+	e, err := b.fresh(config)
 	if err != nil {
 		return nil, err
 	}
-	e := *shared
-	e.names = newDirectory(e.client) // what is remembered may be stale, and what is found here is not remembered
-	warnings, err := b.tryRole(ctx, &e, role)
+	warnings, err := b.tryRole(ctx, e, role)
 	var failed *influx.Error
 	if errors.As(err, &failed) && !isProblem(err) {
 		switch failed.Kind {

@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-
-	"github.com/influxdata/influxdb-client-go/v2/domain"
+	"time"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/permission"
@@ -25,15 +24,20 @@ func (b *backend) verify(ctx context.Context, c *store.Connection) (*store.Found
 	}
 	defer e.client.Close()
 	v := verification{e: e, found: &store.Found{}}
-	for _, step := range []func(context.Context) error{v.server, v.rootUser, v.org, v.owner} {
-		if err := step(ctx); err != nil {
-			return nil, nil, err
-		}
-	}
-	if err := v.minting(ctx, b); err != nil {
+	if err := v.all(ctx, b); err != nil {
 		return nil, nil, err
 	}
 	return v.found, v.warnings, nil
+}
+
+// all takes every step; the first that fails is the answer.
+func (v *verification) all(ctx context.Context, b *backend) error {
+	for _, step := range []func(context.Context) error{v.server, v.rootUser, v.org, v.owner} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return v.minting(ctx, b)
 }
 
 // verification is a connection being tried, step by step.
@@ -41,11 +45,17 @@ type verification struct {
 	e        *endpoint
 	found    *store.Found
 	warnings []string
+	pinged   influx.Server
+	latency  time.Duration
+	// valuesHidden says that the server shows no token's value but in the answer that makes it.
+	valuesHidden bool
 }
 
 // server refuses what is no InfluxDB 2. Only InfluxDB 1 and 3 are told by their version: a proxy may hide it.
 func (v *verification) server(ctx context.Context) error {
+	start := time.Now()
 	server, err := v.e.client.Ping(ctx)
+	v.pinged, v.latency = server, time.Since(start)
 	var failed *influx.Error
 	if errors.As(err, &failed) {
 		if failed.Kind == influx.Unavailable || failed.Kind == influx.BadCertificate {
@@ -135,13 +145,13 @@ func (v *verification) owner(ctx context.Context) error {
 	return nil
 }
 
-// probeRole stands in the stamp of tokens that are made to be deleted at once. No role can have the name.
-const probeRole = "-probe"
-
 // minting makes an inactive token with the least that a root token must be able to grant, and deletes it.
 func (v *verification) minting(ctx context.Context, b *backend) error {
 	probe, err := b.probe(ctx, v.e, v.found.DefaultOrgID, v.found.OwnerID)
 	if probe != nil {
+		if shown, lookErr := v.e.client.GetAuthorization(ctx, *probe.Id); lookErr == nil {
+			v.valuesHidden = shown.Token == nil || *shown.Token != *probe.Token
+		}
 		err = errors.Join(err, destroy(context.WithoutCancel(ctx), v.e, *probe.Id))
 	}
 	if influx.Is(err, influx.Invalid) { // "unable to create token" is all that InfluxDB says of either
@@ -159,48 +169,6 @@ func (v *verification) minting(ctx context.Context, b *backend) error {
 	}
 	if v.found.RootUser == "" && v.found.OwnerID == "" && probe.User != nil && probe.UserID != nil {
 		v.found.RootUser, v.found.RootUserID = *probe.User, *probe.UserID
-	}
-	return nil
-}
-
-// probe makes a token that can't be used. Should its deletion fail, its deadline is a minute away.
-func (b *backend) probe(ctx context.Context, e *endpoint, orgID, userID string) (*domain.Authorization, error) {
-	return b.create(ctx, e, order{
-		role:        probeRole,
-		human:       "Made by Vault to try its root token",
-		permissions: []permission.Permission{{Action: permission.Write, Type: "authorizations", OrgID: orgID}},
-		orgID:       orgID,
-		userID:      userID,
-		deadline:    b.now().Add(deadlineGrace),
-		inactive:    true,
-	})
-}
-
-// canSee proves that the list of tokens is shown to the root token: InfluxDB answers a token that may not
-// read authorizations with 200 and an empty list.
-func (b *backend) canSee(ctx context.Context, e *endpoint) error {
-	orgID, _, err := orgOf(ctx, e, &store.Role{})
-	if err != nil {
-		return err
-	}
-	who, err := ownerOf(ctx, e, &store.Role{})
-	if err != nil {
-		return err
-	}
-	probe, err := b.probe(ctx, e, orgID, who.id)
-	if probe == nil {
-		return err
-	}
-	seen := false
-	err = e.client.EachAuthorization(ctx, func(a domain.Authorization) error {
-		seen = seen || a.Id != nil && *a.Id == *probe.Id
-		return nil
-	})
-	if err = errors.Join(err, destroy(context.WithoutCancel(ctx), e, *probe.Id)); err != nil {
-		return err
-	}
-	if !seen {
-		return fmt.Errorf("it lacks read:orgs/%s/authorizations or read:users/<owner>", orgID)
 	}
 	return nil
 }

@@ -36,8 +36,8 @@ func parsePermission(place Place, object map[string]any) (Grant, Problems) {
 	g.Name = o.text("resource.name", resource["name"], false)
 	g.Org = o.text("resource.org", resource["org"], false)
 	o.checkType(g.Type)
-	o.checkID(g, resource["id"] != nil)
-	o.checkName(g, resource["name"] != nil)
+	o.checkID(g, isText(resource["id"]))
+	o.checkName(g, isText(resource["name"]))
 	o.inOrg(&g, resource)
 	return g, o.problems
 }
@@ -63,6 +63,11 @@ func (o *apiObject) text(key string, value any, required bool) string {
 		o.problem(key, "must be a string")
 	}
 	return s
+}
+
+func isText(value any) bool {
+	_, ok := value.(string)
+	return ok
 }
 
 func (o *apiObject) onlyKeys(prefix string, object map[string]any, known []string) {
@@ -107,14 +112,12 @@ func (o *apiObject) checkName(g Grant, given bool) {
 
 // inOrg takes org and orgID: a name, an ID, or * for every organization.
 func (o *apiObject) inOrg(g *Grant, resource map[string]any) {
-	if resource["org"] != nil && g.Org == "" {
+	if isText(resource["org"]) && g.Org == "" {
 		o.problem("resource.org", "empty; leave it out for the role's organization")
-	}
-	if resource["orgID"] == nil {
-		return
 	}
 	orgID := o.text("resource.orgID", resource["orgID"], false)
 	switch {
+	case !isText(resource["orgID"]): // left out, or told to be no string
 	case orgID == All:
 		g.AllOrgs = true
 		if g.ID != "" || g.Name != "" || g.Org != "" {

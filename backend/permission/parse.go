@@ -2,6 +2,8 @@ package permission
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -86,11 +88,15 @@ func (d Definition) listsGiven() string {
 	return strings.Join(given, ", ")
 }
 
+// longest names what holds most: the first of them, where there are several.
 func (d Definition) longest() string {
+	if d.Cloned != nil {
+		return "clone_from"
+	}
 	counts := d.counts()
 	longest := "permissions"
-	for field, n := range counts {
-		if n > counts[longest] {
+	for _, field := range slices.Sorted(maps.Keys(counts)) {
+		if counts[field] > counts[longest] {
 			longest = field
 		}
 	}

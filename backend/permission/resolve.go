@@ -53,6 +53,7 @@ func Resolve(ctx context.Context, d Definition, scope Scope, directory Directory
 	if scope.OrgID == "" {
 		return nil, &Problem{"org", "the organization's ID is not known"}
 	}
+	scope.OrgID, scope.OwnerID = strings.ToLower(scope.OrgID), strings.ToLower(scope.OwnerID) // as InfluxDB answers them
 	r := resolution{scope: scope, directory: directory, permissions: make([]Permission, 0, len(grants))}
 	switch {
 	case d.whole():

@@ -1,0 +1,114 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// maxProblems bounds an answer of check.
+const maxProblems = 100
+
+// health is the state of a mount.
+type health struct {
+	problems      []string
+	server        influx.Server
+	latency       time.Duration
+	valuesHidden  bool
+	pending       int
+	oldestPending time.Time
+}
+
+func (h *health) problem(format string, args ...any) {
+	h.problems = append(h.problems, fmt.Sprintf(format, args...))
+}
+
+// fails notes each line of an error as a problem.
+func (h *health) fails(err error) {
+	for _, line := range strings.Split(err.Error(), "\n") {
+		h.problem("%s", strings.TrimSuffix(line, unchanged))
+	}
+}
+
+// examineHealth looks at the connection, at what is pending, and at one role if one is named. Its errors are
+// Vault's storage being out of order; whatever is wrong with InfluxDB is a problem.
+func (b *backend) examineHealth(ctx context.Context, req *logical.Request, role string) (*health, error) {
+	h := &health{}
+	if err := b.pending.load(ctx, req.Storage); err != nil {
+		return nil, err
+	}
+	for _, entry := range b.pending.all() {
+		if h.pending++; h.oldestPending.IsZero() || entry.Since.Before(h.oldestPending) {
+			h.oldestPending = entry.Since
+		}
+	}
+	if h.pending > 0 {
+		h.problem("%d deletions are pending, the oldest since %s: InfluxDB refuses them or is out of reach; each is tried again every minute", h.pending, rfc3339(h.oldestPending))
+	}
+	config, err := store.GetConfig(ctx, req.Storage)
+	if err != nil {
+		return nil, err
+	}
+	if config == nil {
+		h.fails(notConfigured(req.MountPoint))
+		return h, nil
+	}
+	if err := b.examineConnection(ctx, h, config); err != nil {
+		h.fails(err)
+		return h, nil
+	}
+	if role == "" {
+		return h, nil
+	}
+	return h, b.examineRole(ctx, req, h, config, role)
+}
+
+// examineConnection takes the steps of a verified write.
+func (b *backend) examineConnection(ctx context.Context, h *health, config *store.Connection) error {
+	e, err := dial(config)
+	if err != nil {
+		return err
+	}
+	defer e.client.Close()
+	v := verification{e: e, found: &store.Found{}}
+	err = v.all(ctx, b)
+	h.server, h.latency, h.valuesHidden = v.pinged, v.latency, v.valuesHidden
+	return err
+}
+
+func (b *backend) examineRole(ctx context.Context, req *logical.Request, h *health, config *store.Connection, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	role, err := store.GetRole(ctx, req.Storage, name)
+	if err != nil {
+		return err
+	}
+	if role == nil {
+		return noRole(name, req.MountPoint)
+	}
+	e, err := b.fresh(config)
+	if err != nil {
+		return err
+	}
+	warnings, err := b.tryRole(ctx, e, role)
+	if err != nil {
+		h.fails(err)
+	}
+	h.problems = append(h.problems, warnings...)
+	return nil
+}
+
+// rfc3339 says a time as answers do; "" for none.
+func rfc3339(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
