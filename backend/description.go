@@ -1,12 +1,15 @@
 package backend
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
+	"text/template"
+	"text/template/parse"
 
 	"github.com/hashicorp/vault/sdk/framework"
-	"github.com/hashicorp/vault/sdk/helper/template"
 
 	"vault-plugin-secrets-influxdb/backend/permission"
 )
@@ -35,24 +38,72 @@ type who struct {
 // templates would not take.
 var identityPattern = regexp.MustCompile(`\{\{\s*(identity\.[^{}"]+?)\s*\}\}`)
 
-// compileDescription parses a role's description. fill is asked for each identity template in it.
-func compileDescription(text string, fill func(string) (string, error)) (template.StringTemplate, error) {
+// compileDescription parses a role's description. fill is asked for each identity template in it. Of Go's
+// template language just the placeholders are let in: a loop could keep the process of all mounts busy.
+func compileDescription(text string, fill func(string) (string, error)) (*template.Template, error) {
 	if text == "" {
 		return compiledDefault, nil
 	}
-	return template.NewTemplate(
-		template.Template(identityPattern.ReplaceAllString(text, `{{identity "$1"}}`)),
-		template.Function("identity", func(selector string) (string, error) { return fill("{{" + selector + "}}") }),
-	)
+	functions := template.FuncMap{"identity": func(selector string) (string, error) { return fill("{{" + selector + "}}") }}
+	compiled, err := template.New("description").Funcs(functions).Parse(identityPattern.ReplaceAllString(text, `{{identity "$1"}}`))
+	if err != nil {
+		return nil, err
+	}
+	if compiled.Tree == nil || len(compiled.Templates()) > 1 {
+		return nil, errNotPlaceholder
+	}
+	if odd := oddNode(compiled.Root); odd != nil {
+		return nil, fmt.Errorf("%w: %s", errNotPlaceholder, clip(odd.String()))
+	}
+	return compiled, nil
 }
 
-var compiledDefault = func() template.StringTemplate {
-	compiled, err := template.NewTemplate(template.Template(defaultDescription))
-	if err != nil {
-		panic(err) // a constant of ours that does not parse: every test would end here
+var errNotPlaceholder = errors.New("only placeholders and {{if .Field}} are allowed, no functions and no loops")
+
+// oddNode finds a part of a template that is neither plain text nor a placeholder nor a condition on a field.
+func oddNode(list *parse.ListNode) parse.Node {
+	if list == nil {
+		return nil
 	}
-	return compiled
-}()
+	for _, node := range list.Nodes {
+		switch n := node.(type) {
+		case *parse.TextNode:
+		case *parse.ActionNode:
+			if !isPlaceholder(n.Pipe) {
+				return n
+			}
+		case *parse.IfNode:
+			if !isPlaceholder(n.Pipe) {
+				return n
+			}
+			for _, branch := range []*parse.ListNode{n.List, n.ElseList} {
+				if odd := oddNode(branch); odd != nil {
+					return odd
+				}
+			}
+		default:
+			return n
+		}
+	}
+	return nil
+}
+
+// isPlaceholder reports whether what stands between the braces is .Field or identity "…".
+func isPlaceholder(pipe *parse.PipeNode) bool {
+	if len(pipe.Decl) > 0 || len(pipe.Cmds) != 1 {
+		return false
+	}
+	args := pipe.Cmds[0].Args
+	switch first := args[0].(type) {
+	case *parse.FieldNode:
+		return len(args) == 1
+	case *parse.IdentifierNode:
+		return first.Ident == "identity" && len(args) == 2 && args[1].Type() == parse.NodeString
+	}
+	return false
+}
+
+var compiledDefault = template.Must(template.New("description").Parse(defaultDescription))
 
 // checkDescription refuses a template that could not be filled in at a mint.
 func checkDescription(text string) error {
@@ -61,7 +112,7 @@ func checkDescription(text string) error {
 		return "", err
 	})
 	if err == nil {
-		_, err = compiled.Generate(who{})
+		err = compiled.Execute(io.Discard, who{})
 	}
 	if err != nil {
 		return &permission.Problem{Field: "description", Text: fmt.Sprintf(
@@ -76,11 +127,11 @@ func describe(text string, w who, c *caller) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	human, err := compiled.Generate(w)
-	if err != nil {
+	var b strings.Builder
+	if err := compiled.Execute(&b, w); err != nil {
 		return "", badInput("description: %v", err)
 	}
-	human = strings.TrimSpace(unstamped(human))
+	human := strings.TrimSpace(unstamped(b.String()))
 	if len(human) > maxHumanPart {
 		human = strings.ToValidUTF8(human[:maxHumanPart], "") + "…"
 	}

@@ -237,13 +237,18 @@ func (r *resolution) whole(ctx context.Context, tokenType string) error {
 func (r *resolution) clone(ctx context.Context, cloned []Permission) error {
 	for i, p := range cloned {
 		p.Place = Place{"clone_from", i}
-		if p.Type == Buckets && p.ID != "" {
-			if err := r.bucketWithID(ctx, Grant{Place: p.Place, Action: p.Action, Type: Buckets, ID: p.ID}); err != nil {
-				return err
-			}
-			continue
+		var err error
+		switch g := (Grant{Place: p.Place, Action: p.Action, Type: p.Type, ID: p.ID}); {
+		case p.ID == "":
+			r.grant(p)
+		case p.Type == Buckets:
+			err = r.bucketWithID(ctx, g)
+		default:
+			err = r.resourceWithID(ctx, g)
 		}
-		r.grant(p)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.Place, err)
+		}
 	}
 	return nil
 }
