@@ -18,6 +18,8 @@ var shared struct {
 	lab    *lab.Lab
 	vault  *lab.Vault
 	influx *lab.Influx
+	// commands are the command lines that were seen on this machine since the start.
+	commands *commandWatch
 }
 
 // oldInflux is the InfluxDB that stores tokens in clear, started when the first test asks for it.
@@ -46,11 +48,14 @@ func TestMain(m *testing.M) {
 
 func runWithServers(m *testing.M) (code int) {
 	var err error
+	shared.commands = watchCommands()
 	if shared.lab, err = lab.New(); err == nil {
+		shared.lab.AuditVaults()
 		err = startShared(context.Background())
 	}
 	if err == nil {
 		code = m.Run()
+		err = searchForLeaks(context.Background(), shared.lab, shared.commands)
 	}
 	if shared.lab != nil {
 		if code != 0 {

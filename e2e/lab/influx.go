@@ -41,6 +41,7 @@ type Influx struct {
 
 	process *process
 	http    *http.Client
+	handed  handed
 }
 
 // StartInflux starts an influxd with empty data and waits until it answers.
@@ -78,6 +79,9 @@ func (l *Lab) StartInflux(ctx context.Context, options InfluxOptions) (*Influx, 
 	}
 	influx.process = newProcess(dir, binary, args, nil)
 	l.own(influx.process)
+	l.mu.Lock()
+	l.influxes = append(l.influxes, influx)
+	l.mu.Unlock()
 	return influx, influx.Start(ctx)
 }
 

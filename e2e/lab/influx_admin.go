@@ -55,6 +55,7 @@ func (i *Influx) Setup(ctx context.Context, org, bucket, user string) (Onboardin
 	}
 	made.Password = password
 	i.Onboarding, i.Operator = made, made.Authorization.Token
+	i.handed.add(i.Operator)
 	return made, nil
 }
 
@@ -91,7 +92,11 @@ func (i *Influx) DeleteUser(ctx context.Context, id string) error {
 
 // CreateAuthorization makes a token by hand, as an administrator would; its value is in the answer.
 func (i *Influx) CreateAuthorization(ctx context.Context, wanted Authorization) (Authorization, error) {
-	return manage[Authorization](ctx, i, http.MethodPost, "/api/v2/authorizations", wanted)
+	made, err := manage[Authorization](ctx, i, http.MethodPost, "/api/v2/authorizations", wanted)
+	if err == nil {
+		i.handed.add(made.Token)
+	}
+	return made, err
 }
 
 // Authorizations lists every token of every organization.

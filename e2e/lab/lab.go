@@ -21,6 +21,10 @@ type Lab struct {
 	mu        sync.Mutex
 	processes []*process
 	plugins   map[string]Plugin
+	vaults    []*Vault
+	influxes  []*Influx
+	// auditsVaults is what AuditVaults sets.
+	auditsVaults bool
 }
 
 // New makes an empty lab.

@@ -31,6 +31,8 @@ type Vault struct {
 	Address string
 	// PluginDirectory is where Register puts plugins.
 	PluginDirectory string
+	// AuditPath is the audit log of a lab that audits; empty where it doesn't.
+	AuditPath string
 
 	process   *process
 	rootToken string
@@ -59,7 +61,15 @@ func (l *Lab) StartVault(ctx context.Context, options VaultOptions) (*Vault, err
 	env := append([]string{"TMPDIR=" + socketDirectory(dir)}, options.Env...)
 	vault.process = newProcess(dir, binary, []string{"server", "-config=" + config}, env)
 	l.own(vault.process)
-	return vault, vault.Start(ctx)
+	l.mu.Lock()
+	l.vaults = append(l.vaults, vault)
+	audited := l.auditsVaults
+	l.mu.Unlock()
+	if err := vault.Start(ctx); err != nil || !audited {
+		return vault, err
+	}
+	vault.AuditPath = filepath.Join(dir, "audit.log")
+	return vault, vault.auditEverything(ctx)
 }
 
 // configure writes Vault's configuration file and makes the directories it names.

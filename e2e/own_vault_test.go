@@ -1,0 +1,31 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+// newVault starts a Vault of the test's own, which knows the plugin.
+func newVault(t *testing.T) *lab.Vault {
+	t.Helper()
+	vault, err := shared.lab.StartVault(t.Context(), lab.VaultOptions{Storage: "inmem"})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, vault.Stop()) })
+	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion)
+	require.NoError(t, err)
+	require.NoError(t, vault.Register(t.Context(), plugin))
+	return vault
+}
+
+// engineIn mounts the engine in such a Vault and connects it.
+func engineIn(t *testing.T, vault *lab.Vault, path string, influx *lab.Influx) *engine {
+	t.Helper()
+	e := &engine{path: path, influx: influx, vault: vault.Client()}
+	require.NoError(t, vault.Mount(t.Context(), path, "1h", "24h"))
+	e.write(t, "config", leadingTo(influx, map[string]any{"org": org}))
+	return e
+}

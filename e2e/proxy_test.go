@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+// proxy is a reverse proxy in front of a real InfluxDB, as there are many, and as faulty as they can be.
+type proxy struct {
+	*httptest.Server
+	onDelete atomic.Pointer[fault]
+	// deletions counts those that InfluxDB was asked for through the proxy.
+	deletions atomic.Int64
+}
+
+// fault answers a deletion in InfluxDB's place, or hands it on to next.
+type fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
+
+// startProxy serves an InfluxDB under a base path ("" or "/influx"), with TLS where that is given.
+func startProxy(t *testing.T, influx *lab.Influx, base string, settings *tls.Config) *proxy {
+	t.Helper()
+	target, err := url.Parse(influx.URL)
+	require.NoError(t, err)
+	p := &proxy{}
+	forward := http.StripPrefix(base, &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+	})
+	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			p.deletions.Add(1)
+			if answer := p.onDelete.Load(); answer != nil {
+				(*answer)(w, r, forward)
+				return
+			}
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	p.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are what a test wants
+	if settings != nil {
+		p.TLS = settings
+		p.StartTLS()
+	} else {
+		p.Start()
+	}
+	t.Cleanup(p.Close)
+	p.URL += base
+	return p
+}
+
+// failDeletions lasts until mend.
+func (p *proxy) failDeletions(with fault) { p.onDelete.Store(&with) }
+
+func (p *proxy) mend() { p.onDelete.Store(nil) }
+
+// answers is a fault that says always the same.
+func answers(status int, contentType, body string) fault {
+	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+// stalls answers nothing until the caller has given up.
+func stalls(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() }
+
+// hangsUp ends the connection without an answer.
+func hangsUp(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
+
+// losesAnswer lets InfluxDB delete, and keeps its answer from the caller.
+func losesAnswer(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	next.ServeHTTP(httptest.NewRecorder(), r)
+	stalls(w, r, next)
+}
