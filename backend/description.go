@@ -9,8 +9,6 @@ import (
 	"text/template"
 	"text/template/parse"
 
-	"github.com/hashicorp/vault/sdk/framework"
-
 	"vault-plugin-secrets-influxdb/backend/permission"
 )
 
@@ -108,8 +106,7 @@ var compiledDefault = template.Must(template.New("description").Parse(defaultDes
 // checkDescription refuses a template that could not be filled in at a mint.
 func checkDescription(text string) error {
 	compiled, err := compileDescription(text, func(template string) (string, error) {
-		_, err := framework.ValidateIdentityTemplate(template)
-		return "", err
+		return "", checkTemplate(template)
 	})
 	if err == nil {
 		err = compiled.Execute(io.Discard, who{})

@@ -117,10 +117,10 @@ func (d *directory) Bucket(ctx context.Context, id string) (name, orgID string, 
 	return f.name, f.orgID, err
 }
 
-// ResourceOrg reads which organization a resource belongs to.
-func (d *directory) ResourceOrg(ctx context.Context, resourceType, id string) (string, error) {
+// ResourceOrg reads which organization a resource belongs to; orgID is the one that is hoped for.
+func (d *directory) ResourceOrg(ctx context.Context, orgID, resourceType, id string) (string, error) {
 	f, err := d.lookup(ctx, nameKey{resourceByID, resourceType, id}, func(ctx context.Context) (found, error) {
-		orgID, err := d.client.ResourceOrg(ctx, resourceType, id)
+		orgID, err := d.client.ResourceOrg(ctx, orgID, resourceType, id)
 		if influx.Is(err, influx.NotFound) || influx.Is(err, influx.NoSuchPath) || influx.Is(err, influx.NotInfluxDB) ||
 			influx.Is(err, influx.MissingPermission) {
 			err = &permission.NoResource{}

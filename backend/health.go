@@ -83,8 +83,8 @@ func (b *backend) examineConnection(ctx context.Context, h *health, config *stor
 }
 
 func (b *backend) examineRole(ctx context.Context, req *logical.Request, h *health, config *store.Connection, name string) error {
-	if err := checkName(name); err != nil {
-		return err
+	if checkName(name) != nil { // no role can have it
+		return noRole(name, req.MountPoint)
 	}
 	role, err := store.GetRole(ctx, req.Storage, name)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -151,7 +152,7 @@ const maxFilledName = 512
 func checkTemplates(role *store.Role) permission.Problems {
 	var problems permission.Problems
 	check := func(field, text string) {
-		if _, err := framework.ValidateIdentityTemplate(text); err != nil {
+		if err := checkTemplate(text); err != nil {
 			problems = append(problems, &permission.Problem{Field: field, Text: fmt.Sprintf("%q is not an identity template: %v", clip(text), err)})
 		}
 	}
@@ -166,4 +167,21 @@ func checkTemplates(role *store.Role) permission.Problems {
 		check(fmt.Sprintf("permissions[%d].resource.name", i), bucketName(p))
 	}
 	return problems
+}
+
+// selectorPattern is what Vault's templates can ask for, of a caller (identitytpl). Vault itself finds out what
+// it does not know when a template is filled in.
+var selectorPattern = regexp.MustCompile(`^identity\.(entity\.(id|name|metadata\..+|aliases\.[^.]+\.(id|name|(custom_)?metadata\..+))|groups\.(ids|names)\.[^.]+\.(id|name|metadata\..+))$`)
+
+func checkTemplate(text string) error {
+	if _, err := framework.ValidateIdentityTemplate(text); err != nil {
+		return err
+	}
+	for _, part := range strings.Split(text, "{{")[1:] {
+		selector, _, _ := strings.Cut(part, "}}")
+		if !selectorPattern.MatchString(strings.TrimSpace(selector)) {
+			return fmt.Errorf("{{%s}} is not known; allowed: identity.entity.name, identity.entity.metadata.<key>, identity.entity.aliases.<accessor>.metadata.<key>, identity.groups.names.<name>.metadata.<key> and the like", clip(selector))
+		}
+	}
+	return nil
 }

@@ -19,12 +19,17 @@ func (b *backend) probe(ctx context.Context, e *endpoint, orgID, userID string) 
 	return b.create(ctx, e, order{
 		role:        probeRole,
 		human:       "Made by Vault to try its root token",
-		permissions: []permission.Permission{{Action: permission.Write, Type: "authorizations", OrgID: orgID}},
+		permissions: []permission.Permission{leastGrant(orgID)},
 		orgID:       orgID,
 		userID:      userID,
 		deadline:    b.now().Add(deadlineGrace),
 		inactive:    true,
 	})
+}
+
+// leastGrant is what every root token must hold, and so can grant.
+func leastGrant(orgID string) permission.Permission {
+	return permission.Permission{Action: permission.Write, Type: "authorizations", OrgID: orgID}
 }
 
 // canSee proves that the list of tokens is shown to the root token: InfluxDB answers a token that may not

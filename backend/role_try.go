@@ -14,14 +14,15 @@ import (
 // tryRole finds everything in a role that would fail a mint: names that do not exist, an owner that is switched
 // off, permissions that the root token does not hold. Names that depend on the caller are left out.
 func (b *backend) tryRole(ctx context.Context, e *endpoint, role *store.Role) ([]string, error) {
-	if isTemplate(role.User) {
+	anyOwner := isTemplate(role.User)
+	if anyOwner {
 		general := *role
 		general.User = ""
 		role = &general
 	}
 	scope, who, err := scopeOf(ctx, e, role)
 	if err == nil {
-		err = checkOwner(ctx, e, role)
+		err = checkOwner(ctx, e, who)
 	}
 	if err != nil && !isProblem(err) {
 		return nil, err
@@ -50,34 +51,35 @@ func (b *backend) tryRole(ctx context.Context, e *endpoint, role *store.Role) ([
 	permissions = slices.DeleteFunc(permissions, func(p permission.Permission) bool {
 		return isTemplate(p.Name) || !slices.Contains(types, p.Type)
 	})
+	if len(permissions) == 0 { // every name depends on the caller: the owner is tried with the least there is
+		permissions = append(permissions, leastGrant(scope.OrgID))
+	}
 	if err := b.rehearse(ctx, e, scope, who.id, permissions); err != nil && !isProblem(err) {
 		return nil, errors.Join(problems.Err(), err)
 	} else {
 		problems = append(problems, err)
 	}
+	if anyOwner {
+		return nil, problems.Err()
+	}
 	return ownRights(e, role, who), problems.Err()
 }
 
 // checkOwner refuses an owner that is switched off: InfluxDB makes its tokens, and refuses each use of them.
-func checkOwner(ctx context.Context, e *endpoint, role *store.Role) error {
-	var (
-		user influx.User
-		err  error
-	)
-	switch {
-	case role.UserID != "":
-		user, err = e.client.UserByID(ctx, role.UserID)
-		err = naming(err, "user_id", "no user has the ID %s", role.UserID)
-	case role.User != "":
-		user, err = e.client.User(ctx, role.User)
-	}
-	if influx.Is(err, influx.MissingPermission) { // the token may make tokens for a user that it can't read
+func checkOwner(ctx context.Context, e *endpoint, who owner) error {
+	if who.id == "" { // the root token's own user: else the root token would be refused
 		return nil
 	}
-	if err == nil && user.Status == "inactive" {
-		err = &permission.Problem{Field: "user", Text: fmt.Sprintf("%q is inactive: its tokens would be refused", user.Name)}
+	user, err := e.client.UserByID(ctx, who.id)
+	switch {
+	case influx.Is(err, influx.MissingPermission): // the token may make tokens for a user that it can't read
+		return nil
+	case err != nil:
+		return naming(err, "user_id", "no user has the ID %s", who.id)
+	case user.Status == "inactive":
+		return &permission.Problem{Field: "user", Text: fmt.Sprintf("%q is inactive: its tokens would be refused", user.Name)}
 	}
-	return err
+	return nil
 }
 
 // ownRights warns where a privileged token would run things later with the root token's own user's rights.

@@ -29,7 +29,7 @@ func (s stamp) String() string {
 
 // stampPattern is anchored at the end: a clone made in InfluxDB's interface goes on behind the stamp with
 // "(cloned at …)" and is nobody's but its maker's.
-var stampPattern = regexp.MustCompile(`\[vault:v1:([0-9a-fA-F-]{1,64}):([a-z]{1,16}):([\w.-]{1,128}):([0-9a-f]{1,64}):(\d{1,12})\]$`)
+var stampPattern = regexp.MustCompile(`\[vault:v1:([0-9a-fA-F-]{1,64}):([a-z]{1,16}):([\w.-]{1,128}):([0-9a-f]{1,64}):(0|[1-9]\d{0,11})\]$`)
 
 // parseStamp reads the stamp at the end of a description.
 func parseStamp(description string) (stamp, bool) {

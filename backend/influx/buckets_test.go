@@ -68,10 +68,21 @@ func TestBucketsArePaged(t *testing.T) {
 		require.Equal(t, names[:min(limit, len(names))], found, limit)
 		require.Len(t, srv.Requests(), requests, limit)
 	}
-	few, err := client.Buckets(t.Context(), srv.AddOrg("empty"), 1000)
+	few := srv.AddOrg("empty")
+	srv.ResetRequests()
+	buckets, err := client.Buckets(t.Context(), few, 1000)
 	require.NoError(t, err)
-	require.Len(t, few, 2)
+	require.Len(t, buckets, 2)
+	require.Len(t, srv.Requests(), 1)
 	none, err := client.Buckets(t.Context(), unknownID, 1000)
 	require.NoError(t, err)
 	require.Empty(t, none)
+}
+
+// A token that may read few buckets gets pages with holes, and an empty one has no last bucket to go on from.
+func TestAnEmptyPageIsTheLast(t *testing.T) {
+	client := serve(t, answer{status: 200, content: jsonType, body: `{"links":{"next":"/api/v2/buckets?offset=100"},"buckets":[]}`}.ServeHTTP)
+	buckets, err := client.Buckets(t.Context(), unknownID, 1000)
+	require.NoError(t, err)
+	require.Empty(t, buckets)
 }

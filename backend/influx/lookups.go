@@ -174,27 +174,31 @@ func (c *Client) UserByID(ctx context.Context, id string) (User, error) {
 	return user, err
 }
 
-// ResourceOrg reads the organization of a resource of a type that has an endpoint of its own under its name:
-// telegrafs, tasks, dashboards, variables, checks and most others. For the rest it is NoSuchPath or NotFound.
-func (c *Client) ResourceOrg(ctx context.Context, resourceType, id string) (string, error) {
-	if alias := endpoints[resourceType]; alias != "" {
-		resourceType = alias
+// ResourceOrg reads the organization of a resource of a type that has an endpoint of its own: telegrafs, tasks,
+// dashboards, variables, checks and most others. For the rest it is NoSuchPath or NotFound. orgID is where it is
+// looked for by the one endpoint that wants to know.
+func (c *Client) ResourceOrg(ctx context.Context, orgID, resourceType, id string) (string, error) {
+	r := request{method: http.MethodGet, path: url.PathEscape(resourceType) + "/" + url.PathEscape(id)}
+	switch resourceType {
+	case "dbrp":
+		r.path, r.query = "dbrps/"+url.PathEscape(id), url.Values{"orgID": {orgID}}
+	case "documents": // listed as a type, and answered 500 by 2.7 and 2.9
+		return "", &Error{Kind: NoSuchPath, operation: "GET " + c.base + "/api/v2/documents", Message: "has no endpoint"}
 	}
 	var resource struct {
 		OrgID string `json:"orgID"`
 		Label struct {
 			OrgID string `json:"orgID"`
 		} `json:"label"`
+		Content struct { // of a dbrp
+			OrgID string `json:"orgID"`
+		} `json:"content"`
 	}
-	path := url.PathEscape(resourceType) + "/" + url.PathEscape(id)
-	if err := c.call(ctx, request{method: http.MethodGet, path: path}, &resource); err != nil {
+	if err := c.call(ctx, r, &resource); err != nil {
 		return "", err
 	}
-	return resource.OrgID + resource.Label.OrgID, nil
+	return resource.OrgID + resource.Label.OrgID + resource.Content.OrgID, nil
 }
-
-// endpoints are the resource types whose endpoint has another name.
-var endpoints = map[string]string{"dbrp": "dbrps"}
 
 // ResourceTypes lists the types that permissions can name. A server without the endpoint answers NoSuchPath.
 func (c *Client) ResourceTypes(ctx context.Context) ([]string, error) {

@@ -2,6 +2,7 @@ package influx_test
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -171,6 +172,7 @@ func TestLookupsPassFailuresOn(t *testing.T) {
 		"Buckets":          func() error { _, err := client.Buckets(ctx, srv.OrgID(), 10); return err },
 		"User":             func() error { _, err := client.User(ctx, "a"); return err },
 		"UserByID":         func() error { _, err := client.UserByID(ctx, unknownID); return err },
+		"ResourceOrg":      func() error { _, err := client.ResourceOrg(ctx, unknownID, "tasks", unknownID); return err },
 		"ResourceTypes":    func() error { _, err := client.ResourceTypes(ctx); return err },
 		"GetAuthorization": func() error { _, err := client.GetAuthorization(ctx, unknownID); return err },
 	} {
@@ -187,4 +189,31 @@ func TestResourceTypes(t *testing.T) {
 	srv.Fail("GET", "/api/v2/resources", 404, jsonType, `{"code":"not found","message":"path not found"}`)
 	_, err = connect(t, srv).ResourceTypes(t.Context())
 	require.True(t, influx.Is(err, influx.NoSuchPath))
+}
+
+func TestResourceOrg(t *testing.T) {
+	tests := map[string]struct{ path, body string }{
+		"telegrafs": {"/api/v2/telegrafs/" + unknownID, `{"id":"0b","orgID":"0a"}`},
+		"labels":    {"/api/v2/labels/" + unknownID, `{"links":{},"label":{"id":"0b","orgID":"0a"}}`},
+		"dbrp":      {"/api/v2/dbrps/" + unknownID + "?orgID=0a", `{"id":"0b","orgID":"0a"}`},
+		"a/b":       {"/api/v2/a%2Fb/" + unknownID, `{"orgID":"0a"}`},
+	}
+	for resourceType, test := range tests {
+		t.Run(resourceType, func(t *testing.T) {
+			client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.RequestURI() != test.path {
+					w.WriteHeader(http.StatusTeapot)
+				}
+				_, _ = w.Write([]byte(test.body))
+			})
+			orgID, err := client.ResourceOrg(t.Context(), "0a", resourceType, unknownID)
+			require.NoError(t, err)
+			require.Equal(t, "0a", orgID)
+		})
+	}
+	srv := influxtest.New(t)
+	for _, resourceType := range []string{"secrets", "documents"} {
+		_, err := connect(t, srv).ResourceOrg(t.Context(), srv.OrgID(), resourceType, unknownID)
+		require.True(t, influx.Is(err, influx.NoSuchPath) || influx.Is(err, influx.NotFound), "%v", err)
+	}
 }

@@ -39,6 +39,9 @@ const (
 // All is how a role says "every one": of the buckets, of the resource types, of the organizations.
 const All = "*"
 
+// tokenTypeField is the one field that is no list.
+const tokenTypeField = "token_type"
+
 // IDPrefix marks an ID where a name is expected: id:03a2bbf46309a000.
 const IDPrefix = "id:"
 
@@ -70,7 +73,7 @@ type Place struct {
 }
 
 func (p Place) String() string {
-	if p.List == "token_type" { // not a list
+	if p.List == tokenTypeField { // not a list
 		return p.List
 	}
 	return p.List + "[" + strconv.Itoa(p.Index) + "]"

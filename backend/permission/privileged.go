@@ -12,7 +12,7 @@ func (d Definition) Privileged(org string) Problems {
 	const meant = "; if that is meant, set allow_privileged=true"
 	switch d.TokenType {
 	case AllAccess:
-		return whole("token_type all-access can read and make other tokens of org %q"+meant, org)
+		return whole("token_type all-access can read and make other tokens of %s"+meant, orgText(org))
 	case Operator:
 		return whole("token_type operator can do everything in every organization, and make other tokens" + meant)
 	}
@@ -32,6 +32,13 @@ func (d Definition) Privileged(org string) Problems {
 	return problems
 }
 
+func orgText(org string) string {
+	if org == "" {
+		return "its organization"
+	}
+	return fmt.Sprintf("org %q", org)
+}
+
 func whole(format string, args ...any) Problems {
 	return Problems{fmt.Errorf(format, args...)}
 }
@@ -44,11 +51,11 @@ func (g Grant) danger(org string) string {
 	verb := map[string]string{Read: "read", Write: "make"}[g.Action]
 	switch {
 	case g.Type == "authorizations":
-		return fmt.Sprintf("%s on authorizations can %s other tokens of org %q", g.Action, verb, org)
+		return fmt.Sprintf("%s on authorizations can %s other tokens of %s", g.Action, verb, orgText(org))
 	case g.Type == All:
-		return fmt.Sprintf("%s on every type can %s other tokens of org %q", g.Action, verb, org)
+		return fmt.Sprintf("%s on every type can %s other tokens of %s", g.Action, verb, orgText(org))
 	case g.AllOrgs:
-		return fmt.Sprintf("%s on %s of every organization leaves org %q", g.Action, g.Type, org)
+		return fmt.Sprintf("%s on %s of every organization leaves %s", g.Action, g.Type, orgText(org))
 	case g.Action == Write && (g.Type == Users || g.Type == Orgs):
 		return fmt.Sprintf("write on %s can change who may do what, and make other tokens", g.Type)
 	case g.Action == Write && slices.Contains(runsLater, g.Type):

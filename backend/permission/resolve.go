@@ -7,42 +7,6 @@ import (
 	"strings"
 )
 
-// Directory looks things up in one InfluxDB.
-type Directory interface {
-	// BucketID finds a bucket of an organization by its exact name; a *NoBucket error says that there is none.
-	BucketID(ctx context.Context, orgID, name string) (string, error)
-	// Bucket reads the name and the organization of a bucket; a *NoBucket error says that there is none.
-	Bucket(ctx context.Context, id string) (name, orgID string, err error)
-	// ResourceOrg reads which organization a resource of another type belongs to; a *NoResource error says that
-	// there is none, or that the server can't be asked.
-	ResourceOrg(ctx context.Context, resourceType, id string) (orgID string, err error)
-	// ResourceTypes lists the types that the server knows.
-	ResourceTypes(ctx context.Context) ([]string, error)
-}
-
-// NoBucket says that a bucket does not exist.
-type NoBucket struct {
-	// Similar are buckets of the same organization that look alike, if anyone looked.
-	Similar []string
-}
-
-func (*NoBucket) Error() string { return "no such bucket" }
-
-// NoResource says that the organization of a resource can't be told.
-type NoResource struct{}
-
-func (*NoResource) Error() string { return "no such resource, or none that can be asked for" }
-
-// Scope is what a role's permissions are relative to.
-type Scope struct {
-	// OrgID and OrgName are the organization's.
-	OrgID, OrgName string
-	// OwnerID is the user that will own the token; needed for permissions on users only.
-	OwnerID string
-	// Privileged allows what leaves the organization.
-	Privileged bool
-}
-
 // Resolve says what InfluxDB is to be asked for, in normal form. The error holds every problem of the
 // definition, each with its field; or the one look-up that failed.
 func Resolve(ctx context.Context, d Definition, scope Scope, directory Directory) ([]Permission, error) {
@@ -120,7 +84,7 @@ func (r *resolution) resourceWithID(ctx context.Context, g Grant) error {
 	case g.Type == Users:
 		p.OrgID, inside = "", g.ID == r.scope.OwnerID
 	case !r.scope.Privileged:
-		orgID, err := r.directory.ResourceOrg(ctx, g.Type, g.ID)
+		orgID, err := r.directory.ResourceOrg(ctx, r.scope.OrgID, g.Type, g.ID)
 		var none *NoResource
 		if err != nil && !errors.As(err, &none) {
 			return err
@@ -193,6 +157,9 @@ func (r *resolution) inOrg(place Place, action, resourceType string) {
 		p.ID, p.OrgID = r.scope.OwnerID, ""
 	}
 	if p.global() {
+		if place.List == tokenTypeField && action == Write { // said for reading
+			return
+		}
 		r.problems = append(r.problems, &Problem{place.String(), "the token's owner is not known; set user or user_id, in the role or in config"})
 		return
 	}
@@ -217,7 +184,7 @@ func (r *resolution) whole(ctx context.Context, tokenType string) error {
 	if err != nil {
 		return err
 	}
-	place := Place{List: "token_type"}
+	place := Place{List: tokenTypeField}
 	for _, t := range grantable(types) {
 		for _, action := range []string{Read, Write} {
 			switch {

@@ -38,6 +38,12 @@ func get[T any](ctx context.Context, s logical.Storage, key string) (*T, error) 
 	if raw == nil {
 		return nil, nil
 	}
+	var header struct {
+		Version int `json:"version"`
+	}
+	if json.Unmarshal(raw.Value, &header) == nil && header.Version > Version {
+		return nil, fmt.Errorf("read %s from storage: written by a newer version of this plugin (schema %d, this one knows %d); go back to that version", key, header.Version, Version)
+	}
 	entry := new(T)
 	if err := json.Unmarshal(raw.Value, entry); err != nil {
 		// The decoder's own words could repeat a secret.

@@ -1,0 +1,218 @@
+package backend
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// Connections that are current no longer, and what they are kept for.
+
+func TestConfigDeleted(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server := m.connected()
+		id, l, late := m.stored().ID, m.mint("app"), m.mint("app")
+		for range 2 { // a second time does no harm
+			require.Nil(t, m.ok(logical.DeleteOperation, "config", nil))
+			require.Nil(t, m.read("config"))
+			require.Equal(t, "influxdb is not configured: write url, token and org to influxdb/config first", m.rejected(logical.ReadOperation, "creds/app", nil))
+			require.Equal(t, []string{"connection/" + id, "role/app"}, m.keys(""))
+		}
+		resp, err := late.renew()
+		require.NoError(t, err)
+		require.NoError(t, resp.Error())
+		require.NoError(t, l.revoke(t.Context()))
+		m.reload()
+		require.NoError(t, late.revoke(t.Context()), "nothing but storage is needed")
+		require.Empty(t, live(server))
+	})
+}
+
+func TestConfigDeletedIsRevived(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server := m.connected()
+		id, l := m.stored().ID, m.mint("app")
+		m.ok(logical.DeleteOperation, "config", nil)
+		require.Contains(t, m.rejected(logical.PatchOperation, "config", map[string]any{"url": server.URL}), "token: missing", "nothing is left to merge with")
+
+		m.configure(server, map[string]any{"url": proxied(t, server)})
+		require.Equal(t, id, m.stored().ID)
+		require.Nil(t, m.stored().Retired)
+		require.Empty(t, m.keys("connection/"))
+		tidyUp(t, server, l, m.mint("app"))
+	})
+}
+
+// Back and forth between two InfluxDBs: each keeps its ID, and each lease is revoked where it was minted.
+func TestEachInfluxDBKeepsItsOwnID(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server, other := m.connected(), influxtest.New(t)
+		id, l := m.stored().ID, m.mint("app")
+		m.ok(logical.DeleteOperation, "config", nil)
+		m.configure(other)
+		otherID, otherLease := m.stored().ID, m.mint("app")
+		require.NotEqual(t, id, otherID)
+		require.Equal(t, []string{"connection/" + id}, m.keys("connection/"))
+
+		m.configure(server, map[string]any{"abandon_previous": true})
+		require.Equal(t, id, m.stored().ID)
+		require.Equal(t, []string{"connection/" + otherID}, m.keys("connection/"))
+		tidyUp(t, server, l)
+		tidyUp(t, other, otherLease)
+		m.configure(other)
+		require.Equal(t, otherID, m.stored().ID)
+		require.Nil(t, m.stored().Retired, "given up no longer")
+	})
+}
+
+func TestSwitchWhileStorageFails(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server, other := m.connected(), influxtest.New(t)
+		id := m.stored().ID
+		m.ok(logical.DeleteOperation, "config", nil)
+		m.configure(other)
+		otherID, before := m.stored().ID, m.snapshot()["config"]
+		failed := eachStorageFailure(t, m,
+			func() error { return m.try(logical.UpdateOperation, "config", connection(server)) },
+			func(failed string, err error) {
+				if failed == "delete connection/"+id { // the last step: the write is done
+					require.NoError(t, err)
+					return
+				}
+				require.ErrorContains(t, err, errStorage.Error(), failed)
+				require.Equal(t, before, m.snapshot()["config"], failed)
+				l := m.mint("app")
+				require.Equal(t, other.URL, l.data["url"])
+				require.NoError(t, l.revoke(t.Context()))
+			})
+		require.Subset(t, failed, []string{
+			"get config", "list connection/", "get connection/" + id, "put connection/" + otherID, "put config", "delete connection/" + id,
+		})
+		require.Equal(t, server.URL, m.stored().URL)
+		require.Equal(t, id, m.stored().ID)
+		require.Contains(t, m.log.String(), "the old copy of a connection that is current again is still in storage")
+		tidyUp(t, server, m.mint("app"))
+	})
+}
+
+// The live tokens of a role are counted per InfluxDB, and the old count stands until the switch is done.
+func TestSwitchStartsTheCountOfLiveTokensAfresh(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		m.connected()
+		other := influxtest.New(t)
+		m.write("roles/few", map[string]any{"read_buckets": "metrics", "max_leases": 2})
+		full := func() {
+			t.Helper()
+			status, _ := m.refused(logical.ReadOperation, "creds/few", nil)
+			require.Equal(t, 429, status)
+		}
+		m.mint("few")
+		m.mint("few")
+		full()
+		abandoning := connection(other, map[string]any{"abandon_previous": true})
+		m.storage.failOn("put", "config")
+		require.Error(t, m.try(logical.UpdateOperation, "config", abandoning))
+		m.storage.failing(nil)
+		full()
+		m.write("config", abandoning)
+		tidyUp(t, other, m.mint("few"), m.mint("few"))
+		m.mint("few")
+		m.mint("few")
+		full()
+	})
+}
+
+// What is pending is read from storage before anything is switched.
+func TestSwitchWhileThePendingListCanNotBeRead(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server := m.connected()
+		m.reload()
+		m.storage.failOn("list", "pending/")
+		require.ErrorContains(t, m.try(logical.UpdateOperation, "config", connection(influxtest.New(t))), errStorage.Error())
+		require.ErrorContains(t, m.try(logical.ReadOperation, "check", nil), errStorage.Error())
+		m.storage.failing(nil)
+		require.Equal(t, server.URL, m.stored().URL)
+		require.Empty(t, m.keys("connection/"))
+	})
+}
+
+func TestSwitchNeedsTheMountsLimits(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server := m.connected()
+		m.system.MaxLeaseTTLVal = 0 // over the plugin protocol a look-up that failed
+		require.ErrorContains(t, m.try(logical.DeleteOperation, "config", nil), errNoLimits.Error())
+		require.ErrorContains(t, m.try(logical.UpdateOperation, "config", connection(influxtest.New(t))), errNoLimits.Error())
+		require.Equal(t, server.URL, m.stored().URL)
+		require.Empty(t, m.keys("connection/"))
+	})
+}
+
+func TestRetiredConnectionsArePurged(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server, other := m.connected(), influxtest.New(t)
+		id := m.stored().ID
+		owing := m.mint("app")
+		server.Fail("DELETE", "/api/v2/authorizations", 503, "", "")
+		require.Error(t, owing.revoke(t.Context()))
+		m.ok(logical.DeleteOperation, "config", nil)
+		m.configure(other)
+		retired, err := store.GetRetired(t.Context(), m.storage.Storage, id)
+		require.NoError(t, err)
+		require.WithinDuration(t, m.clock.now().Add(24*time.Hour+deadlineGrace+time.Hour), retired.Retired.KeepUntil, 10*time.Second)
+
+		m.clock.advance(25 * time.Hour)
+		require.NoError(t, m.tick())
+		require.Equal(t, []string{"connection/" + id}, m.keys("connection/"), "not yet")
+		m.clock.advance(time.Hour)
+		for range 2 {
+			require.NoError(t, m.tick())
+			require.Equal(t, []string{"connection/" + id}, m.keys("connection/"), "not while a deletion is pending there")
+			m.reload()
+		}
+		server.Intercept(nil)
+		require.NoError(t, m.tick())
+		require.Empty(t, m.pendingIDs())
+		require.Empty(t, m.keys("connection/"))
+		require.Contains(t, m.log.String(), "forgetting a connection: everything it minted is past its deadline")
+		require.Equal(t, other.URL, m.stored().URL, "the current one stays")
+		require.Empty(t, live(server))
+	})
+}
+
+// The mount's limit can be lowered after a long lease was made: the connection is kept for that one too.
+func TestRetiredConnectionsAreKeptForTheLongestLease(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server := m.connected()
+		m.write("roles/long", map[string]any{"read_buckets": "metrics"})
+		l := m.mint("long")
+		m.system.MaxLeaseTTLVal = time.Hour
+		id := m.stored().ID
+		m.ok(logical.DeleteOperation, "config", nil)
+		retired, err := store.GetRetired(t.Context(), m.storage.Storage, id)
+		require.NoError(t, err)
+		require.WithinDuration(t, m.clock.now().Add(24*time.Hour+deadlineGrace+time.Hour), retired.Retired.KeepUntil, 10*time.Second)
+		tidyUp(t, server, l)
+	})
+}
+
+func TestPurgeWhileStorageFails(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		m.connected()
+		id := m.stored().ID
+		m.ok(logical.DeleteOperation, "config", nil)
+		m.clock.advance(26 * time.Hour)
+		for _, step := range [][2]string{{"list", "connection/"}, {"get", "connection/"}, {"delete", "connection/"}} {
+			m.storage.failOn(step[0], step[1])
+			require.NoError(t, m.tick(), "the minute does not wait for it")
+			m.storage.failing(nil)
+			require.Equal(t, []string{"connection/" + id}, m.keys("connection/"))
+		}
+		require.NoError(t, m.tick())
+		require.Empty(t, m.keys("connection/"))
+	})
+}

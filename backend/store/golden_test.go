@@ -1,0 +1,158 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+const (
+	connectionID    = "5a1e6b40-2a6f-4a53-9c1e-0d9b7a3f5c11"
+	authorizationID = "0e9f8a7b6c5d4e3f"
+	orgID           = "03a2bbf46309a000"
+	userID          = "03a2bbf46249a000"
+	rootToken       = "q2N1bS1vcGVyYXRvci10b2tlbg=="
+)
+
+// kind is a kind of entry: where one lies, and how it is read and written.
+type kind[T any] struct {
+	key string
+	get func(context.Context, logical.Storage) (*T, error)
+	put func(context.Context, logical.Storage, *T) error
+}
+
+var (
+	config  = kind[store.Connection]{store.ConfigKey, store.GetConfig, store.PutConfig}
+	retired = kind[store.Connection]{store.ConnectionPrefix + connectionID,
+		func(ctx context.Context, s logical.Storage) (*store.Connection, error) {
+			return store.GetRetired(ctx, s, connectionID)
+		}, store.PutRetired}
+	role = kind[store.Role]{store.RolePrefix + "app",
+		func(ctx context.Context, s logical.Storage) (*store.Role, error) { return store.GetRole(ctx, s, "app") },
+		func(ctx context.Context, s logical.Storage, r *store.Role) error {
+			return store.PutRole(ctx, s, "app", r)
+		}}
+	pending = kind[store.Pending]{store.PendingPrefix + authorizationID,
+		func(ctx context.Context, s logical.Storage) (*store.Pending, error) {
+			return store.GetPending(ctx, s, authorizationID)
+		}, store.PutPending}
+)
+
+// The golden files are entries as they lie in somebody's storage. They are never changed: a new form of entry
+// gets a directory of its own, and these must still be read.
+
+func TestGoldenConnections(t *testing.T) {
+	least := store.Connection{
+		Version: 1, ID: connectionID, Revision: "e8f1c0de-77aa-4a0b-8f6e-3f2d1c0b9a88",
+		URL: "http://db:8086", Token: rootToken, RequestTimeout: 10, MaxOpenConnections: 64,
+	}
+	old := least
+	old.URL, old.RequestTimeout, old.MaxOpenConnections = "http://old:8086", 300, 1
+	old.Found = &store.Found{OrgIDs: []string{orgID}}
+	old.Retired = &store.Retired{
+		At:        time.Date(2026, 11, 23, 16, 0, 0, 0, time.UTC),
+		KeepUntil: time.Date(2026, 12, 25, 16, 1, 0, 5e8, time.UTC),
+		Abandoned: true,
+	}
+	full := store.Connection{
+		Version: 1, ID: connectionID, Revision: "e8f1c0de-77aa-4a0b-8f6e-3f2d1c0b9a88",
+		URL: "https://db.example:8086/influx/", ExternalURL: "https://influx.example",
+		Token: rootToken, AuthorizationID: authorizationID,
+		Org: "acme", OrgID: orgID, User: "vault", UserID: userID,
+		CACert:        "-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----\n",
+		ClientCert:    "-----BEGIN CERTIFICATE-----\nclient\n-----END CERTIFICATE-----\n",
+		ClientKey:     "-----BEGIN PRIVATE KEY-----\nkey\n-----END PRIVATE KEY-----\n",
+		TLSServerName: "influxdb.internal", TLSMinVersion: "tls13", TLSSkipVerify: true,
+		RequestTimeout: 10, MaxOpenConnections: 64,
+		Found: &store.Found{
+			OrgIDs: []string{orgID, "03a2bbf46309a001"}, DefaultOrg: "acme", DefaultOrgID: orgID,
+			Owner: "vault", OwnerID: userID, RootUser: "admin", RootUserID: "03a2bbf46249a001", ServerVersion: "2.9.1",
+		},
+	}
+	golden(t, config, "connection", &full)
+	golden(t, config, "connection_least", &least)
+	golden(t, retired, "connection_retired", &old)
+	full.Retired = old.Retired
+	requireFull(t, full)
+}
+
+func TestGoldenRoles(t *testing.T) {
+	full := store.Role{
+		Version: 1, Org: "acme", OrgID: orgID, TokenType: "custom",
+		ReadBuckets:  []string{"metrics", "id:03A2BBF46309A000", "*", "metrics"},
+		WriteBuckets: []string{"alerts"}, ReadResources: []string{"tasks", "orgs"}, WriteResources: []string{"dashboards"},
+		Permissions: []map[string]any{
+			{"action": "read", "resource": map[string]any{"type": "buckets", "name": "logs", "org": "acme"}},
+			{"action": "write", "resource": map[string]any{"type": "users", "id": userID, "orgID": nil}},
+		},
+		CloneFrom: authorizationID,
+		Cloned: []permission.Permission{
+			{Action: "read", Type: "buckets", ID: "03a2bbf46309a002", OrgID: orgID},
+			{Action: "write", Type: "tasks", OrgID: orgID},
+			{Action: "read", Type: "orgs"},
+		},
+		User: "vault", UserID: userID, Description: "{{.Permissions}} for {{.DisplayName}} <&>",
+		AllowPrivileged: true, TTL: 300, MaxTTL: 3600, MaxLeases: 500,
+	}
+	golden(t, role, "role", &full)
+	golden(t, role, "role_least", &store.Role{Version: 1, TokenType: "all-access"})
+	requireFull(t, full)
+	require.Equal(t, permission.Definition{
+		TokenType: "custom", ReadBuckets: full.ReadBuckets, WriteBuckets: full.WriteBuckets,
+		ReadResources: full.ReadResources, WriteResources: full.WriteResources,
+		Permissions: full.Permissions, Cloned: full.Cloned,
+	}, full.Definition())
+	requireFull(t, full.Definition())
+}
+
+func TestGoldenPending(t *testing.T) {
+	full := store.Pending{
+		Version: 1, AuthorizationID: authorizationID, Connection: connectionID, Role: "team/app",
+		Since: time.Date(2026, 11, 23, 16, 27, 40, 123456789, time.UTC),
+	}
+	golden(t, pending, "pending", &full)
+	requireFull(t, full)
+}
+
+// golden requires that a file of the first version is read as it was meant, and written as it was.
+func golden[T any](t *testing.T, k kind[T], name string, want *T) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		file, err := os.ReadFile(filepath.Join("testdata", "v1", name+".json"))
+		require.NoError(t, err)
+		s := newStorage()
+		require.NoError(t, s.Put(t.Context(), &logical.StorageEntry{Key: k.key, Value: file}))
+		entry, err := k.get(t.Context(), s)
+		require.NoError(t, err)
+		require.Equal(t, want, entry)
+
+		require.NoError(t, s.Delete(t.Context(), k.key))
+		require.NoError(t, k.put(t.Context(), s, entry))
+		raw, err := s.Get(t.Context(), k.key)
+		require.NoError(t, err)
+		require.JSONEq(t, string(file), string(raw.Value))
+	})
+}
+
+// requireFull requires that a value stands in every field, so that each one is in a golden file.
+func requireFull(t *testing.T, entry any) {
+	t.Helper()
+	v := reflect.ValueOf(entry)
+	for i := range v.NumField() {
+		name := fmt.Sprintf("%T.%s", entry, v.Type().Field(i).Name)
+		require.False(t, v.Field(i).IsZero(), "%s is in no golden file of this version", name)
+		if value := reflect.Indirect(v.Field(i)); value.Kind() == reflect.Struct && value.Type() != reflect.TypeFor[time.Time]() {
+			requireFull(t, value.Interface())
+		}
+	}
+}
