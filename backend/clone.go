@@ -44,6 +44,9 @@ func (b *backend) copyClone(ctx context.Context, req *logical.Request, role, sto
 		return &permission.Problem{Field: "clone_from", Text: fmt.Sprintf("authorization %s belongs to another organization than %q; set org or org_id to its own", role.CloneFrom, orgName)}
 	}
 	role.Cloned = copied(source)
+	if len(role.Cloned) == 0 { // InfluxDB makes no such tokens; an empty copy would be none
+		return &permission.Problem{Field: "clone_from", Text: fmt.Sprintf("authorization %s grants nothing", role.CloneFrom)}
+	}
 	return nil
 }
 

@@ -163,8 +163,10 @@ func TestCloneThatCannotBeCopied(t *testing.T) {
 		m.write("roles/clone", map[string]any{"clone_from": foreign, "org": "globex"})
 		tidyUp(t, server, m.mint("clone"))
 		// The copy is of its organization: it can't move to another.
-		text := m.rejected(logical.PatchOperation, "roles/clone", map[string]any{"org": "acme"})
-		require.Contains(t, text, "org")
+		require.Equal(t, "clone_from[0]: read:orgs/"+other+`/tasks is not of org "acme", to which this role's tokens belong; clone a token of that organization`,
+			m.rejected(logical.PatchOperation, "roles/clone", map[string]any{"org": "acme"}))
+		nothing := source(server)
+		require.Equal(t, "clone_from: authorization "+nothing+" grants nothing", m.rejected(logical.UpdateOperation, "roles/clone2", map[string]any{"clone_from": nothing}))
 
 		orphan := source(server, influxtest.InOrg("read", "tasks", server.OrgID()))
 		gone := server.AddUser("gone")

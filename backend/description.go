@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"strings"
 	"text/template"
@@ -86,7 +87,7 @@ func oddNode(list *parse.ListNode) parse.Node {
 	return nil
 }
 
-// isPlaceholder reports whether what stands between the braces is .Field or identity "…".
+// isPlaceholder reports whether what stands between the braces is a .Field of who or a known identity "…".
 func isPlaceholder(pipe *parse.PipeNode) bool {
 	if len(pipe.Decl) > 0 || len(pipe.Cmds) != 1 {
 		return false
@@ -94,11 +95,21 @@ func isPlaceholder(pipe *parse.PipeNode) bool {
 	args := pipe.Cmds[0].Args
 	switch first := args[0].(type) {
 	case *parse.FieldNode:
-		return len(args) == 1
+		return len(args) == 1 && len(first.Ident) == 1 && isField(first.Ident[0])
 	case *parse.IdentifierNode:
-		return first.Ident == "identity" && len(args) == 2 && args[1].Type() == parse.NodeString
+		if first.Ident != "identity" || len(args) != 2 {
+			return false
+		}
+		selector, ok := args[1].(*parse.StringNode)
+		return ok && checkTemplate("{{"+selector.Text+"}}") == nil
 	}
 	return false
+}
+
+// isField reports whether a description can hold a field: one that stands in a condition would be missed by trying.
+func isField(name string) bool {
+	_, ok := reflect.TypeFor[who]().FieldByName(name)
+	return ok
 }
 
 var compiledDefault = template.Must(template.New("description").Parse(defaultDescription))

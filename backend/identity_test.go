@@ -287,10 +287,12 @@ func TestTemplatesThatNobodyCouldFill(t *testing.T) {
 			}
 			m.rejected(logical.UpdateOperation, "roles/own", map[string]any{"read_buckets": []string{bad}, "verify": false})
 		}
-		for _, bad := range []string{"{{identity.entity.nam}}", "{{ identity.foo }}", "{{identity.entity.name | uppercase}}", "{{identity.entity.name", "{{identity}}"} {
+		for _, bad := range []string{"{{identity.entity.nam}}", "{{ identity.foo }}", "{{identity.entity.name | uppercase}}", "{{identity.entity.name", "{{identity}}",
+			"{{if .EntityID}}{{identity.entity.nam}}{{end}}", "{{if .Role}}{{else}}{{.Foo}}{{end}}", "{{if .EntityID}}{{.Role.Foo}}{{end}}", "{{if identity.foo.bar}}x{{end}}", `{{identity "x"}}`} {
 			text := m.rejected(logical.UpdateOperation, "roles/own", map[string]any{"read_buckets": "metrics", "description": "for " + bad})
 			require.True(t, strings.HasPrefix(text, "description: not a template that can be used"), "%s: %s", bad, text)
 		}
+		m.write("roles/own", map[string]any{"read_buckets": "metrics", "description": "{{if .EntityID}}{{identity.entity.name}}{{else}}{{.DisplayName}}{{end}}"})
 		for _, good := range []string{
 			"{{identity.entity.id}}", "{{ identity.entity.name }}", "{{identity.entity.metadata.a-b.c}}", "x-{{identity.entity.name}}-{{identity.entity.metadata.x}}",
 			"{{identity.entity.aliases.auth_jwt_1.id}}", "{{identity.entity.aliases.auth_jwt_1.name}}", "{{identity.entity.aliases.auth_jwt_1.metadata.x}}",
@@ -379,6 +381,19 @@ func TestIdentityInDescriptions(t *testing.T) {
 			require.Equal(t, 1, strings.Count(text, "[vault:"), "%q", text)
 			require.Less(t, len(text), 800)
 			require.Equal(t, text, l.data["description"])
+			tidyUp(t, server, l)
+		}
+	})
+}
+
+// A condition keeps a template from those who have nothing to fill it with.
+func TestIdentityInAConditionOfADescription(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server := m.connected()
+		m.write("roles/told", map[string]any{"read_buckets": "metrics", "description": "{{if .EntityID}}{{identity.entity.name}}{{else}}{{.DisplayName}}{{end}}"})
+		for want, who := range map[string]*logical.Entity{"ann [vault:": person("ann", nil), "token-alice [vault:": nil} {
+			l := m.mintAs(who, nil, "told")
+			require.True(t, strings.HasPrefix(live(server)[l.id].Description, want), live(server)[l.id].Description)
 			tidyUp(t, server, l)
 		}
 	})

@@ -52,5 +52,5 @@ func (b *backend) rehearse(ctx context.Context, e *endpoint, scope permission.Sc
 			return errors.Join(problems.Err(), err)
 		}
 	}
-	return problems.Err()
+	return errors.Join(problems.Err(), badInput("and perhaps more: after %d permissions that the root token does not hold, InfluxDB was not asked on", maxRehearsals))
 }

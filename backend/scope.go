@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/permission"
@@ -38,11 +39,13 @@ func scopeOf(ctx context.Context, e *endpoint, role *store.Role) (permission.Sco
 	return scope, who, nil
 }
 
+// orgOf is the organization that a role or the configuration names. Its ID is as InfluxDB writes it, in small
+// letters, however it was given: it is compared with answers, and what is remembered is found by it.
 func orgOf(ctx context.Context, e *endpoint, role *store.Role) (id, name string, err error) {
 	switch {
 	case role.OrgID != "":
 		name, err = e.names.OrgName(ctx, role.OrgID)
-		return role.OrgID, name, naming(err, "org_id", "no organization has the ID %s", role.OrgID)
+		return strings.ToLower(role.OrgID), name, naming(err, "org_id", "no organization has the ID %s", role.OrgID)
 	case role.Org != "":
 		id, err = e.names.OrgID(ctx, role.Org)
 		return id, role.Org, naming(err, "org", "no organization %q that the root token can see", role.Org)
@@ -50,7 +53,7 @@ func orgOf(ctx context.Context, e *endpoint, role *store.Role) (id, name string,
 		return e.Found.DefaultOrgID, e.Found.DefaultOrg, nil
 	case e.OrgID != "":
 		name, err = e.names.OrgName(ctx, e.OrgID)
-		return e.OrgID, name, naming(err, "org_id", "no organization has the ID %s, which config names", e.OrgID)
+		return strings.ToLower(e.OrgID), name, naming(err, "org_id", "no organization has the ID %s, which config names", e.OrgID)
 	case e.Org != "":
 		id, err = e.names.OrgID(ctx, e.Org)
 		return id, e.Org, naming(err, "org", "no organization %q, which config names, that the root token can see", e.Org)
@@ -63,12 +66,12 @@ func orgOf(ctx context.Context, e *endpoint, role *store.Role) (id, name string,
 func ownerOf(ctx context.Context, e *endpoint, role *store.Role) (owner, error) {
 	switch {
 	case role.UserID != "":
-		return owner{id: role.UserID}, nil
+		return owner{id: strings.ToLower(role.UserID)}, nil
 	case role.User != "":
 		id, err := e.names.UserID(ctx, role.User)
 		return owner{role.User, id}, naming(err, "user", "no user %q that the root token can see", role.User)
 	case e.UserID != "":
-		return owner{id: e.UserID}, nil
+		return owner{id: strings.ToLower(e.UserID)}, nil
 	case e.User != "":
 		id, err := e.names.UserID(ctx, e.User)
 		return owner{e.User, id}, naming(err, "user", "no user %q, which config names, that the root token can see", e.User)

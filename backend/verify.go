@@ -138,6 +138,9 @@ func (v *verification) owner(ctx context.Context) error {
 		who.name, err = v.e.names.UserName(ctx, who.id)
 		err = naming(err, "user_id", "no user has the ID %s", who.id)
 	}
+	if err == nil {
+		err = checkOwner(ctx, v.e, who)
+	}
 	if err != nil {
 		return v.told(err)
 	}

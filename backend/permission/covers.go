@@ -19,9 +19,11 @@ func (p Permission) Words(scope Scope) string {
 	if label := p.label(); label != "" {
 		text += "/" + label
 	}
-	switch p.OrgID {
-	case "":
-	case scope.OrgID:
+	switch {
+	case p.global():
+		text += " in every organization"
+	case p.OrgID == "":
+	case p.OrgID == scope.OrgID:
 		text += " in org " + scope.label()
 	default:
 		text += " in org " + p.OrgID

@@ -44,7 +44,7 @@ func TestPermissionsInWords(t *testing.T) {
 		"all buckets":          {permission.Permission{Action: "read", Type: "buckets", OrgID: acme}, "read:orgs/" + acme + "/buckets", "read:buckets in org acme"},
 		"another organization": {permission.Permission{Action: "read", Type: "buckets", OrgID: elsewhere}, "read:orgs/" + elsewhere + "/buckets", "read:buckets in org " + elsewhere},
 		"a user":               {permission.Permission{Action: "read", Type: "users", ID: vault}, "read:users/" + vault, "read:users/" + vault},
-		"everywhere":           {permission.Permission{Action: "write", Type: "tasks"}, "write:tasks", "write:tasks"},
+		"everywhere":           {permission.Permission{Action: "write", Type: "tasks"}, "write:tasks", "write:tasks in every organization"},
 	}
 	for says, test := range tests {
 		t.Run(says, func(t *testing.T) {

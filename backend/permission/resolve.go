@@ -206,6 +206,8 @@ func (r *resolution) clone(ctx context.Context, cloned []Permission) error {
 		p.Place = Place{"clone_from", i}
 		var err error
 		switch g := (Grant{Place: p.Place, Action: p.Action, Type: p.Type, ID: p.ID}); {
+		case p.OrgID != "" && p.OrgID != r.scope.OrgID:
+			r.problem(g, "%s is not of org %q, to which this role's tokens belong; clone a token of that organization", p, r.scope.OrgName)
 		case p.ID == "":
 			r.grant(p)
 		case p.Type == Buckets:
