@@ -50,6 +50,18 @@ e2e: servers ## end-to-end tests: real Vault, real InfluxDB
 .PHONY: test
 test: unit e2e ## all tests
 
+FUZZTIME ?= 8m
+
+.PHONY: fuzz
+fuzz: ## fuzz each target for FUZZTIME (8m), one after another
+	go test ./backend/permission -run '^$$' -fuzz '^FuzzDefinition$$' -fuzztime $(FUZZTIME)
+	go test ./backend -run '^$$' -fuzz '^FuzzStamp$$' -fuzztime $(FUZZTIME)
+	go test ./backend -run '^$$' -fuzz '^FuzzLease$$' -fuzztime $(FUZZTIME)
+
+.PHONY: bench
+bench: ## what a mint of a 50-permission role costs besides its one call
+	go test ./backend -run '^$$' -bench . -benchmem
+
 .PHONY: lint
 lint: ## format, style, and who may import whom
 	$(GOLANGCI_LINT) run ./...

@@ -11,8 +11,11 @@ import (
 // permissions are what the token is to hold: all that the role grants, or just what the request names of it.
 func (d demand) permissions(ctx context.Context, scope permission.Scope, directory permission.Directory) ([]permission.Permission, error) {
 	granted, err := permission.Resolve(ctx, d.role.Definition(), scope, directory)
-	if err != nil || d.wish.Empty() {
+	switch {
+	case d.wish.Empty():
 		return granted, err
+	case err != nil: // the fields that it names are the role's, and not the request's
+		return nil, fmt.Errorf("role %q: %w", d.name, err)
 	}
 	wanted, err := permission.Resolve(ctx, d.wish, scope, directory)
 	if err != nil {

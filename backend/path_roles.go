@@ -59,12 +59,12 @@ var roleFields = map[string]*framework.FieldSchema{
 	"clone_from":       {Type: framework.TypeString, Description: "ID of an authorization whose permissions are copied when this value changes; excludes the other permission fields."},
 	"user":             {Type: framework.TypeString, Description: "InfluxDB user that owns the tokens, by name; else the config's, else the root token's."},
 	"user_id":          {Type: framework.TypeString, Description: "InfluxDB user that owns the tokens, by ID."},
-	"description":      {Type: framework.TypeString, Description: "Template of the tokens' description in InfluxDB; may hold {{.Permissions}}, {{.Mount}}, {{.Role}}, {{.DisplayName}} and {{.EntityID}}."},
+	"description":      {Type: framework.TypeString, Description: "Template of the tokens' description in InfluxDB; may hold {{.Permissions}}, {{.Mount}}, {{.Role}}, {{.DisplayName}}, {{.EntityID}}, {{if .Field}}…{{end}} and identity templates."},
 	"ttl":              {Type: framework.TypeDurationSecond, Description: "How long a lease lives at first; 0 means the mount's default."},
 	"max_ttl":          {Type: framework.TypeDurationSecond, Description: "How long a lease lives at most, with all renewals; 0 means the mount's maximum."},
 	"max_leases":       {Type: framework.TypeInt, Description: "Most live tokens of this role; 0 means no cap."},
 	"allow_privileged": {Type: framework.TypeBool, Description: "Allow grants that can outlive the lease, make or see other tokens, or leave the organization."},
-	"verify":           {Type: framework.TypeBool, Default: true, Description: "Check names against InfluxDB before the role is stored. Not stored."},
+	"verify":           {Type: framework.TypeBool, Default: true, Description: "Try the role against InfluxDB before it is stored: its names, its owner, and that the root token holds all of it. Not stored."},
 }
 
 func (b *backend) pathRolesExists(ctx context.Context, req *logical.Request, data *framework.FieldData) (bool, error) {

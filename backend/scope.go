@@ -85,10 +85,13 @@ func isProblem(err error) bool {
 	return errors.As(err, &problem)
 }
 
-// naming turns "not found" into a problem of the field that named it. Other errors stay what they are.
+// naming turns "not found" into a problem of the field that named it. Other errors are told with the field.
 func naming(err error, field, format string, args ...any) error {
 	if influx.Is(err, influx.NotFound) || influx.Is(err, influx.Invalid) {
 		return &permission.Problem{Field: field, Text: fmt.Sprintf(format, args...)}
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%s: %w", field, err)
+	}
+	return nil
 }

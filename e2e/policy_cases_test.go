@@ -66,6 +66,7 @@ func operates(t *testing.T, b *bearer) {
 	b.may(t, post, "influxdb/roles/new", map[string]any{"read_resources": "authorizations", "allow_privileged": true})
 	b.may(t, patch, "influxdb/roles/new", map[string]any{"ttl": "5m"})
 	b.may(t, get, "influxdb/roles/new", nil)
+	b.may(t, get, "influxdb/check", nil)
 	b.may(t, list, "influxdb/roles", nil)
 	b.may(t, remove, "influxdb/roles/new", nil)
 	lease := b.leaseOf(t, "app")
@@ -163,11 +164,15 @@ func isTeam(t *testing.T, b *bearer) {
 	b.may(t, put, "sys/leases/revoke-prefix/influxdb/creds/team-a-writer", nil)
 	b.may(t, remove, own, nil)
 
-	for _, field := range []string{"allow_privileged", "Allow_Privileged", "verify", "org", "org_id", "user", "user_id", "permissions"} {
+	for _, field := range []string{"allow_privileged", "Allow_Privileged", "verify", "org", "org_id", "user", "user_id"} {
 		for _, value := range []any{"true", "", true, false, nil} {
 			b.mayNot(t, post, own, map[string]any{"read_buckets": bucket, field: value})
 		}
 	}
+	everywhere := []any{map[string]any{"action": "read", "resource": map[string]any{"type": "dashboards", "orgID": "*"}}}
+	b.may(t, post, own, map[string]any{"permissions": []any{map[string]any{"action": "read", "resource": map[string]any{"type": "dashboards"}}}})
+	_, refused := b.try(t, post, own, map[string]any{"permissions": everywhere})
+	assert.Contains(t, refused, "set allow_privileged", "the engine keeps the team in its organization")
 	b.mayNot(t, patch, own, map[string]any{"ttl": "5m"})
 	for _, method := range []string{get, post, patch, remove} {
 		b.mayNot(t, method, "influxdb/roles/app", map[string]any{"read_buckets": bucket})
