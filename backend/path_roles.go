@@ -173,10 +173,11 @@ func (b *backend) storeRole(ctx context.Context, req *logical.Request, data *fra
 	}
 	f := fields{data}
 	decodeRole(f, role)
-	if err := b.copyClone(ctx, req, role, stored); err != nil {
-		return nil, err
+	cloning := b.copyClone(ctx, req, role, stored)
+	if cloning != nil && !isProblem(cloning) {
+		return nil, cloning
 	}
-	warnings, err := b.checkRole(ctx, req, name, role, f.flagOr("verify", true))
+	warnings, err := b.checkRole(ctx, req, name, role, cloning, f.flagOr("verify", true))
 	if err != nil {
 		return nil, err
 	}

@@ -20,16 +20,16 @@ import (
 const longLived = 30 * 24 * time.Hour
 
 // checkRole refuses a role that could not mint, or should not, and says all that is wrong with it.
-func (b *backend) checkRole(ctx context.Context, req *logical.Request, name string, role *store.Role, verify bool) ([]string, error) {
-	definition := role.Definition()
-	if definition.Empty() {
+// cloning is what was wrong with its clone_from.
+func (b *backend) checkRole(ctx context.Context, req *logical.Request, name string, role *store.Role, cloning error, verify bool) ([]string, error) {
+	if role.Definition().Empty() && cloning == nil {
 		return nil, badInput("role %q would grant nothing: a write replaces the whole role; to change one field use vault patch %sroles/%s ttl=5m", name, req.MountPoint, name)
 	}
 	config, err := store.GetConfig(ctx, req.Storage)
 	if err != nil {
 		return nil, err
 	}
-	form := checkForm(role, config)
+	problems := permission.Problems{cloning, checkForm(role, config)}
 	s, err := b.spanOf(role)
 	if err != nil {
 		return nil, err
@@ -38,18 +38,17 @@ func (b *backend) checkRole(ctx context.Context, req *logical.Request, name stri
 	if s.max > longLived {
 		warnings = append(warnings, fmt.Sprintf("max_ttl: a lease of this role can live for %s; set max_ttl to bound it", s.max))
 	}
-	switch _, malformed := definition.Grants(); {
-	case malformed != nil:
+	switch {
 	case !verify:
 		warnings = append(warnings, "verify: stored without a look at InfluxDB; what is wrong with it will show when creds is read")
 	case config == nil:
 		warnings = append(warnings, fmt.Sprintf("%sconfig is not written yet: the role was stored without a look at InfluxDB", req.MountPoint))
 	default:
 		more, err := b.checkUpstream(ctx, config, role)
-		form = errors.Join(form, err)
+		problems = append(problems, err)
 		warnings = append(warnings, more...)
 	}
-	return warnings, form
+	return warnings, problems.Err()
 }
 
 // checkForm finds what is wrong with a role whatever InfluxDB says.

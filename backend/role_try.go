@@ -28,10 +28,7 @@ func (b *backend) tryRole(ctx context.Context, e *endpoint, role *store.Role) ([
 		return nil, err
 	}
 	problems := permission.Problems{err}
-	grants, err := role.Definition().Grants()
-	if err != nil {
-		return nil, err
-	}
+	grants, _ := role.Definition().Grants() // what is malformed comes with what is resolved
 	types, err := e.names.ResourceTypes(ctx)
 	if err != nil {
 		return nil, err

@@ -133,7 +133,7 @@ func TestNarrowingNeverWidens(t *testing.T) {
 				beyond("permissions[0]", "all-access", "read:users/"+l.root.ID), beyond("permissions[1]", "all-access", "read:tasks in every organization"),
 			}},
 			{"all-access", map[string]any{"token_type": "operator"}, []string{"token_type: unknown field; allowed here: permissions, read_buckets, read_resources, ttl, write_buckets, write_resources"}},
-			{"later", map[string]any{"read_buckets": "nobody's bucket"}, []string{`read_buckets[1]: no bucket "nobody's bucket" in org "acme"`}},
+			{"later", map[string]any{"read_buckets": "nobody's bucket"}, []string{`role "later": read_buckets[1]: no bucket "nobody's bucket" in org "acme"`}},
 		} {
 			t.Run(fmt.Sprint(c.role, c.wish), func(t *testing.T) {
 				assert.Equal(t, c.says, e.refusedLines(t, "creds/"+c.role, c.wish))

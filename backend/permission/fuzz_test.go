@@ -69,7 +69,7 @@ func FuzzDefinition(f *testing.F) {
 		_ = d.Empty()
 		permissions, resolveErr := permission.Resolve(t.Context(), d, scope, anything{})
 		if err != nil {
-			require.EqualError(t, resolveErr, err.Error())
+			require.ErrorContains(t, resolveErr, err.Error())
 			return
 		}
 		require.LessOrEqual(t, len(permission.Describe(d.TokenType, permissions)), 300)

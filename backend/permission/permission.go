@@ -10,6 +10,7 @@ package permission
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -93,8 +94,31 @@ func (p *Problem) Error() string { return p.Field + ": " + p.Text }
 // Problems are all the things wrong with one definition, in the order of its fields.
 type Problems []error
 
-// Err is nil when there are none.
-func (p Problems) Err() error { return errors.Join(p...) }
+// Err joins them, each said once; nil when there are none.
+func (p Problems) Err() error {
+	var said []string
+	return errors.Join(slices.DeleteFunc(p.flat(), func(problem error) bool {
+		text := problem.Error()
+		known := slices.Contains(said, text)
+		said = append(said, text)
+		return known
+	})...)
+}
+
+// flat is the list with joined errors taken apart and without what is nil.
+func (p Problems) flat() Problems {
+	var flat Problems
+	for _, problem := range p {
+		joined, several := problem.(interface{ Unwrap() []error })
+		switch {
+		case several:
+			flat = append(flat, Problems(joined.Unwrap()).flat()...)
+		case problem != nil:
+			flat = append(flat, problem)
+		}
+	}
+	return flat
+}
 
 // IsID reports whether s looks as InfluxDB writes IDs: 16 hexadecimal digits, not all zero.
 func IsID(s string) bool {

@@ -49,7 +49,7 @@ func TestPrivileged(t *testing.T) {
 		"writing the rest":    {write("dashboards", "labels", "telegrafs", "notificationEndpoints", "variables", "secrets"), nil},
 		"a clone of a bucket": {permission.Definition{Cloned: []permission.Permission{{Action: "write", Type: "buckets", ID: metrics, OrgID: acme}}}, nil},
 		"nothing":             {permission.Definition{}, nil},
-		"a broken definition": {permission.Definition{TokenType: "x", WriteResources: []string{"tasks"}}, nil},
+		"a broken definition": {permission.Definition{TokenType: "x", WriteResources: []string{"tasks", ""}}, []string{"write_resources[0]: write on tasks" + later}},
 	}
 	for says, test := range tests {
 		t.Run(says, func(t *testing.T) {

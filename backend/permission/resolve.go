@@ -10,15 +10,16 @@ import (
 // Resolve says what InfluxDB is to be asked for, in normal form. The error holds every problem of the
 // definition, each with its field; or the one look-up that failed.
 func Resolve(ctx context.Context, d Definition, scope Scope, directory Directory) ([]Permission, error) {
-	grants, err := d.Grants()
-	if err != nil {
-		return nil, err
+	grants, malformed := d.Grants()
+	if len(grants)+len(d.Cloned) > MaxGrants { // InfluxDB is not asked about so many
+		return nil, malformed
 	}
 	if scope.OrgID == "" {
 		return nil, &Problem{"org", "the organization's ID is not known"}
 	}
 	scope.OrgID, scope.OwnerID = strings.ToLower(scope.OrgID), strings.ToLower(scope.OwnerID) // as InfluxDB answers them
 	r := resolution{scope: scope, directory: directory, permissions: make([]Permission, 0, len(grants))}
+	var err error
 	switch {
 	case d.whole():
 		err = r.whole(ctx, d.TokenType)
@@ -30,7 +31,7 @@ func Resolve(ctx context.Context, d Definition, scope Scope, directory Directory
 	if err != nil {
 		return nil, err
 	}
-	return Normal(r.permissions), r.problems.Err()
+	return Normal(r.permissions), append(Problems{malformed}, r.problems...).Err()
 }
 
 // resolution is a definition being resolved.
