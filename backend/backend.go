@@ -38,6 +38,7 @@ type backend struct {
 	endpoints endpoints
 	pending   pendingDeletions
 	live      liveTokens
+	reaper    reaper
 	drains    background
 	counts    background
 	// configuring serialises writes of the configuration; it holds one element while one is under way.
@@ -77,7 +78,7 @@ func newBackend(conf *logical.BackendConfig) *backend {
 		Help:           help,
 		BackendType:    logical.TypeLogical,
 		RunningVersion: Version,
-		Paths:          framework.PathAppend(b.pathConfig(), b.pathRoles(), b.pathCreds(), b.pathCheck()),
+		Paths:          framework.PathAppend(b.pathConfig(), b.pathRoles(), b.pathCreds(), b.pathCheck(), b.pathTokens(), b.pathTidy()),
 		Secrets:        []*framework.Secret{b.secretToken()},
 		PathsSpecial: &logical.Paths{
 			SealWrapStorage: []string{store.ConfigKey, store.ConnectionPrefix},

@@ -45,7 +45,7 @@ func (b *backend) configure(ctx context.Context, s logical.Storage, ch change) (
 	if err != nil {
 		return nil, err
 	}
-	candidate := &store.Connection{}
+	candidate := &store.Connection{TidyInterval: defaultTidyInterval}
 	if old != nil {
 		*candidate = *old
 	}
@@ -86,6 +86,9 @@ func (b *backend) examine(ctx context.Context, candidate, old *store.Connection,
 	var warnings []string
 	if candidate.TLSSkipVerify {
 		warnings = append(warnings, "tls_skip_verify: any certificate is accepted; whoever stands between Vault and InfluxDB can read the root token")
+	}
+	if candidate.TidyInterval == 0 {
+		warnings = append(warnings, "tidy_interval: 0; tokens that a crash or a lost answer left behind stay in InfluxDB until tidy is run by hand")
 	}
 	if !ch.unverified {
 		found, more, err := b.verify(ctx, candidate)

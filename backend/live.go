@@ -119,7 +119,11 @@ func (b *backend) seedLive(ctx context.Context, s logical.Storage) error {
 	if err != nil {
 		return err
 	}
-	err = b.eachLive(ctx, e, func(id string, st stamp) { b.live.add(st.role, id, st.deadline) })
+	count := b.visitLive(func(id string, st stamp) { b.live.add(st.role, id, st.deadline) })
+	err = e.client.EachAuthorization(ctx, func(a domain.Authorization) error {
+		count(a)
+		return nil
+	})
 	if err == nil {
 		b.live.mu.Lock()
 		b.live.seeded = true
@@ -128,17 +132,22 @@ func (b *backend) seedLive(ctx context.Context, s logical.Storage) error {
 	return err
 }
 
-// eachLive visits the lease tokens of this mount that InfluxDB lists and whose deadline has not passed.
-func (b *backend) eachLive(ctx context.Context, e *endpoint, visit func(id string, st stamp)) error {
+// stampOf reads the stamp of a token, if it is one of a mount's.
+func stampOf(a domain.Authorization, mountUUID string) (id string, st stamp, ok bool) {
+	if a.Id == nil || a.Description == nil {
+		return "", stamp{}, false
+	}
+	st, ok = parseStamp(*a.Description)
+	return *a.Id, st, ok && st.mount == mountUUID
+}
+
+// visitLive makes a visitor of tokens that picks the lease tokens of this mount whose deadline has not passed.
+func (b *backend) visitLive(visit func(id string, st stamp)) func(domain.Authorization) {
 	now := b.now()
-	return e.client.EachAuthorization(ctx, func(a domain.Authorization) error {
-		if a.Id == nil || a.Description == nil {
-			return nil
+	return func(a domain.Authorization) {
+		id, st, mine := stampOf(a, b.mountUUID)
+		if mine && st.kind == kindLease && st.role != probeRole && st.deadline.After(now) {
+			visit(id, st)
 		}
-		st, ours := parseStamp(*a.Description)
-		if ours && st.mount == b.mountUUID && st.kind == kindLease && st.deadline.After(now) {
-			visit(*a.Id, st)
-		}
-		return nil
-	})
+	}
 }

@@ -65,14 +65,15 @@ func (b *backend) create(ctx context.Context, e *endpoint, o order) (*domain.Aut
 	if b.mountUUID == "" {
 		return nil, errors.New("Vault did not tell this mount's UUID; no token can be marked as ours")
 	}
-	nonce := make([]byte, 8)
-	if _, err := rand.Read(nonce); err != nil {
+	random := make([]byte, 8)
+	if _, err := rand.Read(random); err != nil {
 		return nil, err
 	}
-	mark := stamp{b.mountUUID, kindLease, o.role, hex.EncodeToString(nonce), o.deadline}.String()
+	nonce := hex.EncodeToString(random)
+	mark := stamp{b.mountUUID, kindLease, o.role, nonce, o.deadline}.String()
 	created, err := e.client.CreateAuthorization(context.WithoutCancel(ctx), wire(o, strings.TrimSpace(o.human+" "+mark)))
 	if err != nil {
-		return nil, unknownOutcome(err)
+		return nil, unknownOutcome(err, nonce)
 	}
 	if created.Description == nil || !strings.HasSuffix(*created.Description, mark) {
 		return created, fmt.Errorf("InfluxDB at %s did not keep the token's description; without it the token could not be found again", e.URL)
@@ -110,11 +111,35 @@ func optional(s *string) *string {
 	return s
 }
 
+// unanswered is a call to create that may have been carried out.
+type unanswered struct {
+	error
+	nonce string
+}
+
+func (u *unanswered) Unwrap() error { return u.error }
+
 // unknownOutcome says so where a token may exist that nobody received.
-func unknownOutcome(err error) error {
+func unknownOutcome(err error, nonce string) error {
 	var failed *influx.Error
 	if errors.As(err, &failed) && !failed.NotApplied() {
-		return fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err)
+		return &unanswered{fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err), nonce}
+	}
+	return err
+}
+
+// oweUnanswered writes down that a token may exist: a pass finds it by its nonce, or that it was never made.
+func (b *backend) oweUnanswered(ctx context.Context, s logical.Storage, e *endpoint, role string, err error) error {
+	var lost *unanswered
+	if !errors.As(err, &lost) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	entry := store.Pending{Nonce: lost.nonce, Connection: e.ID, Role: role, Since: b.now()}
+	if oweErr := b.owe(ctx, s, entry); oweErr != nil {
+		// The reaper finds it all the same, once its deadline has passed.
+		b.log.Error("a mint without an answer could not be written down", "role", role, "error", oweErr)
 	}
 	return err
 }
@@ -202,7 +227,7 @@ func (b *backend) attempt(ctx context.Context, req *logical.Request, e *endpoint
 		if created != nil {
 			b.discard(ctx, req.Storage, e, d.name, *created.Id)
 		}
-		return nil, err
+		return nil, b.oweUnanswered(ctx, req.Storage, e, d.name, err)
 	}
 	m := &minted{endpoint: e, authorization: created, permissions: permissions, org: scope.OrgName, orgID: scope.OrgID}
 	if created.Org != nil && *created.Org != "" {

@@ -51,6 +51,8 @@ var configFields = map[string]*framework.FieldSchema{
 	"request_timeout":  {Type: framework.TypeDurationSecond, Default: defaultRequestTimeout, Description: "Most that one call to InfluxDB takes, 1s to 5m."},
 	"max_open_connections": {Type: framework.TypeInt, Default: defaultConnections,
 		Description: "Most connections, and so most calls at once, to InfluxDB, 1 to 10000."},
+	"tidy_interval": {Type: framework.TypeDurationSecond, Default: defaultTidyInterval,
+		Description: "How often tokens past their deadline are looked for; 0 means only by hand, with tidy."},
 	"verify_connection": {Type: framework.TypeBool, Default: true, Description: "Try the new settings before they replace the old ones. Not stored."},
 	"abandon_previous":  {Type: framework.TypeBool, Description: "Give up the tokens minted on the previous InfluxDB, when url leads to another one. Not stored."},
 }
@@ -105,6 +107,7 @@ func encodeConfig(c *store.Connection, mountUUID string) map[string]any {
 		"tls_skip_verify":      c.TLSSkipVerify,
 		"request_timeout":      c.RequestTimeout,
 		"max_open_connections": c.MaxOpenConnections,
+		"tidy_interval":        c.TidyInterval,
 		"mount_uuid":           mountUUID,
 		"root_user":            found.RootUser,
 		"root_user_id":         found.RootUserID,
@@ -128,6 +131,10 @@ func decodeConfig(f fields, c *store.Connection) {
 	f.flag("tls_skip_verify", &c.TLSSkipVerify)
 	f.seconds("request_timeout", &c.RequestTimeout)
 	f.number("max_open_connections", &c.MaxOpenConnections)
+	f.seconds("tidy_interval", &c.TidyInterval)
+	if f.given("tidy_interval") && f.empty("tidy_interval") {
+		c.TidyInterval = defaultTidyInterval
+	}
 	if c.RequestTimeout == 0 && f.empty("request_timeout") {
 		c.RequestTimeout = defaultRequestTimeout
 	}

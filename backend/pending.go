@@ -2,13 +2,11 @@ package backend
 
 import (
 	"context"
-	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
-	"golang.org/x/sync/errgroup"
 
-	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
@@ -17,7 +15,7 @@ import (
 type pendingDeletions struct {
 	mu     sync.Mutex
 	loaded bool
-	byID   map[string]*owed
+	byKey  map[string]*owed
 }
 
 // owed is one pending deletion, and what was seen of it since the start.
@@ -35,12 +33,12 @@ func (p *pendingDeletions) load(ctx context.Context, s logical.Storage) error {
 	if loaded {
 		return nil
 	}
-	ids, err := store.ListPending(ctx, s)
+	keys, err := store.ListPending(ctx, s)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		entry, err := store.GetPending(ctx, s, id)
+	for _, key := range keys {
+		entry, err := store.GetPending(ctx, s, key)
 		if err != nil {
 			return err
 		}
@@ -57,41 +55,45 @@ func (p *pendingDeletions) load(ctx context.Context, s logical.Storage) error {
 func (p *pendingDeletions) add(entry store.Pending) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.byID == nil {
-		p.byID = map[string]*owed{}
+	if p.byKey == nil {
+		p.byKey = map[string]*owed{}
 	}
-	if p.byID[entry.AuthorizationID] == nil {
-		p.byID[entry.AuthorizationID] = &owed{Pending: entry}
+	if p.byKey[entry.Key()] == nil {
+		p.byKey[entry.Key()] = &owed{Pending: entry}
 	}
 }
 
-func (p *pendingDeletions) remove(id string) {
+func (p *pendingDeletions) remove(key string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.byID, id)
+	delete(p.byKey, key)
 }
 
-func (p *pendingDeletions) failed(id string, err error) {
+// failed counts a failed attempt, and answers how many there were since the start and when the first was.
+func (p *pendingDeletions) failed(key string, err error) (attempts int, since time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if o := p.byID[id]; o != nil {
-		o.attempts++
-		o.lastError = err.Error()
+	o := p.byKey[key]
+	if o == nil {
+		return 0, time.Time{}
 	}
+	o.attempts++
+	o.lastError = err.Error()
+	return o.attempts, o.Since
 }
 
 // has reports whether a deletion is pending.
-func (p *pendingDeletions) has(id string) bool {
+func (p *pendingDeletions) has(key string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.byID[id] != nil
+	return p.byKey[key] != nil
 }
 
 // any reports whether anything is pending.
 func (p *pendingDeletions) any() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.byID) > 0
+	return len(p.byKey) > 0
 }
 
 // on counts what is pending on one connection.
@@ -108,8 +110,8 @@ func (p *pendingDeletions) on(connection string) int {
 func (p *pendingDeletions) all() []store.Pending {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := make([]store.Pending, 0, len(p.byID))
-	for _, o := range p.byID {
+	all := make([]store.Pending, 0, len(p.byKey))
+	for _, o := range p.byKey {
 		all = append(all, o.Pending)
 	}
 	return all
@@ -117,7 +119,7 @@ func (p *pendingDeletions) all() []store.Pending {
 
 // owe writes a failed deletion down. The minute tick tries it again until InfluxDB confirms it.
 func (b *backend) owe(ctx context.Context, s logical.Storage, entry store.Pending) error {
-	if b.pending.has(entry.AuthorizationID) {
+	if b.pending.has(entry.Key()) {
 		return nil
 	}
 	if err := store.PutPending(ctx, s, &entry); err != nil {
@@ -128,63 +130,13 @@ func (b *backend) owe(ctx context.Context, s logical.Storage, entry store.Pendin
 }
 
 // settle strikes a deletion off.
-func (b *backend) settle(ctx context.Context, s logical.Storage, id string) error {
-	if !b.pending.has(id) {
+func (b *backend) settle(ctx context.Context, s logical.Storage, key string) error {
+	if !b.pending.has(key) {
 		return nil
 	}
-	if err := store.DeletePending(ctx, s, id); err != nil {
+	if err := store.DeletePending(ctx, s, key); err != nil {
 		return err
 	}
-	b.pending.remove(id)
+	b.pending.remove(key)
 	return nil
-}
-
-// drainWidth bounds how many deletions are under way at once in a drain.
-const drainWidth = 8
-
-// drain tries every pending deletion once, and says how many are left. Where InfluxDB is out of reach the
-// rest of that connection waits for the next time.
-func (b *backend) drain(ctx context.Context, s logical.Storage) error {
-	if err := b.pending.load(ctx, s); err != nil {
-		return err
-	}
-	var (
-		group errgroup.Group
-		down  sync.Map
-	)
-	group.SetLimit(drainWidth)
-	for _, entry := range b.pending.all() {
-		group.Go(func() (err error) {
-			defer b.recovered(&err)
-			if _, unreachable := down.Load(entry.Connection); unreachable || ctx.Err() != nil {
-				return nil
-			}
-			if err := b.drainOne(ctx, s, entry); err != nil {
-				b.pending.failed(entry.AuthorizationID, err)
-				if influx.Is(err, influx.Unavailable) {
-					down.Store(entry.Connection, true)
-				}
-				b.log.Warn("a pending deletion failed again", "authorization_id", entry.AuthorizationID, "role", entry.Role, "error", err)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait()
-	if left := len(b.pending.all()); left > 0 {
-		return fmt.Errorf("%d deletions are still pending", left)
-	}
-	return nil
-}
-
-// drainOne reads storage before it changes InfluxDB: a process that outlived its Vault has none to read.
-func (b *backend) drainOne(ctx context.Context, s logical.Storage, entry store.Pending) error {
-	stored, err := store.GetPending(ctx, s, entry.AuthorizationID)
-	if err != nil {
-		return err
-	}
-	if stored == nil { // another node, or another drain, was first
-		b.pending.remove(entry.AuthorizationID)
-		return nil
-	}
-	return b.retire(ctx, s, *stored)
 }

@@ -32,9 +32,17 @@ func leastGrant(orgID string) permission.Permission {
 	return permission.Permission{Action: permission.Write, Type: "authorizations", OrgID: orgID}
 }
 
-// canSee proves that the list of tokens is shown to the root token: InfluxDB answers a token that may not
-// read authorizations with 200 and an empty list.
-func (b *backend) canSee(ctx context.Context, e *endpoint) error {
+// errBlind says that the root token does not see all tokens.
+type errBlind struct{ org string }
+
+func (e *errBlind) Error() string {
+	return fmt.Sprintf("the root token is not shown the list of tokens: it lacks read:orgs/%s/authorizations or read:users/<owner>; see docs/root-token.md", e.org)
+}
+
+// survey hands every token of an InfluxDB to visit, and proves that the list is a whole one: InfluxDB answers a
+// token that may not read authorizations with 200 and an empty list, so one that can't be used is made first,
+// and has to be there.
+func (b *backend) survey(ctx context.Context, e *endpoint, visit func(domain.Authorization)) error {
 	orgID, _, err := orgOf(ctx, e, &store.Role{})
 	if err != nil {
 		return err
@@ -49,14 +57,15 @@ func (b *backend) canSee(ctx context.Context, e *endpoint) error {
 	}
 	seen := false
 	err = e.client.EachAuthorization(ctx, func(a domain.Authorization) error {
-		seen = seen || a.Id != nil && *a.Id == *probe.Id
+		if a.Id != nil && *a.Id == *probe.Id {
+			seen = true
+			return nil
+		}
+		visit(a)
 		return nil
 	})
-	if err = errors.Join(err, destroy(context.WithoutCancel(ctx), e, *probe.Id)); err != nil {
-		return err
+	if err = errors.Join(err, destroy(context.WithoutCancel(ctx), e, *probe.Id)); err == nil && !seen {
+		err = &errBlind{orgID}
 	}
-	if !seen {
-		return fmt.Errorf("it lacks read:orgs/%s/authorizations or read:users/<owner>", orgID)
-	}
-	return nil
+	return err
 }

@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
@@ -36,7 +37,7 @@ func (b *backend) retire(ctx context.Context, s logical.Storage, entry store.Pen
 	if err == nil {
 		b.log.Debug("token deleted", "authorization_id", entry.AuthorizationID, "role", entry.Role)
 		b.live.remove(entry.Role, entry.AuthorizationID)
-		return b.settle(ctx, s, entry.AuthorizationID)
+		return b.settle(ctx, s, entry.Key())
 	}
 	err = fmt.Errorf("authorization %s is not deleted yet: %w", entry.AuthorizationID, err)
 	// On a context of its own: the deletion must be written down also when the caller has gone.
@@ -45,8 +46,18 @@ func (b *backend) retire(ctx context.Context, s logical.Storage, entry store.Pen
 	if oweErr := b.owe(kept, s, entry); oweErr != nil {
 		return fmt.Errorf("%w; and it could not be written down for later: %w", err, oweErr)
 	}
-	return err
+	attempts, since := b.pending.failed(entry.Key(), err)
+	return &owedDeletion{err, attempts, since}
 }
+
+// owedDeletion is a deletion that failed and is written down.
+type owedDeletion struct {
+	error
+	attempts int
+	since    time.Time
+}
+
+func (o *owedDeletion) Unwrap() error { return o.error }
 
 // destroyOn deletes with the stored root token. One that InfluxDB does not know may have been replaced since
 // it was read: then the new one is tried, once.

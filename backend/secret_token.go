@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -83,7 +84,7 @@ func (b *backend) secretTokenRevoke(ctx context.Context, req *logical.Request, _
 		return nil, err
 	}
 	entry := store.Pending{AuthorizationID: l.authorizationID, Connection: l.connection, Role: l.role, Since: b.now()}
-	if err := b.retire(ctx, req.Storage, entry); err != nil {
+	if err := b.retire(ctx, req.Storage, entry); err != nil && !b.takesOver(ctx, err) {
 		return nil, err
 	}
 	// A mount that is being disabled must not end while we owe a deletion: nobody would be left to do it.
@@ -91,4 +92,27 @@ func (b *backend) secretTokenRevoke(ctx context.Context, req *logical.Request, _
 		return nil, b.drain(ctx, req.Storage)
 	}
 	return nil, nil
+}
+
+// When a revocation that Vault makes in the background is taken over from it: Vault gives up after six failed
+// attempts in about ten minutes, and the lease is stuck then.
+const (
+	takeOverAttempts = 3
+	takeOverAge      = 2 * time.Minute
+)
+
+// takesOver reports whether a failed revocation is ours to finish from now on, so that Vault may forget the
+// lease: the deletion is written down and tried each minute. Only in the background: there the context has a
+// deadline. Whoever waits for an answer is told the truth, and so is a mount that is being disabled, because
+// nobody would be left to finish.
+func (b *backend) takesOver(ctx context.Context, err error) bool {
+	var owed *owedDeletion
+	if _, background := ctx.Deadline(); !background || !errors.As(err, &owed) || b.System().Tainted() {
+		return false
+	}
+	if owed.attempts < takeOverAttempts && b.now().Sub(owed.since) < takeOverAge {
+		return false
+	}
+	b.log.Warn("a revocation is taken over: the lease ends, and the deletion is tried each minute", "error", err)
+	return true
 }

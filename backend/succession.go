@@ -111,14 +111,8 @@ func (b *backend) outstanding(ctx context.Context, s logical.Storage, old *store
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	var ids []string
-	if err := b.canSee(ctx, e); err != nil {
-		return fmt.Sprintf("tokens may still live: the old root token can't tell (%v)", err), nil
-	}
-	if err := b.eachLive(ctx, e, func(id string, st stamp) {
-		if st.role != probeRole {
-			ids = append(ids, id+" (role "+st.role+")")
-		}
-	}); err != nil {
+	visit := b.visitLive(func(id string, st stamp) { ids = append(ids, id+" (role "+st.role+")") })
+	if err := b.survey(ctx, e, visit); err != nil {
 		return fmt.Sprintf("tokens may still live: the old root token can't tell (%v)", err), nil
 	}
 	if known, _ := b.live.last(b.now()); len(ids) == 0 && known > 0 {

@@ -24,6 +24,9 @@ func (b *backend) tick(ctx context.Context, req *logical.Request) error {
 	b.drains.start(b, func() error {
 		return errors.Join(b.drain(b.lifetime, req.Storage), b.purge(b.lifetime, req.Storage))
 	})
+	if err := b.tidyWhenDue(ctx, req.Storage); err != nil {
+		return err
+	}
 	b.counts.start(b, func() error { return b.seedLive(b.lifetime, req.Storage) })
 	return nil
 }

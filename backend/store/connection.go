@@ -39,6 +39,8 @@ type Connection struct {
 	// RequestTimeout is in seconds.
 	RequestTimeout     int `json:"request_timeout"`
 	MaxOpenConnections int `json:"max_open_connections"`
+	// TidyInterval is in seconds; 0 means that tidy runs by hand only.
+	TidyInterval int `json:"tidy_interval"`
 
 	// Found is what the last verified write saw; nil when none was verified.
 	Found *Found `json:"found,omitempty"`

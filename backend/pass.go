@@ -1,0 +1,112 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/influxdata/influxdb-client-go/v2/domain"
+	"golang.org/x/sync/errgroup"
+
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// reapGrace is how far a deadline must have passed before a token is reaped: Vault's clock and ours may differ.
+const reapGrace = 5 * time.Minute
+
+// pass is one look at all tokens of one InfluxDB. It settles unanswered mints by their nonces and reaps lease
+// tokens past their deadline. Nothing else is ever deleted: no hand-made token, no other mount's, no static or
+// root token, and nothing that is merely unknown.
+type pass struct {
+	// reap is the UUID of the mount whose lease tokens are reaped; empty reaps none.
+	reap   string
+	dryRun bool
+	// nonces are the unanswered mints to settle.
+	nonces map[string]store.Pending
+
+	scanned, matched, deleted, failed atomic.Int64
+}
+
+// doomed is a token that a pass has found and is to delete.
+type doomed struct {
+	id string
+	st stamp
+}
+
+// pass reads its clock before it asks for the list, and storage before it deletes: a process that outlived its
+// Vault has no storage.
+func (b *backend) pass(ctx context.Context, s logical.Storage, e *endpoint, p *pass) error {
+	asked := b.now()
+	var found []doomed
+	seen := map[string]bool{}
+	if err := b.survey(ctx, e, func(a domain.Authorization) {
+		p.scanned.Add(1)
+		id, st, mine := stampOf(a, b.mountUUID)
+		if _, unanswered := p.nonces[st.nonce]; mine && unanswered {
+			seen[st.nonce] = true
+			found = append(found, doomed{id, st})
+		} else if p.reaps(a, asked) {
+			_, st, _ = stampOf(a, p.reap)
+			found = append(found, doomed{id, st})
+		}
+	}); err != nil {
+		return err
+	}
+	p.matched.Store(int64(len(found)))
+	if p.dryRun {
+		return nil
+	}
+	if _, err := store.GetConfig(ctx, s); err != nil {
+		return err
+	}
+	return errors.Join(b.destroyAll(ctx, s, e, p, found), b.settleUnmade(ctx, s, p, seen, asked))
+}
+
+// reaps reports whether a token is a lease's whose deadline has long passed.
+func (p *pass) reaps(a domain.Authorization, now time.Time) bool {
+	if p.reap == "" {
+		return false
+	}
+	_, st, match := stampOf(a, p.reap)
+	return match && st.kind == kindLease && st.deadline.Add(reapGrace).Before(now)
+}
+
+// destroyAll deletes what a pass has found, a few at a time.
+func (b *backend) destroyAll(ctx context.Context, s logical.Storage, e *endpoint, p *pass, found []doomed) error {
+	var group errgroup.Group
+	group.SetLimit(drainWidth)
+	for _, d := range found {
+		group.Go(func() (err error) {
+			defer b.recovered(&err)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := destroy(ctx, e, d.id); err != nil {
+				p.failed.Add(1)
+				return fmt.Errorf("authorization %s of role %s is not deleted yet: %w", d.id, d.st.role, err)
+			}
+			p.deleted.Add(1)
+			b.live.remove(d.st.role, d.id)
+			b.log.Info("a token that nobody holds a lease for was deleted", "authorization_id", d.id, "role", d.st.role, "deadline", rfc3339(d.st.deadline))
+			if entry, unanswered := p.nonces[d.st.nonce]; unanswered {
+				return b.settle(ctx, s, entry.Key())
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// settleUnmade strikes off the unanswered mints that a list, asked for late enough, does not hold.
+func (b *backend) settleUnmade(ctx context.Context, s logical.Storage, p *pass, seen map[string]bool, asked time.Time) error {
+	var problems []error
+	for nonce, entry := range p.nonces {
+		if !seen[nonce] && asked.Sub(entry.Since) >= nonceAge {
+			problems = append(problems, b.settle(ctx, s, entry.Key()))
+		}
+	}
+	return errors.Join(problems...)
+}
