@@ -241,6 +241,17 @@ func (m *mount) tick() error {
 	return err
 }
 
+// tidied waits until no run of tidy is under way, and answers what tidy-status says.
+func (m *mount) tidied() map[string]any {
+	m.t.Helper()
+	require.Eventually(m.t, func() bool {
+		m.backend.reaper.mu.Lock()
+		defer m.backend.reaper.mu.Unlock()
+		return m.backend.reaper.state != tidyRunning
+	}, 20*time.Second, time.Millisecond)
+	return m.read("tidy-status").Data
+}
+
 // pendingIDs are the deletions that storage says are pending.
 func (m *mount) pendingIDs() []string {
 	m.t.Helper()

@@ -23,7 +23,7 @@ func everything(t testing.TB, server *influxtest.Server) map[string]any {
 		"authorization_id": server.RootID(), "org": "acme", "user": "admin",
 		"ca_cert": newAuthority(t).pem(), "client_cert": cert, "client_key": key,
 		"tls_server_name": "influx.internal", "tls_min_version": "tls13", "tls_skip_verify": true,
-		"request_timeout": "2m", "max_open_connections": 7,
+		"request_timeout": "2m", "max_open_connections": 7, "tidy_interval": "30m",
 	}
 }
 
@@ -51,7 +51,7 @@ func TestConfigReadsBackAsWritten(t *testing.T) {
 		for _, pem := range []string{"ca_cert", "client_cert"} {
 			want[pem] = want[pem].(string)[:len(want[pem].(string))-1]
 		}
-		want["request_timeout"] = 120
+		want["request_timeout"], want["tidy_interval"] = 120, 1800
 		want["org_id"], want["user_id"] = server.OrgID(), server.UserID()
 		want["mount_uuid"] = testUUID
 		want["root_user"], want["root_user_id"] = "admin", server.UserID()

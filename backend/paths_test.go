@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -15,9 +16,16 @@ import (
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
-// mints are the paths that make tokens and write no replicated storage: a standby hands them on, and a performance
-// secondary answers by itself.
-var mints = map[string]bool{"creds/(?P<name>.+)": true, "check": true}
+// ofActiveNode are the operations that make or delete tokens, or tell of work that the active node does, and write no
+// replicated storage: a standby hands them on, and a performance secondary does them by itself.
+var ofActiveNode = map[string]bool{
+	"creds/(?P<name>.+) read": true, "creds/(?P<name>.+) update": true, "check read": true,
+	"tokens/(?P<authorization_id>.+) delete": true, "tidy update": true, "tidy-status read": true,
+}
+
+func boundToActiveNode(path *framework.Path, op logical.Operation) bool {
+	return ofActiveNode[pattern(path)+" "+string(op)]
+}
 
 // eachOperation visits every operation of every path.
 func eachOperation(t *testing.T, paths []*framework.Path, visit func(t *testing.T, path *framework.Path, op logical.Operation, p framework.OperationProperties)) {
@@ -72,9 +80,9 @@ func TestOperationsAreDescribed(t *testing.T) {
 
 func TestOperationsAreForwarded(t *testing.T) {
 	eachOperation(t, newMount(t).backend.Paths, func(t *testing.T, path *framework.Path, op logical.Operation, p framework.OperationProperties) {
-		minting := mints[pattern(path)]
-		require.Equal(t, changes(op) || minting, p.ForwardPerformanceStandby, "what writes or mints is the active node's")
-		require.Equal(t, changes(op) && !minting, p.ForwardPerformanceSecondary, "replicated storage is the primary's; leases are each cluster's own")
+		bound := boundToActiveNode(path, op)
+		require.Equal(t, changes(op) || bound, p.ForwardPerformanceStandby, "what writes or mints is the active node's")
+		require.Equal(t, changes(op) && !bound, p.ForwardPerformanceSecondary, "replicated storage is the primary's; leases are each cluster's own")
 	})
 }
 
@@ -88,16 +96,34 @@ func TestSpecialStorage(t *testing.T) {
 	})
 }
 
+// anAuthorization stands in an example's path for the ID of a token that lives.
+const anAuthorization = "<authorization_id>"
+
 // examples are a path for each pattern, and a body for the operations that need one.
 var examples = map[string]struct {
 	path   string
 	bodies map[logical.Operation]map[string]any
 }{
-	"check":              {"check", map[logical.Operation]map[string]any{logical.ReadOperation: {"role": "app"}}},
-	"config":             {"config", nil},
-	"roles/?":            {"roles/", map[logical.Operation]map[string]any{logical.ListOperation: {"limit": "1"}}},
-	"roles/(?P<name>.+)": {"roles/app", map[logical.Operation]map[string]any{logical.CreateOperation: {"read_buckets": "metrics"}, logical.UpdateOperation: {"read_buckets": "metrics"}, logical.PatchOperation: {"ttl": "5m"}}},
-	"creds/(?P<name>.+)": {"creds/app", map[logical.Operation]map[string]any{logical.ReadOperation: {"ttl": "1m"}, logical.UpdateOperation: {"ttl": 60}}},
+	"check":                           {"check", map[logical.Operation]map[string]any{logical.ReadOperation: {"role": "app"}}},
+	"config":                          {"config", nil},
+	"roles/?":                         {"roles/", map[logical.Operation]map[string]any{logical.ListOperation: {"limit": "1"}}},
+	"roles/(?P<name>.+)":              {"roles/app", map[logical.Operation]map[string]any{logical.CreateOperation: {"read_buckets": "metrics"}, logical.UpdateOperation: {"read_buckets": "metrics"}, logical.PatchOperation: {"ttl": "5m"}}},
+	"tokens/?":                        {"tokens/", map[logical.Operation]map[string]any{logical.ListOperation: {"limit": "1"}}},
+	"tokens/(?P<authorization_id>.+)": {"tokens/" + anAuthorization, nil},
+	"tidy":                            {"tidy", map[logical.Operation]map[string]any{logical.UpdateOperation: {"dry_run": true}}},
+	"tidy-status":                     {"tidy-status", nil},
+	"creds/(?P<name>.+)":              {"creds/app", map[logical.Operation]map[string]any{logical.ReadOperation: {"ttl": "1m"}, logical.UpdateOperation: {"ttl": 60}}},
+}
+
+// withToken puts a token that lives into the path of an example that wants one, and revokes it afterwards.
+func (m *mount) withToken(at string) string {
+	m.t.Helper()
+	if !strings.Contains(at, anAuthorization) {
+		return at
+	}
+	l := m.mint("app")
+	m.t.Cleanup(func() { require.NoError(m.t, l.revoke(context.Background())) })
+	return strings.ReplaceAll(at, anAuthorization, l.id)
 }
 
 func example(t *testing.T, path *framework.Path, op logical.Operation) (string, map[string]any) {
@@ -127,13 +153,14 @@ func TestResponsesMatchTheirSchemas(t *testing.T) {
 			m.configure(server)
 			m.write("roles/app", map[string]any{"read_buckets": "metrics", "permissions": `[{"action":"read","resource":{"type":"tasks"}}]`})
 			at, body := example(t, path, op)
-			resp := m.ok(op, at, body)
+			resp := m.ok(op, m.withToken(at), body)
+			m.tidied()
 			want := schema.GetResponseSchema(t, path, op)
 			schema.ValidateResponse(t, want, resp, true)
 			if resp == nil { // Vault answers 204
 				require.Contains(t, path.Operations[op].Properties().Responses, http.StatusNoContent)
 			}
-			if op == logical.ReadOperation && !mints[pattern(path)] {
+			if op == logical.ReadOperation && !boundToActiveNode(path, op) {
 				require.NotNil(t, resp)
 				for name := range want.Fields {
 					require.Contains(t, resp.Data, name, "promised")
@@ -146,20 +173,24 @@ func TestResponsesMatchTheirSchemas(t *testing.T) {
 func TestStandbysHandOn(t *testing.T) {
 	everyHost(t, func(t *testing.T, m *mount) {
 		server := m.connected()
+		token := m.mint("app")
 		server.ResetRequests()
 		before := m.storage.writeCount()
 		m.system.ReplicationStateVal = consts.ReplicationPerformanceStandby
 		eachOperation(t, m.backend.Paths, func(t *testing.T, path *framework.Path, op logical.Operation, _ framework.OperationProperties) {
 			m := m.in(t)
 			at, body := example(t, path, op)
-			if !changes(op) && !mints[pattern(path)] {
+			at = strings.ReplaceAll(at, anAuthorization, token.id)
+			if !changes(op) && !boundToActiveNode(path, op) {
 				m.ok(op, at, body)
 				return
 			}
 			_, text := m.refused(op, at, body)
 			require.Contains(t, text, logical.ErrReadOnly.Error(), "Vault forwards on these words")
 		})
-		require.Empty(t, server.Requests())
+		for _, r := range server.Requests() {
+			require.Equal(t, http.MethodGet, r.Method, "a standby looks, and changes nothing")
+		}
 		require.Equal(t, before, m.storage.writeCount())
 	})
 }
@@ -171,8 +202,9 @@ func TestSecondariesMintAndHandWritesOn(t *testing.T) {
 		eachOperation(t, m.backend.Paths, func(t *testing.T, path *framework.Path, op logical.Operation, _ framework.OperationProperties) {
 			m := m.in(t)
 			at, body := example(t, path, op)
-			if !changes(op) || mints[pattern(path)] {
-				m.ok(op, at, body)
+			if !changes(op) || boundToActiveNode(path, op) {
+				m.ok(op, m.withToken(at), body)
+				m.tidied()
 				return
 			}
 			before := m.storage.writeCount()
@@ -233,7 +265,8 @@ func TestOpenAPI(t *testing.T) {
 		for _, want := range []string{
 			"get /check", "get /config", "post /config", "patch /config", "delete /config", "get /roles/",
 			"get /roles/{name}", "post /roles/{name}", "patch /roles/{name}", "delete /roles/{name}",
-			"get /creds/{name}", "post /creds/{name}",
+			"get /creds/{name}", "post /creds/{name}", "get /tokens/", "get /tokens/{authorization_id}",
+			"delete /tokens/{authorization_id}", "post /tidy", "get /tidy-status",
 		} {
 			method, path, _ := strings.Cut(want, " ")
 			require.Contains(t, document.Paths[path], method, want)

@@ -19,6 +19,7 @@ import (
 const (
 	connectionID    = "5a1e6b40-2a6f-4a53-9c1e-0d9b7a3f5c11"
 	authorizationID = "0e9f8a7b6c5d4e3f"
+	nonce           = "5d41402abc4b2a76"
 	orgID           = "03a2bbf46309a000"
 	userID          = "03a2bbf46249a000"
 	rootToken       = "q2N1bS1vcGVyYXRvci10b2tlbg=="
@@ -45,6 +46,10 @@ var (
 	pending = kind[store.Pending]{store.PendingPrefix + authorizationID,
 		func(ctx context.Context, s logical.Storage) (*store.Pending, error) {
 			return store.GetPending(ctx, s, authorizationID)
+		}, store.PutPending}
+	pendingByNonce = kind[store.Pending]{store.PendingPrefix + "nonce-" + nonce,
+		func(ctx context.Context, s logical.Storage) (*store.Pending, error) {
+			return store.GetPending(ctx, s, "nonce-"+nonce)
 		}, store.PutPending}
 )
 
@@ -73,7 +78,7 @@ func TestGoldenConnections(t *testing.T) {
 		ClientCert:    "-----BEGIN CERTIFICATE-----\nclient\n-----END CERTIFICATE-----\n",
 		ClientKey:     "-----BEGIN PRIVATE KEY-----\nkey\n-----END PRIVATE KEY-----\n",
 		TLSServerName: "influxdb.internal", TLSMinVersion: "tls13", TLSSkipVerify: true,
-		RequestTimeout: 10, MaxOpenConnections: 64,
+		RequestTimeout: 10, MaxOpenConnections: 64, TidyInterval: 1800,
 		Found: &store.Found{
 			OrgIDs: []string{orgID, "03a2bbf46309a001"}, DefaultOrg: "acme", DefaultOrgID: orgID,
 			Owner: "vault", OwnerID: userID, RootUser: "admin", RootUserID: "03a2bbf46249a001", ServerVersion: "2.9.1",
@@ -120,7 +125,11 @@ func TestGoldenPending(t *testing.T) {
 		Version: 1, AuthorizationID: authorizationID, Connection: connectionID, Role: "team/app",
 		Since: time.Date(2026, 11, 23, 16, 27, 40, 123456789, time.UTC),
 	}
+	byNonce := full
+	byNonce.AuthorizationID, byNonce.Nonce = "", nonce
 	golden(t, pending, "pending", &full)
+	golden(t, pendingByNonce, "pending_nonce", &byNonce)
+	full.Nonce = nonce
 	requireFull(t, full)
 }
 
