@@ -103,9 +103,25 @@ func (d *drain) settleNonces(ctx context.Context) {
 		if err == nil {
 			err = d.b.pass(ctx, d.s, e, &pass{nonces: nonces})
 		}
-		if err != nil && !errors.Is(err, context.Canceled) {
+		switch {
+		case err == nil || ctx.Err() != nil:
+		case e != nil && e.Retired != nil && e.Retired.Abandoned:
+			d.giveUp(ctx, e, nonces, err)
+		default:
 			d.b.log.Warn("mints that InfluxDB did not answer are still unsettled", "count", len(nonces), "error", err)
 		}
+	}
+}
+
+// giveUp strikes off the unanswered mints of an abandoned connection that can't be asked. Its operator has said so.
+func (d *drain) giveUp(ctx context.Context, e *endpoint, nonces map[string]store.Pending, cause error) {
+	for nonce, entry := range nonces {
+		if d.b.now().Sub(entry.Since) < nonceAge {
+			continue
+		}
+		err := d.b.settle(ctx, d.s, entry.Key())
+		d.b.log.Error("whether an abandoned connection made a token is not known; look for the nonce in descriptions in that InfluxDB",
+			"nonce", nonce, "role", entry.Role, "url", e.URL, "error", errors.Join(cause, err))
 	}
 }
 

@@ -51,6 +51,9 @@ func (b *backend) examineHealth(ctx context.Context, req *logical.Request, role 
 	if h.pending > 0 {
 		h.problem("%d deletions are pending, the oldest since %s: InfluxDB refuses them or is out of reach; each is tried again every minute", h.pending, rfc3339(h.oldestPending))
 	}
+	if said := b.reaper.problem(); said != "" {
+		h.problem("%s", strings.ReplaceAll(said, "\n", "; "))
+	}
 	config, err := store.GetConfig(ctx, req.Storage)
 	if err != nil {
 		return nil, err

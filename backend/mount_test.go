@@ -255,7 +255,7 @@ func (m *mount) tidied() map[string]any {
 // pendingIDs are the deletions that storage says are pending.
 func (m *mount) pendingIDs() []string {
 	m.t.Helper()
-	ids, err := m.storage.List(m.t.Context(), "pending/")
+	ids, err := m.storage.Storage.List(m.t.Context(), "pending/")
 	require.NoError(m.t, err)
 	return ids
 }

@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"regexp"
+	"strings"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -59,6 +60,9 @@ func (b *backend) pathTidyStart(ctx context.Context, req *logical.Request, data 
 	f.flag("dry_run", &p.dryRun)
 	if !f.empty("mount_uuid") {
 		f.text("mount_uuid", &p.reap)
+		if p.reap = strings.ToLower(p.reap); p.reap == b.mountUUID {
+			return nil, badInput("mount_uuid: this is the UUID of this mount, which exists; leave mount_uuid out")
+		}
 	}
 	if !uuidPattern.MatchString(p.reap) {
 		return nil, badInput("mount_uuid: must be a UUID, as check and a token's description show it")

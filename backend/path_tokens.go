@@ -125,18 +125,33 @@ func (b *backend) pathTokensRead(ctx context.Context, req *logical.Request, data
 		return nil, err
 	}
 	info := tokenInfo(*a, st)
-	info["authorization_id"], info["description"] = id, *a.Description
+	info["authorization_id"], info["description"] = *a.Id, *a.Description
 	return &logical.Response{Data: info}, nil
 }
 
 func (b *backend) pathTokensDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	id := data.Get("authorization_id").(string)
-	e, _, st, err := b.ourToken(ctx, req, id)
+	e, a, st, err := b.ourToken(ctx, req, id)
 	if err != nil {
 		return nil, err
 	}
 	if st.kind != kindLease {
-		return nil, badInput("authorization %s is no lease's token but a %s token, which is not deleted here", id, st.kind)
+		return nil, badInput("authorization %s is not a lease's: %s", id, instead(req.MountPoint, st))
 	}
-	return nil, b.retire(ctx, req.Storage, store.Pending{AuthorizationID: id, Connection: e.ID, Role: st.role, Since: b.now()})
+	if err := b.pending.load(ctx, req.Storage); err != nil {
+		return nil, err
+	}
+	// The ID as InfluxDB writes it: a pending deletion goes by it.
+	return nil, b.retire(ctx, req.Storage, store.Pending{AuthorizationID: *a.Id, Connection: e.ID, Role: st.role, Since: b.now()})
+}
+
+// instead says how to be rid of a token that belongs to no lease.
+func instead(mount string, st stamp) string {
+	switch st.kind {
+	case kindStatic:
+		return fmt.Sprintf("it is a static role's; to replace it at once run vault write -f %srotate-role/%s grace_period=0", mount, st.role)
+	case kindRoot:
+		return fmt.Sprintf("it is the root token; to replace it run vault write -f %sconfig/rotate-root", mount)
+	}
+	return fmt.Sprintf("a %s token is not deleted here", st.kind)
 }

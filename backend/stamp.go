@@ -8,8 +8,12 @@ import (
 	"time"
 )
 
-// kindLease marks the tokens that belong to a lease: the only ones that die at their deadline.
-const kindLease = "lease"
+// The kinds of our tokens. Those that belong to a lease are the only ones that die at their deadline.
+const (
+	kindLease  = "lease"
+	kindStatic = "static"
+	kindRoot   = "root"
+)
 
 // stamp is how we know our tokens again in InfluxDB, without Vault's storage: it ends their description and
 // never changes.

@@ -19,7 +19,11 @@ func (b *backend) tick(ctx context.Context, req *logical.Request) error {
 		return nil
 	}
 	if b.System().Tainted() {
-		return b.drain(ctx, req.Storage)
+		err := b.drain(ctx, req.Storage)
+		if err != nil {
+			b.logLeftBehind()
+		}
+		return err
 	}
 	b.drains.start(b, func() error {
 		return errors.Join(b.drain(b.lifetime, req.Storage), b.purge(b.lifetime, req.Storage))
@@ -29,6 +33,15 @@ func (b *backend) tick(ctx context.Context, req *logical.Request) error {
 	}
 	b.counts.start(b, func() error { return b.seedLive(b.lifetime, req.Storage) })
 	return nil
+}
+
+// logLeftBehind names what is pending when a mount is disabled: where no lease holds the disable back, the log is
+// all that is left to tell.
+func (b *backend) logLeftBehind() {
+	for _, entry := range b.pending.all() {
+		b.log.Error("the mount is being disabled or moved while a deletion is pending; should it be gone, run tidy mount_uuid="+b.mountUUID+" on another mount after the deadline",
+			"authorization_id", entry.AuthorizationID, "nonce", entry.Nonce, "role", entry.Role, "since", rfc3339(entry.Since))
+	}
 }
 
 // purge forgets the connections that nothing needs any more.

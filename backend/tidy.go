@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -72,6 +73,19 @@ func (r *reaper) end(err error, now time.Time) {
 	}
 }
 
+// problem says what the last run could not do, or "".
+func (r *reaper) problem() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch r.state {
+	case tidyBlind:
+		return fmt.Sprintf("tidy is blind, so that tokens past their deadline stay in InfluxDB: %v", r.err)
+	case tidyFailed:
+		return fmt.Sprintf("the last run of tidy failed at %s: %v", rfc3339(r.finished), r.err)
+	}
+	return ""
+}
+
 // due reports whether an automatic run is due, and plans the next one.
 func (r *reaper) due(now time.Time, interval time.Duration) bool {
 	r.mu.Lock()
@@ -79,7 +93,7 @@ func (r *reaper) due(now time.Time, interval time.Duration) bool {
 	switch {
 	case interval <= 0:
 		return false
-	case r.next.IsZero():
+	case r.next.IsZero(), r.next.After(now.Add(interval + maxJitter(interval))): // or planned with a longer interval
 		r.next = now.Add(jittered(min(firstTidy, interval)))
 		return false
 	case now.Before(r.next):
@@ -90,8 +104,10 @@ func (r *reaper) due(now time.Time, interval time.Duration) bool {
 }
 
 func jittered(d time.Duration) time.Duration {
-	return d + time.Duration(rand.Float64()*tidyJitter*float64(d))
+	return d + time.Duration(rand.Float64()*float64(maxJitter(d)))
 }
+
+func maxJitter(d time.Duration) time.Duration { return time.Duration(tidyJitter * float64(d)) }
 
 // tidy starts a run in the background; false means that one is under way. It ends with the mount.
 func (b *backend) tidy(s logical.Storage, e *endpoint, p *pass) bool {
