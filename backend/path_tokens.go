@@ -77,7 +77,9 @@ func (b *backend) pathTokensList(ctx context.Context, req *logical.Request, data
 	}
 	info := map[string]any{}
 	var ids []string
+	shownAny := false
 	err = e.client.EachAuthorization(ctx, func(a domain.Authorization) error {
+		shownAny = true
 		if id, st, mine := stampOf(a, b.mountUUID); mine && st.role != probeRole {
 			ids = append(ids, id)
 			info[id] = tokenInfo(a, st)
@@ -92,7 +94,11 @@ func (b *backend) pathTokensList(ctx context.Context, req *logical.Request, data
 	for _, id := range keys {
 		shown[id] = info[id]
 	}
-	return logical.ListResponseWithInfo(keys, shown), nil
+	resp := logical.ListResponseWithInfo(keys, shown)
+	if !shownAny { // there is at least its own
+		resp.AddWarning("the root token is shown no token at all, not even itself: it lacks read on authorizations of the org or on users; see docs/root-token.md")
+	}
+	return resp, nil
 }
 
 // ourToken reads a token that bears this mount's stamp; others are none of ours.
