@@ -43,14 +43,7 @@ func (b *backend) examineHealth(ctx context.Context, req *logical.Request, role 
 	if err := b.pending.load(ctx, req.Storage); err != nil {
 		return nil, err
 	}
-	for _, entry := range b.pending.all() {
-		if h.pending++; h.oldestPending.IsZero() || entry.Since.Before(h.oldestPending) {
-			h.oldestPending = entry.Since
-		}
-	}
-	if h.pending > 0 {
-		h.problem("%d deletions are pending, the oldest since %s: InfluxDB refuses them or is out of reach; each is tried again every minute", h.pending, rfc3339(h.oldestPending))
-	}
+	b.examinePending(h)
 	if said := b.reaper.problem(); said != "" {
 		h.problem("%s", strings.ReplaceAll(said, "\n", "; "))
 	}
@@ -70,6 +63,29 @@ func (b *backend) examineHealth(ctx context.Context, req *logical.Request, role 
 		return h, nil
 	}
 	return h, b.examineRole(ctx, req, h, config, role)
+}
+
+// examinePending counts what is pending. A mint without an answer is a problem only when a list should long have
+// told what became of it.
+func (b *backend) examinePending(h *health) {
+	deletions, overdue := 0, 0
+	for _, entry := range b.pending.all() {
+		if h.pending++; h.oldestPending.IsZero() || entry.Since.Before(h.oldestPending) {
+			h.oldestPending = entry.Since
+		}
+		switch {
+		case entry.Nonce == "":
+			deletions++
+		case b.now().Sub(entry.Since) > 2*nonceAge:
+			overdue++
+		}
+	}
+	if deletions > 0 {
+		h.problem("%d deletions are pending, the oldest since %s: InfluxDB refuses them or is out of reach; each is tried again every minute", deletions, rfc3339(h.oldestPending))
+	}
+	if overdue > 0 {
+		h.problem("%d mints were not answered, and the list of tokens that tells what became of them can't be had: InfluxDB is out of reach or the root token may not read authorizations; it is asked again every minute", overdue)
+	}
 }
 
 // examineConnection takes the steps of a verified write.

@@ -1,10 +1,7 @@
 package backend
 
 import (
-	"bytes"
 	"context"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -209,100 +206,4 @@ func (m *mount) leased(resp *logical.Response) *leased {
 	require.NotNil(m.t, resp.Secret)
 	resp.Secret.IssueTime = m.clock.now()
 	return &leased{m: m, secret: resp.Secret, data: resp.Data, id: resp.Data["authorization_id"].(string)}
-}
-
-// leased is a lease in Vault's keeping.
-type leased struct {
-	m      *mount
-	secret *logical.Secret
-	data   map[string]any
-	id     string
-}
-
-func (l *leased) revoke(ctx context.Context) error {
-	resp, err := l.m.send(ctx, &logical.Request{Operation: logical.RevokeOperation, Path: "creds/x", Secret: l.secret, Data: l.data})
-	if err == nil && resp != nil {
-		err = resp.Error()
-	}
-	return err
-}
-
-func (l *leased) renew() (*logical.Response, error) {
-	return l.m.send(l.m.t.Context(), &logical.Request{Operation: logical.RenewOperation, Path: "creds/x", Secret: l.secret, Data: l.data})
-}
-
-// tick is Vault's minute, and waits for the work that it starts.
-func (m *mount) tick() error {
-	m.t.Helper()
-	_, err := m.send(m.t.Context(), &logical.Request{Operation: logical.RollbackOperation})
-	require.Eventually(m.t, func() bool {
-		return !m.backend.drains.running.Load() && !m.backend.counts.running.Load()
-	}, 10*time.Second, time.Millisecond)
-	return err
-}
-
-// tidied waits until no run of tidy is under way, and answers what tidy-status says.
-func (m *mount) tidied() map[string]any {
-	m.t.Helper()
-	require.Eventually(m.t, func() bool {
-		m.backend.reaper.mu.Lock()
-		defer m.backend.reaper.mu.Unlock()
-		return m.backend.reaper.state != tidyRunning
-	}, 20*time.Second, time.Millisecond)
-	return m.read("tidy-status").Data
-}
-
-// pendingIDs are the deletions that storage says are pending.
-func (m *mount) pendingIDs() []string {
-	m.t.Helper()
-	ids, err := m.storage.Storage.List(m.t.Context(), "pending/")
-	require.NoError(m.t, err)
-	return ids
-}
-
-// live are the tokens of this mount that the server holds, by authorization ID.
-func live(server *influxtest.Server) map[string]influxtest.Token {
-	tokens := map[string]influxtest.Token{}
-	for _, token := range server.Tokens() {
-		if strings.Contains(token.Description, stampStart+"v1:"+testUUID) {
-			tokens[token.ID] = token
-		}
-	}
-	return tokens
-}
-
-// clock is real time, moved by a test.
-type clock struct {
-	mu     sync.Mutex
-	offset time.Duration
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.offset)
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.offset += d
-}
-
-// lockedBuffer takes log lines from any goroutine.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/influxdata/influxdb-client-go/v2/domain"
 	"golang.org/x/sync/errgroup"
 
+	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
@@ -45,7 +46,7 @@ func (b *backend) pass(ctx context.Context, s logical.Storage, e *endpoint, p *p
 	if err := b.survey(ctx, e, func(a domain.Authorization) {
 		p.scanned.Add(1)
 		id, st, mine := stampOf(a, b.mountUUID)
-		if _, unanswered := p.nonces[st.nonce]; mine && unanswered {
+		if _, lost := p.nonces[st.nonce]; mine && lost {
 			seen[st.nonce] = true
 			found = append(found, doomed{id, st})
 		} else if p.reaps(a, asked) {
@@ -74,24 +75,36 @@ func (p *pass) reaps(a domain.Authorization, now time.Time) bool {
 	return match && st.kind == kindLease && st.deadline.Add(reapGrace).Before(now)
 }
 
+// enoughFailures ends a pass: InfluxDB is out of reach, and each further call would take its whole time-out. One
+// token that InfluxDB fails on does not keep the others.
+const enoughFailures = 2 * drainWidth
+
 // destroyAll deletes what a pass has found, a few at a time.
 func (b *backend) destroyAll(ctx context.Context, s logical.Storage, e *endpoint, p *pass, found []doomed) error {
 	var group errgroup.Group
 	group.SetLimit(drainWidth)
+	var unanswered atomic.Int64
 	for _, d := range found {
 		group.Go(func() (err error) {
 			defer b.recovered(&err)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			if unanswered.Load() >= enoughFailures {
+				p.failed.Add(1)
+				return nil // an error is noted already
+			}
 			if err := destroy(ctx, e, d.id); err != nil {
 				p.failed.Add(1)
+				if influx.Is(err, influx.Unavailable) {
+					unanswered.Add(1)
+				}
 				return fmt.Errorf("authorization %s of role %s is not deleted yet: %w", d.id, d.st.role, err)
 			}
 			p.deleted.Add(1)
 			b.live.remove(d.st.role, d.id)
 			b.log.Info("a token that nobody holds a lease for was deleted", "authorization_id", d.id, "role", d.st.role, "deadline", rfc3339(d.st.deadline))
-			if entry, unanswered := p.nonces[d.st.nonce]; unanswered {
+			if entry, lost := p.nonces[d.st.nonce]; lost {
 				return b.settle(ctx, s, entry.Key())
 			}
 			return nil

@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +53,34 @@ func TestTidyStates(t *testing.T) {
 			server.Intercept(nil)
 		}
 	})
+}
+
+// InfluxDB goes away in the middle: the run ends soon, and the next one does the rest.
+func TestTidyEndsSoonWhileInfluxDBIsDown(t *testing.T) {
+	m := newMount(t)
+	server := m.connected()
+	const many = 60
+	for range many {
+		handMade(t, server, m.outlived(testUUID, kindLease).String(), "active")
+	}
+	var probed atomic.Bool
+	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodDelete {
+			if probed.Swap(true) { // the first one is the probe's
+				influxtest.Refused(w, r, next)
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+	server.ResetRequests()
+	state := m.tidy(nil)
+	require.Equal(t, tidyFailed, state["state"])
+	matched, deleted, failed := counts(t, state)
+	require.Equal(t, []float64{many, 0, many}, []float64{matched, deleted, failed})
+	require.LessOrEqual(t, len(deletions(server)), 1+enoughFailures+drainWidth)
+	server.Intercept(nil)
+	require.Equal(t, tidyDone, m.tidy(nil)["state"])
+	require.Empty(t, live(server))
 }
 
 func TestTidyIsBlindWithoutTheRightToList(t *testing.T) {

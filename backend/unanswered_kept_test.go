@@ -52,6 +52,20 @@ func TestUnansweredMintThatCouldNotBeWrittenDownIsReaped(t *testing.T) {
 	require.Empty(t, live(server))
 }
 
+func TestCheckTellsUnansweredMintsThatAreOverdue(t *testing.T) {
+	m := newMount(t)
+	server := m.warm()
+	m.unanswered(server, loseAnswer)
+	checked := m.examine(server, "")
+	require.True(t, checked.healthy, "it is early")
+	require.EqualValues(t, 1, checked.data["pending_deletions"])
+	require.NotEmpty(t, checked.data["oldest_pending"])
+	m.clock.advance(2*nonceAge + time.Second)
+	require.Contains(t, m.examine(server, "").problems[0], "1 mints were not answered")
+	require.NoError(t, m.tick())
+	require.True(t, m.examine(server, "").healthy)
+}
+
 func TestUnansweredMintHoldsADisableBack(t *testing.T) {
 	everyHost(t, func(t *testing.T, m *mount) {
 		server := m.warm()
