@@ -48,7 +48,7 @@ func (b *backend) create(ctx context.Context, e *endpoint, o order) (*domain.Aut
 	mark := stamp{b.mountUUID, kindLease, o.role, nonce, o.deadline}.String()
 	created, err := e.client.CreateAuthorization(context.WithoutCancel(ctx), wire(o, strings.TrimSpace(o.human+" "+mark)))
 	if err != nil {
-		return nil, unknownOutcome(err, nonce)
+		return nil, unknownOutcome(err, nonce, place{o.orgID, o.userID})
 	}
 	if created.Description == nil || !strings.HasSuffix(*created.Description, mark) {
 		return created, fmt.Errorf("InfluxDB at %s did not keep the token's description; without it the token could not be found again", e.URL)
@@ -90,15 +90,16 @@ func optional(s *string) *string {
 type unanswered struct {
 	error
 	nonce string
+	place place
 }
 
 func (u *unanswered) Unwrap() error { return u.error }
 
 // unknownOutcome says so where a token may exist that nobody received.
-func unknownOutcome(err error, nonce string) error {
+func unknownOutcome(err error, nonce string, at place) error {
 	var failed *influx.Error
 	if errors.As(err, &failed) && !failed.NotApplied() {
-		return &unanswered{fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err), nonce}
+		return &unanswered{fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err), nonce, at}
 	}
 	return err
 }
@@ -111,7 +112,7 @@ func (b *backend) oweUnanswered(ctx context.Context, s logical.Storage, e *endpo
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	entry := store.Pending{Nonce: lost.nonce, Connection: e.ID, Role: role, Since: b.now()}
+	entry := store.Pending{Nonce: lost.nonce, OrgID: lost.place.orgID, UserID: lost.place.userID, Connection: e.ID, Role: role, Since: b.now()}
 	if oweErr := b.owe(ctx, s, entry); oweErr != nil {
 		// The reaper finds it all the same, once its deadline has passed.
 		b.log.Error("a mint without an answer could not be written down", "role", role, "error", oweErr)

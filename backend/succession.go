@@ -112,7 +112,7 @@ func (b *backend) outstanding(ctx context.Context, s logical.Storage, old *store
 	defer cancel()
 	var ids []string
 	visit := b.visitLive(func(id string, st stamp) { ids = append(ids, id+" (role "+st.role+")") })
-	if err := b.survey(ctx, e, visit); err != nil {
+	if err := b.surveyUsual(ctx, e, visit); err != nil {
 		return fmt.Sprintf("tokens may still live: the old root token can't tell (%v)", err), nil
 	}
 	if known, _ := b.live.last(b.now()); len(ids) == 0 && known > 0 {

@@ -15,6 +15,9 @@ type Pending struct {
 	// Nonce finds by its stamp what is to be deleted, where the ID is not known: InfluxDB did not answer when it
 	// was asked to make it. It stands instead of AuthorizationID.
 	Nonce string `json:"nonce,omitempty"`
+	// OrgID and UserID are where a token with that nonce would be; an empty UserID is the root token's own user.
+	OrgID  string `json:"org_id,omitempty"`
+	UserID string `json:"user_id,omitempty"`
 	// Connection is the ID of the connection that minted it.
 	Connection string `json:"connection"`
 	// Role is the role it was minted for, for log lines; the role may be gone.
