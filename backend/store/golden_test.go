@@ -126,10 +126,10 @@ func TestGoldenPending(t *testing.T) {
 		Since: time.Date(2026, 11, 23, 16, 27, 40, 123456789, time.UTC),
 	}
 	byNonce := full
-	byNonce.AuthorizationID, byNonce.Nonce = "", nonce
+	byNonce.AuthorizationID, byNonce.Nonce, byNonce.OrgID, byNonce.UserID = "", nonce, "04299c771a690e29", authorizationID
 	golden(t, pending, "pending", &full)
 	golden(t, pendingByNonce, "pending_nonce", &byNonce)
-	full.Nonce = nonce
+	full.Nonce, full.OrgID, full.UserID = nonce, byNonce.OrgID, byNonce.UserID
 	requireFull(t, full)
 }
 
