@@ -82,6 +82,9 @@ func (b *backend) examinePending(h *health) {
 	}
 	if deletions > 0 {
 		h.problem("%d deletions are pending, the oldest since %s: InfluxDB refuses them or is out of reach; each is tried again every minute", deletions, rfc3339(h.oldestPending))
+		if said := b.pending.complaint(); said != "" {
+			h.problem("the oldest pending deletion last failed so: %s", strings.ReplaceAll(said, "\n", "; "))
+		}
 	}
 	if overdue > 0 {
 		h.problem("%d mints were not answered, and the list of tokens that tells what became of them can't be had: InfluxDB is out of reach or the root token may not read authorizations; it is asked again every minute", overdue)

@@ -13,7 +13,7 @@ func (b *backend) pathCheck() []*framework.Path {
 		Fields: map[string]*framework.FieldSchema{
 			"role": {Type: framework.TypeString, Query: true, Description: "Check this role as well."},
 		},
-		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "health"},
+		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "check"},
 		Operations: map[logical.Operation]framework.OperationHandler{
 			// It makes a token that can't be used, and deletes it: not twice, on a standby and on the active node.
 			logical.ReadOperation: operation{handle: b.pathCheckRead, summary: "Check the connection, and one role.", answer: checkAnswer, mints: true}.handler(),

@@ -37,7 +37,7 @@ var configFields = map[string]*framework.FieldSchema{
 	"url":              {Type: framework.TypeString, Description: "Base URL of InfluxDB, http or https; a base path behind a reverse proxy is allowed. Required."},
 	"external_url":     {Type: framework.TypeString, Description: "What creds answers as url, where applications reach InfluxDB under another address."},
 	"token":            {Type: framework.TypeString, Description: "The root token. Required on the first write; never returned.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
-	"authorization_id": {Type: framework.TypeString, Description: "ID of the authorization that token is. Needed where InfluxDB hides token values (2.9 and later), so that the root can be rotated."},
+	"authorization_id": {Type: framework.TypeString, Description: "ID of the authorization that token is. Found by itself where InfluxDB shows the values of tokens (up to 2.8)."},
 	"org":              {Type: framework.TypeString, Description: "Default organization of roles, by name. May be left out when the token sees just one."},
 	"org_id":           {Type: framework.TypeString, Description: "Default organization of roles, by ID."},
 	"user":             {Type: framework.TypeString, Description: "Default owner of minted tokens, by name; else the root token's user."},
@@ -95,7 +95,7 @@ func encodeConfig(c *store.Connection, mountUUID string) map[string]any {
 	return map[string]any{
 		"url":                  c.URL,
 		"external_url":         c.ExternalURL,
-		"authorization_id":     c.AuthorizationID,
+		"authorization_id":     or(c.AuthorizationID, found.RootAuthorizationID),
 		"org":                  or(c.Org, found.DefaultOrg),
 		"org_id":               or(c.OrgID, found.DefaultOrgID),
 		"user":                 or(c.User, found.Owner),
@@ -119,7 +119,11 @@ func encodeConfig(c *store.Connection, mountUUID string) map[string]any {
 func decodeConfig(f fields, c *store.Connection) {
 	f.text("url", &c.URL)
 	f.text("external_url", &c.ExternalURL)
+	before := c.Token
 	f.text("token", &c.Token)
+	if c.Token != before { // the ID is the old one's
+		c.AuthorizationID = ""
+	}
 	f.text("authorization_id", &c.AuthorizationID)
 	f.either("org", &c.Org, "org_id", &c.OrgID)
 	f.either("user", &c.User, "user_id", &c.UserID)

@@ -82,6 +82,22 @@ func (p *pendingDeletions) failed(key string, err error) (attempts int, since ti
 	return o.attempts, o.Since
 }
 
+// complaint is what InfluxDB said last of the oldest deletion that failed since the start; "" when none did.
+func (p *pendingDeletions) complaint() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var oldest *owed
+	for _, o := range p.byKey {
+		if o.lastError != "" && (oldest == nil || o.Since.Before(oldest.Since)) {
+			oldest = o
+		}
+	}
+	if oldest == nil {
+		return ""
+	}
+	return oldest.lastError
+}
+
 // has reports whether a deletion is pending.
 func (p *pendingDeletions) has(key string) bool {
 	p.mu.Lock()

@@ -85,13 +85,14 @@ func isProblem(err error) bool {
 	return errors.As(err, &problem)
 }
 
-// naming turns "not found" into a problem of the field that named it. Other errors are told with the field.
+// naming turns "not found" into a problem of the field that named it. A look-up that the root token may
+// not make is told with the field; other errors are not the field's.
 func naming(err error, field, format string, args ...any) error {
 	if influx.Is(err, influx.NotFound) || influx.Is(err, influx.Invalid) {
 		return &permission.Problem{Field: field, Text: fmt.Sprintf(format, args...)}
 	}
-	if err != nil {
+	if influx.Is(err, influx.MissingPermission) {
 		return fmt.Errorf("%s: %w", field, err)
 	}
-	return nil
+	return err
 }

@@ -37,7 +37,10 @@ func (v *verification) all(ctx context.Context, b *backend) error {
 			return err
 		}
 	}
-	return v.minting(ctx, b)
+	if err := v.minting(ctx, b); err != nil {
+		return err
+	}
+	return v.rootID(ctx)
 }
 
 // verification is a connection being tried, step by step.
@@ -47,8 +50,9 @@ type verification struct {
 	warnings []string
 	pinged   influx.Server
 	latency  time.Duration
-	// valuesHidden says that the server shows no token's value but in the answer that makes it.
-	valuesHidden bool
+	// valuesShown and valuesHidden say whether the server shows a token's value elsewhere than in the answer that
+	// makes it; neither is set where the root token may not look.
+	valuesShown, valuesHidden bool
 }
 
 // server refuses what is no InfluxDB 2. Only InfluxDB 1 and 3 are told by their version: a proxy may hide it.
@@ -153,7 +157,8 @@ func (v *verification) minting(ctx context.Context, b *backend) error {
 	probe, err := b.probe(ctx, v.e, v.found.DefaultOrgID, v.found.OwnerID)
 	if probe != nil {
 		if shown, lookErr := v.e.client.GetAuthorization(ctx, *probe.Id); lookErr == nil {
-			v.valuesHidden = shown.Token == nil || *shown.Token != *probe.Token
+			v.valuesShown = shown.Token != nil && *shown.Token == *probe.Token
+			v.valuesHidden = !v.valuesShown
 		}
 		err = errors.Join(err, destroy(context.WithoutCancel(ctx), v.e, *probe.Id))
 	}

@@ -59,9 +59,11 @@ type Found struct {
 	Owner   string `json:"owner,omitempty"`
 	OwnerID string `json:"owner_id,omitempty"`
 	// RootUser and RootUserID own the root token.
-	RootUser      string `json:"root_user,omitempty"`
-	RootUserID    string `json:"root_user_id,omitempty"`
-	ServerVersion string `json:"server_version,omitempty"`
+	RootUser   string `json:"root_user,omitempty"`
+	RootUserID string `json:"root_user_id,omitempty"`
+	// RootAuthorizationID is the root token's authorization, where it was found.
+	RootAuthorizationID string `json:"root_authorization_id,omitempty"`
+	ServerVersion       string `json:"server_version,omitempty"`
 }
 
 // Retired says why and how long a connection is kept that is no longer the current one.

@@ -81,7 +81,7 @@ func TestGoldenConnections(t *testing.T) {
 		RequestTimeout: 10, MaxOpenConnections: 64, TidyInterval: 1800,
 		Found: &store.Found{
 			OrgIDs: []string{orgID, "03a2bbf46309a001"}, DefaultOrg: "acme", DefaultOrgID: orgID,
-			Owner: "vault", OwnerID: userID, RootUser: "admin", RootUserID: "03a2bbf46249a001", ServerVersion: "2.9.1",
+			Owner: "vault", OwnerID: userID, RootUser: "admin", RootUserID: "03a2bbf46249a001", ServerVersion: "2.9.1", RootAuthorizationID: authorizationID,
 		},
 	}
 	golden(t, config, "connection", &full)
