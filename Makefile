@@ -31,13 +31,14 @@ demo: playground ## the same, and stop at the end
 	@bin/playground -demo
 
 .PHONY: unit
-unit: ## unit tests with the race detector; fails when too few statements of the backend are covered
+unit: ## unit tests with the race detector, and the backend's once more over the plugin protocol; fails when too few statements of the backend are covered
 	@mkdir -p bin
 	go test -race -coverpkg=./backend/... -coverprofile=$(COVERAGE) ./...
+	TEST_MOUNT=grpc go test -race ./backend
 	@scripts/coverage.sh $(COVERAGE) $(MINIMUM_COVERAGE)
 
 .PHONY: servers
-servers: ## build the servers that the end-to-end tests need, where this machine has none (10 minutes, once)
+servers: ## build the servers that the end-to-end tests need, where this machine has none (15 minutes, once)
 	@scripts/server.sh vault >/dev/null
 	@scripts/server.sh influxd >/dev/null
 	@scripts/server.sh influxd 2.7.12 >/dev/null

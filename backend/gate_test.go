@@ -30,7 +30,7 @@ func TestPanics(t *testing.T) {
 }
 
 func TestPanicsOfTheOtherWaysIn(t *testing.T) {
-	m := newMount(t)
+	m := newDirectMount(t) // the panic is in what would be Vault's own process
 	m.connected()
 	m.storage.failing(func(string, string) bool { panic(canary) })
 	_, _, err := m.vault.HandleExistenceCheck(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "roles/app", Storage: m.storage})

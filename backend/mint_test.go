@@ -121,6 +121,7 @@ func TestMintForACallerThatWentAwayLeavesNoToken(t *testing.T) {
 	m := newMount(t)
 	server := m.connected()
 	m.mint("app")
+	server.ResetRequests()
 	ctx, cancel := context.WithCancel(t.Context())
 	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method == http.MethodPost {
@@ -129,8 +130,9 @@ func TestMintForACallerThatWentAwayLeavesNoToken(t *testing.T) {
 		next.ServeHTTP(w, r)
 	})
 	_, err := m.send(ctx, &logical.Request{Operation: logical.ReadOperation, Path: "creds/app"})
-	require.ErrorIs(t, err, context.Canceled)
-	require.Len(t, live(server), 1)
+	require.ErrorContains(t, err, "cancel") // over the wire an error is its text
+	// The plugin may still be at it when Vault has turned away.
+	require.Eventually(t, func() bool { return len(deletions(server)) == 1 && len(live(server)) == 1 }, 10*time.Second, time.Millisecond)
 	require.Empty(t, m.pendingIDs())
 }
 

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
@@ -33,12 +34,23 @@ type mount struct {
 
 // everyHost runs a test with a fresh mount, once directly and once over the plugin protocol.
 func everyHost(t *testing.T, test func(t *testing.T, m *mount)) {
-	t.Run("direct", func(t *testing.T) { test(t, newMount(t)) })
+	t.Run("direct", func(t *testing.T) { test(t, newDirectMount(t)) })
 	t.Run("grpc", func(t *testing.T) { test(t, newPluginMount(t)) })
 }
 
+// onWire runs every test over the plugin protocol: make unit runs the package a second time so.
+var onWire = os.Getenv("TEST_MOUNT") == "grpc"
+
 // newMount enables the engine at influxdb/ with a default lease of 1 hour and a maximum of 24.
 func newMount(t testing.TB) *mount {
+	t.Helper()
+	if onWire {
+		return newPluginMount(t)
+	}
+	return newDirectMount(t)
+}
+
+func newDirectMount(t testing.TB) *mount {
 	t.Helper()
 	m := &mount{t: t, log: &lockedBuffer{}, clock: &clock{offset: 0}, storage: newFaultyStorage()}
 	m.system = &logical.StaticSystemView{
@@ -57,7 +69,7 @@ func newMount(t testing.TB) *mount {
 // newPluginMount is newMount with gRPC in between, as between Vault's process and the plugin's.
 func newPluginMount(t testing.TB) *mount {
 	t.Helper()
-	m := newMount(t)
+	m := newDirectMount(t)
 	m.wire = true
 	client, _ := gplugin.TestPluginGRPCConn(t, false, map[string]gplugin.Plugin{
 		"backend": &plugin.GRPCBackendPlugin{Factory: m.factory, Logger: hclog.NewNullLogger()},

@@ -80,5 +80,5 @@ func TestCheckSaysWhyADeletionFails(t *testing.T) {
 	require.NoError(t, m.tick())
 	require.Contains(t, m.read("check").Data["problems"], "1 deletions are pending, the oldest since "+m.read("check").Data["oldest_pending"].(string)+
 		": InfluxDB refuses them or is out of reach; each is tried again every minute")
-	require.Contains(t, m.read("check").Data["problems"].([]string)[1], "write:users/0000000000000001 is unauthorized")
+	require.Contains(t, listOf(m.read("check").Data["problems"])[1], "write:users/0000000000000001 is unauthorized")
 }
