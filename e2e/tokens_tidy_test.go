@@ -1,0 +1,156 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+// A token that has leaked is ended by its ID; its lease then ends cleanly.
+func TestTokensAreListedAndEnded(t *testing.T) {
+	onBothInfluxes(t, func(t *testing.T, e *engine) {
+		e.role(t, "app", map[string]any{"read_buckets": bucket, "write_buckets": bucket})
+		leaked, kept := e.mint(t, "app"), e.mint(t, "app")
+
+		listed, err := e.vault.Logical().ListWithContext(t.Context(), e.path+"/tokens")
+		require.NoError(t, err)
+		assert.ElementsMatch(t, []any{leaked.id, kept.id}, listed.Data["keys"])
+		info := listed.Data["key_info"].(map[string]any)[leaked.id].(map[string]any)
+		assert.Equal(t, "app", info["role"])
+		assert.Equal(t, org, info["org"])
+
+		one, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/tokens/"+leaked.id)
+		require.NoError(t, err)
+		assert.Equal(t, leaked.description, one.Data["description"])
+
+		_, err = e.vault.Logical().DeleteWithContext(t.Context(), e.path+"/tokens/"+leaked.id)
+		require.NoError(t, err)
+		status, _, err := e.influx.QueryPoint(t.Context(), leaked.token, org, bucket)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusUnauthorized, status)
+		assertWorks(t, e.influx, kept.token)
+		e.revoke(t, leaked.lease)
+	})
+}
+
+// tidy deletes the tokens of its mount that are past their deadline, and nothing that looks like them.
+func TestTidyDeletesWhatIsDeadAndNothingElse(t *testing.T) {
+	onBothInfluxes(t, func(t *testing.T, e *engine) {
+		e.role(t, "app", map[string]any{"read_buckets": bucket})
+		held := e.mint(t, "app")
+		mine, other := e.uuid(t), "00000000-0000-4000-8000-000000000000"
+		past, future := time.Now().Add(-time.Hour).Unix(), time.Now().Add(time.Hour).Unix()
+		stamp := func(uuid, kind string, deadline int64) string {
+			return fmt.Sprintf("by hand [vault:v1:%s:%s:app:0011223344556677:%d]", uuid, kind, deadline)
+		}
+		dead := e.handMade(t, stamp(mine, "lease", past))
+		alive := []string{
+			held.id,
+			e.handMade(t, stamp(mine, "lease", future)),
+			e.handMade(t, stamp(mine, "static", past)),
+			e.handMade(t, stamp(mine, "root", past)),
+			e.handMade(t, stamp(other, "lease", past)),
+			e.handMade(t, stamp(mine, "lease", past)+" (cloned at 2026-11-23 12:00:00)"),
+			e.handMade(t, "by hand"),
+		}
+
+		state := e.tidy(t, map[string]any{"dry_run": true})
+		assert.Equal(t, "done", state["state"], state["last_error"])
+		assert.Equal(t, "1", fmt.Sprint(state["matched_count"]))
+		assert.True(t, e.exists(t, dead), "a dry run deletes nothing")
+
+		state = e.tidy(t, nil)
+		assert.Equal(t, "done", state["state"], state["last_error"])
+		assert.Equal(t, "1", fmt.Sprint(state["deleted_count"]))
+		assert.False(t, e.exists(t, dead))
+
+		state = e.tidy(t, map[string]any{"mount_uuid": other})
+		assert.Equal(t, "1", fmt.Sprint(state["deleted_count"]), "what a mount left that is gone")
+		assert.False(t, e.exists(t, alive[4]))
+		for i, id := range alive {
+			if i != 4 {
+				assert.True(t, e.exists(t, id), "token %d", i)
+			}
+		}
+	})
+}
+
+// A root token that can mint and delete but is not shown the list learns nothing from it, and says so.
+func TestTidyWithARootThatSeesNothingIsBlind(t *testing.T) {
+	onBothInfluxes(t, func(t *testing.T, e *engine) {
+		organization := e.influx.Onboarding
+		blind := e.tokenOf(t, lab.Authorization{
+			OrgID: organization.Org.ID, Description: "blind root",
+			Permissions: []lab.Permission{
+				{Action: "write", Resource: lab.Resource{Type: "authorizations", OrgID: organization.Org.ID}},
+				{Action: "write", Resource: lab.Resource{Type: "users", ID: organization.User.ID}},
+				{Action: "read", Resource: lab.Resource{Type: "orgs", ID: organization.Org.ID}},
+				{Action: "read", Resource: lab.Resource{Type: "buckets", OrgID: organization.Org.ID}},
+			},
+		})
+		e.write(t, "config", map[string]any{"token": blind})
+		state := e.tidy(t, nil)
+		assert.Equal(t, "blind", state["state"])
+		assert.Contains(t, state["last_error"], "read:orgs/"+organization.Org.ID+"/authorizations")
+		checked, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/check")
+		require.NoError(t, err)
+		assert.Contains(t, fmt.Sprint(checked.Data["problems"]), "read:orgs/"+organization.Org.ID+"/authorizations")
+	})
+}
+
+// tidy runs tidy to its end, and returns its status.
+func (e *engine) tidy(t *testing.T, fields map[string]any) map[string]any {
+	t.Helper()
+	e.write(t, "tidy", fields)
+	var state map[string]any
+	require.NoError(t, lab.Await(t.Context(), time.Minute, "the end of tidy", func(ctx context.Context) error {
+		status, err := e.vault.Logical().ReadWithContext(ctx, e.path+"/tidy-status")
+		if err != nil {
+			return err
+		}
+		if state = status.Data; state["state"] == "running" {
+			return fmt.Errorf("tidy still runs")
+		}
+		return nil
+	}))
+	return state
+}
+
+// handMade makes a token as a person would, with a description of their choice.
+func (e *engine) handMade(t *testing.T, description string) string {
+	t.Helper()
+	made, err := e.influx.CreateAuthorization(t.Context(), lab.Authorization{
+		OrgID: e.influx.Onboarding.Org.ID, Description: description,
+		Permissions: []lab.Permission{{Action: "read", Resource: lab.Resource{Type: "buckets", OrgID: e.influx.Onboarding.Org.ID}}},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = e.influx.DeleteAuthorization(context.Background(), made.ID) }) // tidy may have been first
+	return made.ID
+}
+
+func (e *engine) tokenOf(t *testing.T, wanted lab.Authorization) string {
+	t.Helper()
+	made, err := e.influx.CreateAuthorization(t.Context(), wanted)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, e.influx.DeleteAuthorization(context.Background(), made.ID)) })
+	return made.Token
+}
+
+func (e *engine) exists(t *testing.T, id string) bool {
+	t.Helper()
+	all, err := e.influx.Authorizations(t.Context())
+	require.NoError(t, err)
+	for _, a := range all {
+		if a.ID == id {
+			return true
+		}
+	}
+	return false
+}
