@@ -75,10 +75,18 @@ func operates(t *testing.T, b *bearer) {
 	b.leaseOf(t, "app")
 	b.may(t, put, "sys/leases/revoke-prefix/influxdb/creds/app", nil)
 	b.may(t, put, "sys/leases/revoke-prefix/influxdb/creds", nil)
+	b.may(t, get, "sys/leases", map[string]any{"type": "irrevocable"})
+	made := b.mint(t, "app")
+	b.may(t, list, "influxdb/tokens", nil)
+	b.may(t, get, "influxdb/tokens/"+made.id, nil)
+	b.may(t, remove, "influxdb/tokens/"+made.id, nil)
+	b.may(t, put, "influxdb/tidy", map[string]any{"dry_run": true})
+	b.may(t, get, "influxdb/tidy-status", nil)
 
 	for _, method := range []string{get, post, put} {
 		b.mayNot(t, method, "influxdb/creds/app", nil)
 	}
+	b.mayNot(t, put, "sys/leases/revoke-force/influxdb/creds", nil)
 	b.mayNot(t, put, "sys/leases/revoke-force/influxdb/creds/app", nil)
 	b.mayNot(t, put, "sys/leases/revoke-prefix/auth", nil)
 	b.mayNot(t, put, "sys/leases/revoke-prefix/influxdb-of-others/creds/app", nil)
@@ -88,7 +96,13 @@ func operates(t *testing.T, b *bearer) {
 }
 
 func audits(t *testing.T, b *bearer) {
-	b.leaseOf(t, "app")
+	made := b.mint(t, "app")
+	b.may(t, list, "influxdb/tokens", nil)
+	b.may(t, get, "influxdb/tokens/"+made.id, nil)
+	b.may(t, get, "influxdb/tidy-status", nil)
+	b.mayNot(t, remove, "influxdb/tokens/"+made.id, nil)
+	b.mayNot(t, put, "influxdb/tidy", map[string]any{"dry_run": true})
+	b.mayNot(t, get, "sys/leases", map[string]any{"type": "irrevocable"})
 	b.may(t, get, "influxdb/config", nil)
 	b.may(t, get, "influxdb/roles/app", nil)
 	b.may(t, list, "influxdb/roles", nil)

@@ -24,6 +24,9 @@ func (s *story) inviteToPlay(ctx context.Context) {
    vault list %[3]s/roles
    vault list sys/leases/lookup/%[3]s/creds/%[4]s
    vault lease revoke -prefix %[3]s/creds/%[4]s
+   vault list -detailed %[3]s/tokens
+   vault write %[3]s/tidy dry_run=true
+   vault read %[3]s/tidy-status
    vault read %[3]s/check role=%[4]s
    vault path-help %[3]s
 
