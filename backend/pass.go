@@ -126,6 +126,9 @@ func (b *backend) destroyAll(ctx context.Context, s logical.Storage, e *endpoint
 				p.failed.Add(1)
 				return nil // an error is noted already
 			}
+			if _, lost := p.nonces[d.st.nonce]; lost { // whatever comes of the deletion, nobody has it
+				b.live.remove(d.st.role, d.id)
+			}
 			if err := destroy(ctx, e, d.id); err != nil {
 				p.failed.Add(1)
 				if influx.Is(err, influx.Unavailable) {

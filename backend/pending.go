@@ -139,7 +139,10 @@ func (b *backend) owe(ctx context.Context, s logical.Storage, entry store.Pendin
 		return nil
 	}
 	if err := store.PutPending(ctx, s, &entry); err != nil {
-		return err
+		// A write that failed may have been done all the same: then the tick has to know of it.
+		if stored, readErr := store.GetPending(ctx, s, entry.Key()); readErr != nil || stored == nil {
+			return err
+		}
 	}
 	b.pending.add(entry)
 	return nil

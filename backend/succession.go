@@ -33,11 +33,14 @@ func (b *backend) replace(ctx context.Context, s logical.Storage, old, candidate
 	if revived != "" {
 		candidate.ID = revived
 	}
-	if err := store.PutConfig(ctx, s, candidate); err != nil {
-		return nil, err
-	}
+	err = store.PutConfig(ctx, s, candidate)
 	if old != nil && candidate.ID != old.ID {
-		b.live.reset() // the next tokens are another connection's
+		// The next tokens are another connection's. A write that failed may have been done all the same; a reset
+		// too many costs a new count.
+		b.live.reset()
+	}
+	if err != nil {
+		return nil, err
 	}
 	if revived != "" {
 		if err := store.DeleteRetired(ctx, s, revived); err != nil {

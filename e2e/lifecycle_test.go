@@ -71,7 +71,7 @@ func TestCredsTakeATTLByEveryMethod(t *testing.T) {
 				assert.Equal(t, 600, m.seconds, "capped at the role's max_ttl")
 				assert.Equal(t, []string{"ttl: 48h0m0s is longer than allowed; the lease has 10m0s"}, m.warnings)
 				issued, _ := e.leaseTimes(t, m.lease)
-				assert.WithinDuration(t, issued.Add(11*time.Minute), e.stamped(t, m), 5*time.Second)
+				assert.WithinDuration(t, issued.Add(11*time.Minute), e.stamped(t, m), 30*time.Second)
 				assertWorks(t, e.influx, m.token)
 			})
 		}
@@ -84,12 +84,12 @@ func TestLaterMaxTTLDoesNotMoveTheDeadline(t *testing.T) {
 		m := e.mint(t, "app")
 		issued, _ := e.leaseTimes(t, m.lease)
 		deadline := e.stamped(t, m)
-		assert.WithinDuration(t, issued.Add(3*time.Minute), deadline, 5*time.Second, "max_ttl and a minute of grace")
+		assert.WithinDuration(t, issued.Add(3*time.Minute), deadline, 30*time.Second, "max_ttl and a minute of grace")
 
 		e.role(t, "app", bucketRole(map[string]any{"ttl": "5h", "max_ttl": "10h"}))
 		assert.LessOrEqual(t, e.renew(t, m.lease, 36000), 120)
 		_, expires := e.leaseTimes(t, m.lease)
-		assert.WithinDuration(t, issued.Add(2*time.Minute), expires, 2*time.Second)
+		assert.WithinDuration(t, issued.Add(2*time.Minute), expires, 30*time.Second)
 		assert.True(t, expires.Before(deadline), "the lease ends before the deadline in InfluxDB")
 		assert.Equal(t, deadline, e.stamped(t, m), "the stamp never changes")
 		assert.Equal(t, 18000, e.mint(t, "app").seconds, "new tokens have the new ttl")

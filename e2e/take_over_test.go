@@ -30,7 +30,7 @@ func TestLeasesThatRunOutDuringAnOutageDoNotGetStuck(t *testing.T) {
 	require.NoError(t, err)
 	vault := newVault(t)
 	e := engineIn(t, vault, "influxdb", influx)
-	e.role(t, "short", map[string]any{"read_buckets": bucket, "ttl": "20s", "max_ttl": "20s"})
+	e.role(t, "short", map[string]any{"read_buckets": bucket, "ttl": "45s", "max_ttl": "45s"})
 	var minted []minted
 	for range leases {
 		minted = append(minted, e.mint(t, "short"))
