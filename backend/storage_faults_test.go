@@ -416,7 +416,7 @@ func TestStorageFailsAtEveryCall(t *testing.T) {
 			t.Run(name+"/"+way, func(t *testing.T) {
 				const tooMany = 100
 				nth := 1
-				for ; nth < tooMany && operation.survives(t, way, nth); nth++ { //nolint:revive // all is in the condition
+				for ; nth < tooMany && operation.survives(t, way, nth); nth++ {
 				}
 				require.Less(t, nth, tooMany)
 				t.Logf("%d calls of storage", nth-1)
