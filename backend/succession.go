@@ -34,10 +34,13 @@ func (b *backend) replace(ctx context.Context, s logical.Storage, old, candidate
 		candidate.ID = revived
 	}
 	err = store.PutConfig(ctx, s, candidate)
-	if old != nil && candidate.ID != old.ID {
-		// The next tokens are another connection's. A write that failed may have been done all the same; a reset
-		// too many costs a new count.
-		b.live.reset()
+	stored := err == nil
+	if !stored { // a write that failed may have been done all the same
+		found, readErr := store.GetConfig(ctx, s)
+		stored = readErr == nil && found != nil && found.Revision == candidate.Revision
+	}
+	if stored && old != nil && candidate.ID != old.ID {
+		b.live.reset() // the next tokens are another connection's
 	}
 	if err != nil {
 		return nil, err
