@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"golang.org/x/sync/errgroup"
@@ -16,10 +15,6 @@ import (
 
 // drainWidth bounds how many deletions are under way at once in a drain.
 const drainWidth = 8
-
-// nonceAge is how long after an unanswered mint a list proves that no token was made. A list asked for at once
-// was measured to miss 95 of 120 tokens that came to be.
-const nonceAge = 2 * time.Minute
 
 // drain tries every pending deletion once, and says how many are left. Where InfluxDB is out of reach the
 // rest of that connection waits for the next time.

@@ -8,10 +8,6 @@ import (
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
-// deadlineGrace is how far a token's deadline lies behind the end of its longest lease: Vault starts the
-// lease after our answer, and its clock may run a little ahead of ours.
-const deadlineGrace = 60 * time.Second
-
 // span is how long a lease lives at first, and at most with all renewals.
 type span struct{ ttl, max time.Duration }
 

@@ -16,9 +16,6 @@ import (
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
-// reapGrace is how far a deadline must have passed before a token is reaped: Vault's clock and ours may differ.
-const reapGrace = 5 * time.Minute
-
 // pass is one look at all tokens of one InfluxDB. It settles unanswered mints by their nonces and reaps lease
 // tokens past their deadline. Nothing else is ever deleted: no hand-made token, no other mount's, no static or
 // root token, and nothing that is merely unknown.

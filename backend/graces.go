@@ -1,0 +1,18 @@
+//go:build !hasty
+
+package backend
+
+import "time"
+
+// How long the engine waits before it takes something for proven. Tests of crashes build the plugin with the tag
+// hasty, which shortens these waits and changes nothing else.
+const (
+	// deadlineGrace is how far a token's deadline lies behind the end of its longest lease: Vault starts the
+	// lease after our answer, and its clock may run a little ahead of ours.
+	deadlineGrace = 60 * time.Second
+	// reapGrace is how far a deadline must have passed before a token is reaped: Vault's clock and ours may differ.
+	reapGrace = 5 * time.Minute
+	// nonceAge is how long after an unanswered mint a list proves that no token was made. A list asked for at once
+	// was measured to miss 95 of 120 tokens that came to be.
+	nonceAge = 2 * time.Minute
+)
