@@ -41,7 +41,11 @@ type backend struct {
 	reaper    reaper
 	drains    background
 	counts    background
-	// configuring serialises writes of the configuration; it holds one element while one is under way.
+	rotations background
+	// rootAttempts are the root token's planned rotations that failed.
+	rootAttempts attempts
+	// configuring serialises writes of the configuration and rotations of the root token; it holds one element
+	// while one is under way.
 	configuring chan struct{}
 	// lifetime ends when the mount is unmounted, sealed or reloaded.
 	lifetime context.Context
@@ -78,10 +82,10 @@ func newBackend(conf *logical.BackendConfig) *backend {
 		Help:           help,
 		BackendType:    logical.TypeLogical,
 		RunningVersion: Version,
-		Paths:          framework.PathAppend(b.pathConfig(), b.pathRoles(), b.pathCreds(), b.pathCheck(), b.pathTokens(), b.pathTidy()),
+		Paths:          framework.PathAppend(b.pathConfig(), b.pathRotateRoot(), b.pathSetup(), b.pathRoles(), b.pathCreds(), b.pathCheck(), b.pathTokens(), b.pathTidy()),
 		Secrets:        []*framework.Secret{b.secretToken()},
 		PathsSpecial: &logical.Paths{
-			SealWrapStorage: []string{store.ConfigKey, store.ConnectionPrefix},
+			SealWrapStorage: []string{store.ConfigKey, store.ConnectionPrefix, store.IntentionPrefix},
 			LocalStorage:    []string{store.PendingPrefix},
 		},
 		PeriodicFunc: b.tick,

@@ -3,10 +3,10 @@ package backend
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -41,6 +41,9 @@ func (b *backend) configure(ctx context.Context, s logical.Storage, ch change) (
 		return nil, err
 	}
 	defer release()
+	if err := b.settleIfPossible(ctx, s); err != nil {
+		return nil, err
+	}
 	old, err := store.GetConfig(ctx, s)
 	if err != nil {
 		return nil, err
@@ -51,9 +54,14 @@ func (b *backend) configure(ctx context.Context, s logical.Storage, ch change) (
 	}
 	candidate.Retired = nil
 	ch.apply(candidate)
-	if err := checkConnection(candidate); err != nil {
+	rootWarnings, err := b.keepRotatedRoot(old, candidate)
+	if err != nil {
 		return nil, err
 	}
+	if err := checkConnection(candidate, b.now()); err != nil {
+		return nil, err
+	}
+	b.planRotation(old, candidate)
 	if old != nil && movedHost(old.URL, candidate.URL) && !ch.withToken {
 		return nil, badInput("url: leads to another host than %s; give its token in the same write, so that nobody can have the stored one sent elsewhere; the stored configuration is unchanged", old.URL)
 	}
@@ -68,7 +76,7 @@ func (b *backend) configure(ctx context.Context, s logical.Storage, ch change) (
 		return nil, err
 	}
 	more, err := b.replace(ctx, s, old, candidate, ch)
-	return append(warnings, more...), err
+	return append(append(rootWarnings, warnings...), more...), err
 }
 
 // configuringAlone waits for its turn to write the configuration.
@@ -103,19 +111,9 @@ func (b *backend) examine(ctx context.Context, candidate, old *store.Connection,
 }
 
 // checkConnection checks the form of the fields; every problem comes in one answer.
-func checkConnection(c *store.Connection) error {
-	var problems permission.Problems
-	problem := func(field, format string, args ...any) {
-		problems = append(problems, &permission.Problem{Field: field, Text: fmt.Sprintf(format, args...)})
-	}
-	if c.URL == "" {
-		problem("url", "missing; the base URL of InfluxDB, such as https://influxdb.example:8086")
-	} else if reason := badURL(c.URL); reason != "" {
-		problem("url", "%s", reason)
-	}
-	if reason := badURL(c.ExternalURL); c.ExternalURL != "" && reason != "" {
-		problem("external_url", "%s", reason)
-	}
+func checkConnection(c *store.Connection, now time.Time) error {
+	problems := checkPlan(c.RotationPlan, now)
+	problem := problems.Add
 	switch {
 	case c.Token == "":
 		problem("token", "missing; the root token of InfluxDB, see docs/root-token.md")
@@ -135,6 +133,21 @@ func checkConnection(c *store.Connection) error {
 	}
 	if c.User != "" && c.UserID != "" {
 		problem("user", "give either user or user_id")
+	}
+	return errors.Join(checkReach(c), problems.Err())
+}
+
+// checkReach is the part of checkConnection that says how to reach InfluxDB.
+func checkReach(c *store.Connection) error {
+	var problems permission.Problems
+	problem := problems.Add
+	if c.URL == "" {
+		problem("url", "missing; the base URL of InfluxDB, such as https://influxdb.example:8086")
+	} else if reason := badURL(c.URL); reason != "" {
+		problem("url", "%s", reason)
+	}
+	if reason := badURL(c.ExternalURL); c.ExternalURL != "" && reason != "" {
+		problem("external_url", "%s", reason)
 	}
 	if c.RequestTimeout < 1 || c.RequestTimeout > maxRequestTimeout {
 		problem("request_timeout", "must be 1s to 5m")
@@ -178,6 +191,9 @@ func (b *backend) disconnect(ctx context.Context, s logical.Storage) error {
 		return err
 	}
 	defer release()
+	if err := b.settleIfPossible(ctx, s); err != nil {
+		return err
+	}
 	config, err := store.GetConfig(ctx, s)
 	if err != nil || config == nil {
 		return err

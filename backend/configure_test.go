@@ -138,7 +138,7 @@ func TestConfigWriteWhileStorageFails(t *testing.T) {
 				require.Equal(t, before, m.snapshot(), failed)
 				require.NoError(t, m.mint("app").revoke(t.Context()))
 			})
-		require.Equal(t, []string{"get config", "get config", "list connection/", "put config"}, failed)
+		require.Equal(t, []string{"get config", "get intention/root", "get config", "list connection/", "put config"}, failed)
 		require.Equal(t, "http://new:8086", m.stored().ExternalURL)
 		tidyUp(t, server, l)
 	})
@@ -162,7 +162,7 @@ func TestConfigFirstWriteAndDeletionWhileStorageFails(t *testing.T) {
 				require.ErrorContains(t, err, errStorage.Error(), failed)
 				require.NoError(t, m.mint("app").revoke(t.Context()), "the old one still mints")
 			})
-		require.Equal(t, []string{"get config", "put connection/" + id, "delete config"}, failed)
+		require.Equal(t, []string{"get intention/root", "get config", "put connection/" + id, "delete config"}, failed)
 		require.Equal(t, []string{"connection/" + id, "role/app"}, m.keys(""))
 		tidyUp(t, server, l)
 		require.Error(t, func() error {

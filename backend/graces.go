@@ -15,4 +15,7 @@ const (
 	// nonceAge is how long after an unanswered mint a list proves that no token was made. A list asked for at once
 	// was measured to miss 95 of 120 tokens that came to be.
 	nonceAge = 2 * time.Minute
+	// intentionAge is how old an interrupted rotation must be before it is finished: whoever began it may be a process
+	// that outlived its Vault, and its last call must have ended.
+	intentionAge = 5 * time.Minute
 )

@@ -9,4 +9,5 @@ const (
 	deadlineGrace = 2 * time.Second
 	reapGrace     = 1 * time.Second
 	nonceAge      = 10 * time.Second
+	intentionAge  = 10 * time.Second
 )

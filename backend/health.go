@@ -23,6 +23,7 @@ type health struct {
 	valuesHidden  bool
 	pending       int
 	oldestPending time.Time
+	nextRotation  time.Time
 }
 
 func (h *health) problem(format string, args ...any) {
@@ -51,10 +52,14 @@ func (b *backend) examineHealth(ctx context.Context, req *logical.Request, role 
 	if err != nil {
 		return nil, err
 	}
+	if err := b.examineRotation(ctx, req.Storage, h, config); err != nil {
+		return nil, err
+	}
 	if config == nil {
 		h.fails(notConfigured(req.MountPoint))
 		return h, nil
 	}
+	h.nextRotation = config.NextRotation
 	if err := b.examineConnection(ctx, h, config); err != nil {
 		h.fails(err)
 		return h, nil

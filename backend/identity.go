@@ -103,7 +103,7 @@ func personal(role *store.Role, c *caller) (*store.Role, error) {
 			err = exactName(name)
 		}
 		if err != nil {
-			problems = append(problems, &permission.Problem{Field: field, Text: err.Error()})
+			problems.Add(field, "%v", err)
 		}
 		return name
 	}
@@ -153,7 +153,7 @@ func checkTemplates(role *store.Role) permission.Problems {
 	var problems permission.Problems
 	check := func(field, text string) {
 		if err := checkTemplate(text); err != nil {
-			problems = append(problems, &permission.Problem{Field: field, Text: fmt.Sprintf("%q is not an identity template: %v", clip(text), err)})
+			problems.Add(field, "%q is not an identity template: %v", clip(text), err)
 		}
 	}
 	check("user", role.User)

@@ -22,6 +22,10 @@ const writeTimeout = 30 * time.Second
 
 // order is a token that InfluxDB is asked for.
 type order struct {
+	// kind is what the stamp says; empty means kindLease.
+	kind string
+	// nonce is drawn where none is given.
+	nonce       string
 	role        string
 	human       string
 	permissions []permission.Permission
@@ -40,20 +44,28 @@ func (b *backend) create(ctx context.Context, e *endpoint, o order) (*domain.Aut
 	if b.mountUUID == "" {
 		return nil, errors.New("Vault did not tell this mount's UUID; no token can be marked as ours")
 	}
-	random := make([]byte, 8)
-	if _, err := rand.Read(random); err != nil {
-		return nil, err
+	if o.nonce == "" {
+		o.nonce = newNonce()
 	}
-	nonce := hex.EncodeToString(random)
-	mark := stamp{b.mountUUID, kindLease, o.role, nonce, o.deadline}.String()
+	if o.kind == "" {
+		o.kind = kindLease
+	}
+	mark := stamp{b.mountUUID, o.kind, o.role, o.nonce, o.deadline}.String()
 	created, err := e.client.CreateAuthorization(context.WithoutCancel(ctx), wire(o, strings.TrimSpace(o.human+" "+mark)))
 	if err != nil {
-		return nil, unknownOutcome(err, nonce, place{o.orgID, o.userID})
+		return nil, unknownOutcome(err, o.nonce, place{o.orgID, o.userID})
 	}
 	if created.Description == nil || !strings.HasSuffix(*created.Description, mark) {
 		return created, fmt.Errorf("InfluxDB at %s did not keep the token's description; without it the token could not be found again", e.URL)
 	}
 	return created, ctx.Err()
+}
+
+// newNonce tells one token of ours from every other.
+func newNonce() string {
+	random := make([]byte, 8)
+	_, _ = rand.Read(random) // never fails: it ends the program first
+	return hex.EncodeToString(random)
 }
 
 // wire is an order as InfluxDB's API takes it.
@@ -110,14 +122,18 @@ func (b *backend) oweUnanswered(ctx context.Context, s logical.Storage, e *endpo
 	if !errors.As(err, &lost) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	defer cancel()
-	entry := store.Pending{Nonce: lost.nonce, OrgID: lost.place.orgID, UserID: lost.place.userID, Connection: e.ID, Role: role, Since: b.now()}
-	if oweErr := b.owe(ctx, s, entry); oweErr != nil {
+	if oweErr := b.oweNonce(ctx, s, e, role, lost.nonce, lost.place); oweErr != nil {
 		// The reaper finds it all the same, once its deadline has passed.
 		b.log.Error("a mint without an answer could not be written down", "role", role, "error", oweErr)
 	}
 	return err
+}
+
+// oweNonce writes down that a token with a nonce may have been made until now.
+func (b *backend) oweNonce(ctx context.Context, s logical.Storage, e *endpoint, role, nonce string, at place) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	return b.owe(ctx, s, store.Pending{Nonce: nonce, OrgID: at.orgID, UserID: at.userID, Connection: e.ID, Role: role, Since: b.now()})
 }
 
 // discard deletes a token that was made and is not handed out, whoever has gone meanwhile.
@@ -155,7 +171,7 @@ func (b *backend) mint(ctx context.Context, req *logical.Request, d demand) (*mi
 	switch {
 	case err == nil:
 		return m, nil
-	case influx.Is(err, influx.BadToken):
+	case isReplaced(err):
 		fresh, readErr := b.current(ctx, req.Storage, req.MountPoint)
 		if readErr != nil || fresh.Revision == e.Revision {
 			return nil, err

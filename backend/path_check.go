@@ -35,6 +35,7 @@ var checkAnswer = map[string]*framework.FieldSchema{
 	"mount_uuid":          {Type: framework.TypeString, Description: "UUID of this mount, which marks its tokens in InfluxDB."},
 	"pending_deletions":   {Type: framework.TypeInt, Description: "Deletions that failed and are tried again each minute."},
 	"oldest_pending":      {Type: framework.TypeString, Description: "When the oldest of them failed first, RFC 3339; empty when there is none."},
+	"next_vault_rotation": planTimes["next_vault_rotation"],
 }
 
 func (b *backend) pathCheckRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
@@ -54,5 +55,6 @@ func (b *backend) pathCheckRead(ctx context.Context, req *logical.Request, data 
 		"mount_uuid":          b.mountUUID,
 		"pending_deletions":   h.pending,
 		"oldest_pending":      rfc3339(h.oldestPending),
+		"next_vault_rotation": rfc3339(h.nextRotation),
 	}}, nil
 }

@@ -33,7 +33,7 @@ itself. It is never returned.`,
 	}}
 }
 
-var configFields = map[string]*framework.FieldSchema{
+var configFields = with(planFields, map[string]*framework.FieldSchema{
 	"url":              {Type: framework.TypeString, Description: "Base URL of InfluxDB, http or https; a base path behind a reverse proxy is allowed. Required."},
 	"external_url":     {Type: framework.TypeString, Description: "What creds answers as url, where applications reach InfluxDB under another address."},
 	"token":            {Type: framework.TypeString, Description: "The root token. Required on the first write; never returned.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
@@ -53,12 +53,13 @@ var configFields = map[string]*framework.FieldSchema{
 		Description: "Most connections, and so most calls at once, to InfluxDB, 1 to 10000."},
 	"tidy_interval": {Type: framework.TypeDurationSecond, Default: defaultTidyInterval,
 		Description: "How often tokens past their deadline are looked for; 0 means only by hand, with tidy."},
-	"verify_connection": {Type: framework.TypeBool, Default: true, Description: "Try the new settings before they replace the old ones. Not stored."},
-	"abandon_previous":  {Type: framework.TypeBool, Description: "Give up the tokens minted on the previous InfluxDB, when url leads to another one. Not stored."},
-}
+	"verify_connection":          {Type: framework.TypeBool, Default: true, Description: "Try the new settings before they replace the old ones. Not stored."},
+	"abandon_previous":           {Type: framework.TypeBool, Description: "Give up the tokens minted on the previous InfluxDB, when url leads to another one. Not stored."},
+	"disable_automated_rotation": {Type: framework.TypeBool, Description: "Rotate the root token only by config/rotate-root, whatever rotation_period and rotation_schedule say."},
+})
 
 // configAnswer is the form of a read: the fields that are stored and no secret, and what was found out.
-var configAnswer = with(without(configFields, "token", "client_key", "verify_connection", "abandon_previous"),
+var configAnswer = with(with(without(configFields, "token", "client_key", "verify_connection", "abandon_previous"), planTimes),
 	map[string]*framework.FieldSchema{
 		"mount_uuid":     {Type: framework.TypeString, Description: "UUID of this mount, which marks its tokens in InfluxDB."},
 		"root_user":      {Type: framework.TypeString, Description: "Name of the root token's user."},
@@ -92,7 +93,7 @@ func encodeConfig(c *store.Connection, mountUUID string) map[string]any {
 		}
 		return other
 	}
-	return map[string]any{
+	return withPlan(c.RotationPlan, c.RotationTimes, map[string]any{
 		"url":                  c.URL,
 		"external_url":         c.ExternalURL,
 		"authorization_id":     or(c.AuthorizationID, found.RootAuthorizationID),
@@ -112,21 +113,40 @@ func encodeConfig(c *store.Connection, mountUUID string) map[string]any {
 		"root_user":            found.RootUser,
 		"root_user_id":         found.RootUserID,
 		"server_version":       found.ServerVersion,
-	}
+
+		"disable_automated_rotation": c.DisableAutomatedRotation,
+	})
 }
 
 // decodeConfig lays the fields that a request gives over a connection.
 func decodeConfig(f fields, c *store.Connection) {
-	f.text("url", &c.URL)
-	f.text("external_url", &c.ExternalURL)
+	decodeReach(f, c)
 	before := c.Token
 	f.text("token", &c.Token)
 	if c.Token != before { // the ID is the old one's
-		c.AuthorizationID = ""
+		c.AuthorizationID, c.RootNonce = "", ""
 	}
 	f.text("authorization_id", &c.AuthorizationID)
 	f.either("org", &c.Org, "org_id", &c.OrgID)
 	f.either("user", &c.User, "user_id", &c.UserID)
+	decodePlan(f, &c.RotationPlan)
+	f.flag("disable_automated_rotation", &c.DisableAutomatedRotation)
+	f.seconds("tidy_interval", &c.TidyInterval)
+	if f.given("tidy_interval") && f.empty("tidy_interval") {
+		c.TidyInterval = defaultTidyInterval
+	}
+}
+
+// reachFields say how to reach InfluxDB.
+var reachFields = []string{
+	"url", "external_url", "ca_cert", "client_cert", "client_key", "tls_server_name", "tls_min_version", "tls_skip_verify",
+	"request_timeout", "max_open_connections",
+}
+
+// decodeReach is the part of decodeConfig that says how to reach InfluxDB.
+func decodeReach(f fields, c *store.Connection) {
+	f.text("url", &c.URL)
+	f.text("external_url", &c.ExternalURL)
 	f.text("ca_cert", &c.CACert)
 	f.text("client_cert", &c.ClientCert)
 	f.text("client_key", &c.ClientKey)
@@ -135,10 +155,6 @@ func decodeConfig(f fields, c *store.Connection) {
 	f.flag("tls_skip_verify", &c.TLSSkipVerify)
 	f.seconds("request_timeout", &c.RequestTimeout)
 	f.number("max_open_connections", &c.MaxOpenConnections)
-	f.seconds("tidy_interval", &c.TidyInterval)
-	if f.given("tidy_interval") && f.empty("tidy_interval") {
-		c.TidyInterval = defaultTidyInterval
-	}
 	if c.RequestTimeout == 0 && f.empty("request_timeout") {
 		c.RequestTimeout = defaultRequestTimeout
 	}

@@ -24,6 +24,7 @@ func everything(t testing.TB, server *influxtest.Server) map[string]any {
 		"ca_cert": newAuthority(t).pem(), "client_cert": cert, "client_key": key,
 		"tls_server_name": "influx.internal", "tls_min_version": "tls13", "tls_skip_verify": true,
 		"request_timeout": "2m", "max_open_connections": 7, "tidy_interval": "30m",
+		"rotation_schedule": "0 3 * * SUN", "rotation_window": "2h", "disable_automated_rotation": true,
 	}
 }
 
@@ -56,6 +57,8 @@ func TestConfigReadsBackAsWritten(t *testing.T) {
 		want["mount_uuid"] = testUUID
 		want["root_user"], want["root_user_id"] = "admin", server.UserID()
 		want["server_version"] = "2.9.1"
+		want["rotation_period"], want["rotation_window"] = 0, 7200
+		want["last_vault_rotation"], want["next_vault_rotation"] = "", ""
 		sameData(t, want, m.read("config").Data)
 	})
 }

@@ -59,11 +59,17 @@ type owedDeletion struct {
 
 func (o *owedDeletion) Unwrap() error { return o.error }
 
-// destroyOn deletes with the stored root token. One that InfluxDB does not know may have been replaced since
+// isReplaced reports whether a call failed because the root token is not valid any more: it may have been rotated
+// since it was read.
+func isReplaced(err error) bool {
+	return influx.Is(err, influx.BadToken) || influx.Is(err, influx.InactiveToken)
+}
+
+// destroyOn deletes with the stored root token. One that InfluxDB does not accept may have been replaced since
 // it was read: then the new one is tried, once.
 func (b *backend) destroyOn(ctx context.Context, s logical.Storage, e *endpoint, id string) error {
 	err := destroy(ctx, e, id)
-	if !influx.Is(err, influx.BadToken) {
+	if !isReplaced(err) {
 		return err
 	}
 	fresh, readErr := b.endpointOf(ctx, s, e.ID)

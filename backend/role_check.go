@@ -54,9 +54,7 @@ func (b *backend) checkRole(ctx context.Context, req *logical.Request, name stri
 // checkForm finds what is wrong with a role whatever InfluxDB says.
 func checkForm(role *store.Role, config *store.Connection) error {
 	var problems permission.Problems
-	problem := func(field, format string, args ...any) {
-		problems = append(problems, &permission.Problem{Field: field, Text: fmt.Sprintf(format, args...)})
-	}
+	problem := problems.Add
 	if _, err := role.Definition().Grants(); err != nil {
 		problems = append(problems, err)
 	}

@@ -21,14 +21,19 @@ const (
 //	[vault:v1:<mount uuid>:<kind>:<role>:<nonce>:<deadline>]
 type stamp struct {
 	mount, kind, role, nonce string
-	// deadline is the last moment the token can rightly live: issue + maximum TTL + deadlineGrace.
+	// deadline is the last moment the token can rightly live: issue + maximum TTL + deadlineGrace. A static or root
+	// token has none, which is written as 0.
 	deadline time.Time
 }
 
 const stampStart = "[vault:"
 
 func (s stamp) String() string {
-	return fmt.Sprintf("%sv1:%s:%s:%s:%s:%d]", stampStart, s.mount, s.kind, s.role, s.nonce, s.deadline.Unix())
+	var deadline int64
+	if !s.deadline.IsZero() {
+		deadline = s.deadline.Unix()
+	}
+	return fmt.Sprintf("%sv1:%s:%s:%s:%s:%d]", stampStart, s.mount, s.kind, s.role, s.nonce, deadline)
 }
 
 // stampPattern is anchored at the end: a clone made in InfluxDB's interface goes on behind the stamp with
@@ -45,7 +50,16 @@ func parseStamp(description string) (stamp, bool) {
 	if err != nil {
 		return stamp{}, false
 	}
-	return stamp{mount: m[1], kind: m[2], role: m[3], nonce: m[4], deadline: time.Unix(seconds, 0)}, true
+	st := stamp{mount: m[1], kind: m[2], role: m[3], nonce: m[4]}
+	if seconds != 0 {
+		st.deadline = time.Unix(seconds, 0)
+	}
+	return st, true
+}
+
+// withoutStamp is the human part of a description.
+func withoutStamp(description string) string {
+	return strings.TrimSpace(stampPattern.ReplaceAllString(description, ""))
 }
 
 // unstamped keeps a text that others have a say in from passing for a stamp, or from hiding one behind a

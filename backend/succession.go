@@ -33,13 +33,8 @@ func (b *backend) replace(ctx context.Context, s logical.Storage, old, candidate
 	if revived != "" {
 		candidate.ID = revived
 	}
-	err = store.PutConfig(ctx, s, candidate)
-	stored := err == nil
-	if !stored { // a write that failed may have been done all the same
-		found, readErr := store.GetConfig(ctx, s)
-		stored = readErr == nil && found != nil && found.Revision == candidate.Revision
-	}
-	if stored && old != nil && candidate.ID != old.ID {
+	err = b.putConfig(ctx, s, candidate)
+	if err == nil && old != nil && candidate.ID != old.ID {
 		b.live.reset() // the next tokens are another connection's
 	}
 	if err != nil {

@@ -28,6 +28,7 @@ func (b *backend) tick(ctx context.Context, req *logical.Request) error {
 	b.drains.start(b, func() error {
 		return errors.Join(b.drain(b.lifetime, req.Storage), b.purge(b.lifetime, req.Storage))
 	})
+	b.rotations.start(b, func() error { return b.tendRoot(b.lifetime, req.Storage) })
 	if err := b.tidyWhenDue(ctx, req.Storage); err != nil {
 		return err
 	}
@@ -50,10 +51,17 @@ func (b *backend) purge(ctx context.Context, s logical.Storage) error {
 		return err
 	}
 	ids, err := store.ListRetired(ctx, s)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	intention, err := store.GetRootIntention(ctx, s)
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
+		if intention != nil && intention.Previous != nil && intention.Previous.ID == id {
+			continue
+		}
 		old, err := store.GetRetired(ctx, s, id)
 		if err != nil {
 			return err

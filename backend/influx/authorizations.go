@@ -53,6 +53,19 @@ func (c *Client) DeleteAuthorization(ctx context.Context, id string) error {
 	return err
 }
 
+// SetAuthorizationStatus switches a token on or off. It must never run beside a deletion of the same token:
+// InfluxDB reads and writes in two transactions, and a deletion in between, although answered with 204, is undone
+// (measured: 161 of 600 on 2.9.1, 97 of 400 on 2.7.12).
+func (c *Client) SetAuthorizationStatus(ctx context.Context, id string, active bool) error {
+	status := domain.AuthorizationUpdateRequestStatusInactive
+	if active {
+		status = domain.AuthorizationUpdateRequestStatusActive
+	}
+	var changed domain.Authorization
+	body := domain.AuthorizationUpdateRequest{Status: &status}
+	return c.call(ctx, request{method: http.MethodPatch, path: "authorizations/" + url.PathEscape(id), body: body}, &changed)
+}
+
 // EachAuthorization hands each authorization that the token may see to visit, one decoded at a time: the
 // server has no paging, and 100,000 tokens are some 85 MB. Entries whose owner or organization was deleted
 // are left out by the server, as are those that the token may not see. It has no time-out but ctx's.

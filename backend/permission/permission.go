@@ -10,6 +10,7 @@ package permission
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,6 +94,11 @@ func (p *Problem) Error() string { return p.Field + ": " + p.Text }
 
 // Problems are all the things wrong with one definition, in the order of its fields.
 type Problems []error
+
+// Add notes what is wrong with a field.
+func (p *Problems) Add(field, format string, args ...any) {
+	*p = append(*p, &Problem{Field: field, Text: fmt.Sprintf(format, args...)})
+}
 
 // Err joins them, each said once; nil when there are none.
 func (p Problems) Err() error {

@@ -42,6 +42,16 @@ type Connection struct {
 	// TidyInterval is in seconds; 0 means that tidy runs by hand only.
 	TidyInterval int `json:"tidy_interval"`
 
+	RotationPlan
+	// DisableAutomatedRotation leaves the root token's rotation to rotate-root.
+	DisableAutomatedRotation bool `json:"disable_automated_rotation,omitempty"`
+
+	// RootNonce stands in the stamp of a root token that we made; empty for one that an operator wrote.
+	RootNonce string `json:"root_nonce,omitempty"`
+	// RotatedAway are the SHA-256 sums of root tokens that an operator wrote and that were rotated away, in hex.
+	RotatedAway []string `json:"rotated_away,omitempty"`
+	RotationTimes
+
 	// Found is what the last verified write saw; nil when none was verified.
 	Found *Found `json:"found,omitempty"`
 	// Retired is set once the connection is no longer the current one.

@@ -47,6 +47,7 @@ var (
 		func(ctx context.Context, s logical.Storage) (*store.Pending, error) {
 			return store.GetPending(ctx, s, authorizationID)
 		}, store.PutPending}
+	intention = kind[store.RootIntention]{store.IntentionPrefix + "root", store.GetRootIntention, store.PutRootIntention}
 	pendingByNonce = kind[store.Pending]{store.PendingPrefix + "nonce-" + nonce,
 		func(ctx context.Context, s logical.Storage) (*store.Pending, error) {
 			return store.GetPending(ctx, s, "nonce-"+nonce)
@@ -79,6 +80,15 @@ func TestGoldenConnections(t *testing.T) {
 		ClientKey:     "-----BEGIN PRIVATE KEY-----\nkey\n-----END PRIVATE KEY-----\n",
 		TLSServerName: "influxdb.internal", TLSMinVersion: "tls13", TLSSkipVerify: true,
 		RequestTimeout: 10, MaxOpenConnections: 64, TidyInterval: 1800,
+		RotationPlan:             store.RotationPlan{RotationPeriod: 86400, RotationSchedule: "0 3 * * SUN", RotationWindow: 7200},
+		DisableAutomatedRotation: true,
+		RootNonce:                nonce,
+		RotatedAway:              []string{"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
+		RotationTimes: store.RotationTimes{
+			LastRotation: time.Date(2026, 11, 22, 3, 0, 1, 5e8, time.UTC),
+			NextRotation: time.Date(2026, 11, 29, 3, 0, 0, 0, time.UTC),
+			Skipped:      &store.SkippedRotation{Due: time.Date(2026, 11, 15, 3, 0, 0, 0, time.UTC), Reason: "InfluxDB was out of reach"},
+		},
 		Found: &store.Found{
 			OrgIDs: []string{orgID, "03a2bbf46309a001"}, DefaultOrg: "acme", DefaultOrgID: orgID,
 			Owner: "vault", OwnerID: userID, RootUser: "admin", RootUserID: "03a2bbf46249a001", ServerVersion: "2.9.1", RootAuthorizationID: authorizationID,
@@ -89,6 +99,19 @@ func TestGoldenConnections(t *testing.T) {
 	golden(t, retired, "connection_retired", &old)
 	full.Retired = old.Retired
 	requireFull(t, full)
+}
+
+func TestGoldenRootIntentions(t *testing.T) {
+	least := &store.Connection{
+		Version: 1, ID: connectionID, Revision: "e8f1c0de-77aa-4a0b-8f6e-3f2d1c0b9a88",
+		URL: "http://db:8086", Token: rootToken, RequestTimeout: 10, MaxOpenConnections: 64,
+	}
+	rotation := store.RootIntention{
+		Version: 1, Nonce: nonce, Since: time.Date(2026, 11, 23, 16, 0, 0, 0, time.UTC),
+		Previous: least, OldID: authorizationID, Proven: true, OrgID: orgID, UserID: userID,
+	}
+	golden(t, intention, "intention_rotation", &rotation)
+	golden(t, intention, "intention_setup", &store.RootIntention{Version: 1, Nonce: nonce, Since: rotation.Since, Setup: least})
 }
 
 func TestGoldenRoles(t *testing.T) {

@@ -4,6 +4,7 @@
 //	config              Connection   the current connection; seal-wrapped
 //	connection/<id>     Connection   one that was replaced or deleted, kept for what it minted; seal-wrapped
 //	role/<name>         Role
+//	intention/root      RootIntention  a change of the root token that is under way; seal-wrapped
 //	pending/<id>        Pending      a deletion that InfluxDB still owes; local to the cluster
 //
 // Entries are JSON. Each carries the schema's version, so that a later one can tell what it reads; the
@@ -26,6 +27,7 @@ const (
 	ConfigKey        = "config"
 	ConnectionPrefix = "connection/"
 	RolePrefix       = "role/"
+	IntentionPrefix  = "intention/"
 	PendingPrefix    = "pending/"
 )
 

@@ -11,22 +11,24 @@ import (
 
 // The codes of InfluxDB's errors that this server gives (kit/platform/errors/errors.go).
 const (
-	conflict     = "conflict"
-	forbidden    = "forbidden"
-	internal     = "internal error"
-	invalid      = "invalid"
-	notFound     = "not found"
-	unauthorized = "unauthorized"
+	conflict      = "conflict"
+	forbidden     = "forbidden"
+	internal      = "internal error"
+	invalid       = "invalid"
+	notFound      = "not found"
+	unauthorized  = "unauthorized"
+	unprocessable = "unprocessable entity"
 )
 
 // statusOf is the HTTP status of each code; a conflict is 422, not 409 (kit/transport/http/error_handler.go).
 var statusOf = map[string]int{
-	conflict:     http.StatusUnprocessableEntity,
-	forbidden:    http.StatusForbidden,
-	internal:     http.StatusInternalServerError,
-	invalid:      http.StatusBadRequest,
-	notFound:     http.StatusNotFound,
-	unauthorized: http.StatusUnauthorized,
+	conflict:      http.StatusUnprocessableEntity,
+	forbidden:     http.StatusForbidden,
+	internal:      http.StatusInternalServerError,
+	invalid:       http.StatusBadRequest,
+	notFound:      http.StatusNotFound,
+	unauthorized:  http.StatusUnauthorized,
+	unprocessable: http.StatusUnprocessableEntity,
 }
 
 // envelope is the body of an error. InfluxDB's API description also lists "op" and "err"; no handler sends them

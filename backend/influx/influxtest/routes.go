@@ -91,7 +91,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 		// Where the user interface is served from. A released influxd answers its start page instead, with 200.
 		http.Error(w, "no assets included in binary", http.StatusNotFound)
 	case path == "/api/v2/setup" && (r.Method == "GET" || r.Method == "POST"):
-		setup(w, r)
+		s.setup(w, r)
 	default:
 		s.api(w, r)
 	}
@@ -110,15 +110,6 @@ func (s *Server) health(w http.ResponseWriter) {
 	const body = `{"name":"influxdb", "message":"ready for queries and writes", "status":"pass", "checks":[], ` +
 		`"version": %q, "commit": "none"}` + "\n"
 	write(w, http.StatusOK, "application/json; charset=utf-8", fmt.Appendf(nil, body, s.version))
-}
-
-// setup is closed: the server is set up.
-func setup(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodPost {
-		writeError(w, failure(conflict, "onboarding has already been completed"))
-		return
-	}
-	writeJSON(w, http.StatusOK, map[string]bool{"allowed": false})
 }
 
 // api authenticates a request and answers it under the lock.

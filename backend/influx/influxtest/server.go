@@ -37,6 +37,7 @@ type Server struct {
 	t        testing.TB
 	listener *httptest.Server
 	hashed   bool
+	fresh    bool // guarded by mu once the server runs
 	version  string
 	done     chan struct{} // closed when the test ends, so that stalled requests let go
 
@@ -76,6 +77,11 @@ func Version(version string) Option {
 	return func(s *Server) { s.version = version }
 }
 
+// Fresh leaves the server as it is after its installation: it holds nothing and waits for its setup.
+func Fresh() Option {
+	return func(s *Server) { s.fresh = true }
+}
+
 // New starts a server with one organization, user, bucket and operator token. It stops when the test ends,
 // without waiting for requests that are still being answered.
 func New(t testing.TB, options ...Option) *Server {
@@ -87,7 +93,9 @@ func New(t testing.TB, options ...Option) *Server {
 	for _, option := range options {
 		option(s)
 	}
-	s.setUp()
+	if !s.fresh {
+		s.setUp()
+	}
 	if s.listener.TLS != nil {
 		s.listener.StartTLS()
 	} else {
@@ -96,17 +104,6 @@ func New(t testing.TB, options ...Option) *Server {
 	s.URL = s.listener.URL
 	t.Cleanup(s.close)
 	return s
-}
-
-// setUp does what POST /api/v2/setup does (measured; tenant/service_onboarding.go).
-func (s *Server) setUp() {
-	s.userID = s.AddUser(UserName)
-	s.orgID = s.AddOrg(OrgName)
-	s.bucketID = s.AddBucket(s.orgID, BucketName)
-	root := s.store.addToken(&authorization{
-		description: UserName + "'s Token", orgID: s.orgID, userID: s.userID, permissions: OperatorPermissions(),
-	})
-	s.rootID = root.id
 }
 
 // close ends the server. It closes the connections itself where httptest.Server.Close would wait for their

@@ -1,0 +1,39 @@
+package backend
+
+import (
+	"context"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+func (b *backend) pathRotateRoot() []*framework.Path {
+	return []*framework.Path{{
+		Pattern: "config/rotate-root",
+		Fields: map[string]*framework.FieldSchema{
+			"authorization_id": {Type: framework.TypeString, Description: "ID of the authorization that the root token is, where it is not known: InfluxDB from 2.9 on hides the values of tokens."},
+		},
+		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "rotate", OperationSuffix: "root-token"},
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.UpdateOperation: operation{handle: b.pathRotateRootWrite, summary: "Replace the root token by a new one that nobody has seen.", writes: true}.handler(),
+		},
+		HelpSynopsis: "Replace the root token by a new one that nobody has seen.",
+		HelpDescription: `
+Makes a token with the permissions and the owner of the root token, tries it, puts it into the configuration, and
+deletes the old one. Tokens that were handed out go on. Wherever this is cut off, the configuration holds a token that
+works, and the rest is done by itself within minutes.
+
+Where InfluxDB hides the values of tokens, the first rotation needs authorization_id. It is proven before anything is
+deleted: that token is switched off for a moment, and the root token must then be refused.`,
+	}}
+}
+
+func (b *backend) pathRotateRootWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	r := rootRotation{mount: req.MountPoint}
+	fields{data}.text("authorization_id", &r.givenID)
+	err := b.rotateRoot(ctx, req.Storage, r)
+	if err == nil {
+		b.rootAttempts.ended(nil, b.now())
+	}
+	return nil, err
+}
