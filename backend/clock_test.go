@@ -18,6 +18,9 @@ func (c *clock) now() time.Time {
 	return time.Now().Add(c.offset)
 }
 
+// set moves it to a moment.
+func (c *clock) set(to time.Time) { c.advance(time.Until(to)) }
+
 func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

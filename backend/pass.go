@@ -67,7 +67,7 @@ func (b *backend) pass(ctx context.Context, s logical.Storage, e *endpoint, p *p
 	sees, err := b.survey(ctx, e, places, func(a domain.Authorization) {
 		p.scanned.Add(1)
 		id, st, mine := stampOf(a, b.mountUUID)
-		if _, lost := p.nonces[st.nonce]; mine && lost {
+		if _, lost := p.nonces[st.nonce]; mine && lost && st.nonce != e.RootNonce {
 			present[st.nonce] = true
 			found = append(found, doomed{id, st})
 		} else if p.reaps(a, asked) {

@@ -26,6 +26,10 @@ func destroy(ctx context.Context, e *endpoint, id string) error {
 // never told that a token is gone while it may live.
 func (b *backend) retire(ctx context.Context, s logical.Storage, entry store.Pending) error {
 	e, err := b.endpointOf(ctx, s, entry.Connection)
+	if err == nil && entry.AuthorizationID == rootID(e.Connection) {
+		b.log.Error("the current root token was to be deleted; it stays", "authorization_id", entry.AuthorizationID, "role", entry.Role)
+		return b.settle(ctx, s, entry.Key())
+	}
 	if err == nil {
 		err = b.destroyOn(ctx, s, e, entry.AuthorizationID)
 	}

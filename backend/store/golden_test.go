@@ -47,7 +47,7 @@ var (
 		func(ctx context.Context, s logical.Storage) (*store.Pending, error) {
 			return store.GetPending(ctx, s, authorizationID)
 		}, store.PutPending}
-	intention = kind[store.RootIntention]{store.IntentionPrefix + "root", store.GetRootIntention, store.PutRootIntention}
+	intention      = kind[store.RootIntention]{store.IntentionPrefix + "root", store.GetRootIntention, store.PutRootIntention}
 	pendingByNonce = kind[store.Pending]{store.PendingPrefix + "nonce-" + nonce,
 		func(ctx context.Context, s logical.Storage) (*store.Pending, error) {
 			return store.GetPending(ctx, s, "nonce-"+nonce)

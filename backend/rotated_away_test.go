@@ -1,0 +1,53 @@
+package backend
+
+import (
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+)
+
+// What Terraform writes with each apply holds the token it was given at first. That one is gone, and stays so; the
+// other fields apply.
+func TestARotatedRootTokenStaysAway(t *testing.T) {
+	eachStorageOfTokens(t, func(t *testing.T, m *mount, server *influxtest.Server, _ bool) {
+		applied := connection(server, map[string]any{"authorization_id": server.RootID(), "request_timeout": "20s"})
+		m.write("config", applied)
+		require.Empty(t, warned(m.write("config", applied)), "before the rotation it is like any write")
+		m.write("config/rotate-root", nil)
+		root := m.stored()
+		for _, op := range []logical.Operation{logical.UpdateOperation, logical.PatchOperation} {
+			for _, verified := range []bool{true, false} {
+				applied["request_timeout"], applied["verify_connection"] = "30s", verified
+				require.Contains(t, warned(m.ok(op, "config", applied)), "token: this one was rotated away; the current root token stays")
+				now := m.stored()
+				require.Equal(t, []any{root.Token, root.AuthorizationID, root.RootNonce, 30}, []any{now.Token, now.AuthorizationID, now.RootNonce, now.RequestTimeout})
+				require.Equal(t, root.LastRotation, now.LastRotation)
+			}
+		}
+		m.write("config/rotate-root", nil)
+		require.Contains(t, warned(m.write("config", applied)), "rotated away", "also after another rotation")
+		require.Len(t, server.Tokens(), 1)
+		require.Contains(t, m.rejected(logical.UpdateOperation, "config", map[string]any{"authorization_id": server.RootID()}),
+			"authorization_id: the root token was made by a rotation and is "+m.stored().AuthorizationID)
+
+		// Another token is another matter, and so is a configuration that was deleted on purpose.
+		id, value := server.AddToken(server.OrgID(), server.UserID(), influxtest.OperatorPermissions()...)
+		require.Empty(t, warned(m.write("config", map[string]any{"token": value, "authorization_id": id, "verify_connection": true})))
+		m.write("config/rotate-root", nil)
+		require.NotContains(t, existing(server), id)
+		tidyUpHeld(t, m, server, m.mint("app"))
+	})
+}
+
+// A configuration that was deleted and written anew is a new beginning: so a restored InfluxDB can be connected again.
+func TestADeletedConfigurationForgetsWhatWasRotatedAway(t *testing.T) {
+	m := newMount(t)
+	server := m.connected(influxtest.HashedTokens(false))
+	m.write("config/rotate-root", nil)
+	m.ok(logical.DeleteOperation, "config", nil)
+	require.NotContains(t, warned(m.write("config", connection(server, map[string]any{"verify_connection": false}))), "rotated away")
+	require.Equal(t, server.RootToken(), m.stored().Token)
+}
