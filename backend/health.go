@@ -65,7 +65,7 @@ func (b *backend) examineHealth(ctx context.Context, req *logical.Request, role 
 		return h, nil
 	}
 	if role == "" {
-		return h, nil
+		return h, b.examineRoles(ctx, req.Storage, h, config)
 	}
 	return h, b.examineRole(ctx, req, h, config, role)
 }

@@ -1,0 +1,72 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// maxExaminedRoles bounds how many roles one check compares.
+const maxExaminedRoles = 1000
+
+// examineRoles compares what each role grants with what the root token holds, where that can be read. No token is made
+// for it: role=<name> does that for one role, and finds more.
+func (b *backend) examineRoles(ctx context.Context, s logical.Storage, h *health, config *store.Connection) error {
+	id := rootID(config)
+	if id == "" {
+		return nil
+	}
+	e, err := b.endpoints.open(config)
+	if err != nil {
+		return err
+	}
+	root, err := e.client.GetAuthorization(ctx, id)
+	if err != nil { // it may not read itself, which is no fault; what else is wrong was said before
+		return nil //nolint:nilerr // see above
+	}
+	held := copied(root)
+	names, err := store.ListRoles(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, name := range names[:min(len(names), maxExaminedRoles)] {
+		role, err := store.GetRole(ctx, s, name)
+		if err != nil {
+			return err
+		}
+		if role == nil || templated(role) || len(h.problems) >= maxProblems {
+			continue
+		}
+		if err := lacking(ctx, e, role, held); err != nil {
+			h.problem("role %q: %s", name, strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	return nil
+}
+
+// lacking says what of a role can't be granted. A look-up that fails says nothing of the role.
+func lacking(ctx context.Context, e *endpoint, role *store.Role, held []permission.Permission) error {
+	scope, _, err := scopeOf(ctx, e, role)
+	var permissions []permission.Permission
+	if err == nil {
+		permissions, err = permission.Resolve(ctx, role.Definition(), scope, e.names)
+	}
+	var failed *influx.Error
+	switch {
+	case errors.As(err, &failed) && failed.Kind != influx.MissingPermission:
+		return nil
+	case err != nil:
+		return err
+	}
+	var problems permission.Problems
+	for _, p := range permission.Missing(held, permissions) {
+		problems.Add(p.Place.String(), "the root token does not hold %s; see docs/root-token.md", p.Words(scope))
+	}
+	return problems.Err()
+}
