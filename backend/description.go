@@ -16,6 +16,9 @@ import (
 // defaultDescription says what the token may do, then who asked for it.
 const defaultDescription = `{{.Permissions}} (vault {{.Mount}}creds/{{.Role}} for {{.DisplayName}})`
 
+// defaultStaticDescription is the same for a static role, which nobody in particular asks for.
+const defaultStaticDescription = `{{.Permissions}} (vault {{.Mount}}static-creds/{{.Role}})`
+
 // maxHumanPart bounds what stands before the stamp, in bytes. InfluxDB itself takes a megabyte, and sends it
 // with every list.
 const maxHumanPart = 512
@@ -127,6 +130,25 @@ func checkDescription(text string) error {
 			"not a template that can be used; it may hold {{.Permissions}}, {{.Mount}}, {{.Role}}, {{.DisplayName}}, {{.EntityID}} and identity templates: %v", err)}
 	}
 	return nil
+}
+
+// template is the role's description, or what stands for one that has none.
+func (d demand) template() string {
+	if d.role.Description == "" && d.kind == kindStatic {
+		return defaultStaticDescription
+	}
+	return d.role.Description
+}
+
+// who is what the description can say.
+func (d demand) who(permissions []permission.Permission) who {
+	return who{
+		Permissions: d.wording(permissions),
+		Mount:       d.mount,
+		Role:        d.name,
+		DisplayName: d.caller.displayName,
+		EntityID:    d.caller.entityID,
+	}
 }
 
 // describe is the part of a token's description that people read.

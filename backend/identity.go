@@ -40,6 +40,8 @@ func bucketName(p map[string]any) string {
 type caller struct {
 	system   logical.SystemView
 	entityID string
+	// displayName is what Vault calls the caller, such as approle or token-alice.
+	displayName string
 
 	asked  bool
 	entity *logical.Entity

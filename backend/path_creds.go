@@ -80,14 +80,17 @@ func (b *backend) pathCredsRead(ctx context.Context, req *logical.Request, data 
 	if role.MaxLeases > 0 && b.live.reached(name, role.MaxLeases, b.now()) {
 		return nil, overCap("role %q has %d live tokens, its max_leases; a client that reads creds/ again and again should read static-creds/", name, role.MaxLeases)
 	}
-	d := demand{name: name, caller: &caller{system: b.System(), entityID: req.EntityID}, deadline: b.now().Add(s.max + deadlineGrace)}
+	d := demand{
+		name: name, mount: req.MountPoint, deadline: b.now().Add(s.max + deadlineGrace),
+		caller: &caller{system: b.System(), entityID: req.EntityID, displayName: req.DisplayName},
+	}
 	if d.wish, err = decodeWish(fields{data}); err != nil {
 		return nil, err
 	}
 	if d.role, err = personal(role, d.caller); err != nil {
 		return nil, err
 	}
-	m, err := b.mint(ctx, req, d)
+	m, err := b.mint(ctx, req.Storage, d)
 	if err != nil {
 		return nil, err
 	}

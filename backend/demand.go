@@ -1,0 +1,94 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// errStale says that InfluxDB's echo contradicts the names that were looked up before.
+var errStale = errors.New("a bucket, organization or user was renamed, deleted or made anew")
+
+// demand is what a token is asked for with.
+type demand struct {
+	name string
+	// role is the role with its templates filled in for the caller.
+	role *store.Role
+	// mount is the mount's path, with a slash at its end.
+	mount  string
+	caller *caller
+	// wish narrows the role; empty means all of it.
+	wish permission.Definition
+	// kind and nonce are the stamp's, as in an order.
+	kind, nonce string
+	deadline    time.Time
+}
+
+// mint makes a token for a role: with warm caches one call, and no write to storage. Where names turn out to
+// be stale, or the root token was replaced meanwhile, it starts over, once.
+func (b *backend) mint(ctx context.Context, s logical.Storage, d demand) (*minted, error) {
+	e, err := b.current(ctx, s, d.mount)
+	if err != nil {
+		return nil, err
+	}
+	m, err := b.attempt(ctx, s, e, d)
+	switch {
+	case err == nil:
+		return m, nil
+	case isReplaced(err):
+		fresh, readErr := b.current(ctx, s, d.mount)
+		if readErr != nil || fresh.Revision == e.Revision {
+			return nil, err
+		}
+		e = fresh
+	case errors.Is(err, errStale), influx.Is(err, influx.Invalid), influx.Is(err, influx.MissingPermission):
+		// The last two are how InfluxDB answers for an organization or a user that is gone. What the role
+		// names was forgotten.
+	default:
+		return nil, err
+	}
+	return b.attempt(ctx, s, e, d)
+}
+
+func (b *backend) attempt(ctx context.Context, s logical.Storage, e *endpoint, d demand) (*minted, error) {
+	scope, owner, err := scopeOf(ctx, e, d.role)
+	if err != nil {
+		return nil, err
+	}
+	permissions, err := d.permissions(ctx, scope, e.names)
+	if err != nil {
+		return nil, err
+	}
+	human, err := describe(d.template(), d.who(permissions), d.caller)
+	if err != nil {
+		return nil, err
+	}
+	created, err := b.create(ctx, e, order{
+		kind: d.kind, nonce: d.nonce, role: d.name, human: human, permissions: permissions,
+		orgID: scope.OrgID, userID: owner.id, deadline: d.deadline,
+	})
+	if err == nil {
+		if stale := staleName(d.role, owner, permissions, created); stale != "" {
+			err = fmt.Errorf("%s: %w", stale, errStale)
+		}
+	}
+	if err != nil {
+		e.names.forget(scope.OrgID, d.role, permissions)
+		if created != nil {
+			b.discard(ctx, s, e, d.name, *created.Id)
+		}
+		return nil, b.oweUnanswered(ctx, s, e, d.name, err)
+	}
+	m := &minted{endpoint: e, authorization: created, permissions: permissions, org: scope.OrgName, orgID: scope.OrgID}
+	if created.Org != nil && *created.Org != "" {
+		m.org = *created.Org
+	}
+	return m, nil
+}
