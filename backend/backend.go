@@ -59,7 +59,11 @@ func Factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend,
 		return nil, errors.New("no configuration passed to the backend")
 	}
 	b := newBackend(conf)
-	if err := b.Setup(ctx, conf); err != nil {
+	ours := *conf
+	if conf.System != nil {
+		ours.System = &host{SystemView: conf.System, now: time.Now, age: hostAge}
+	}
+	if err := b.Setup(ctx, &ours); err != nil {
 		return nil, err
 	}
 	return b, nil
