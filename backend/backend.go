@@ -35,6 +35,9 @@ type backend struct {
 	log       hclog.Logger
 	now       func() time.Time
 
+	connections *kept[store.Connection]
+	roles       *kept[store.Role]
+
 	endpoints endpoints
 	pending   pendingDeletions
 	live      liveTokens
@@ -80,6 +83,8 @@ func newBackend(conf *logical.BackendConfig) *backend {
 		log:         logger.With("mount_uuid", conf.BackendUUID),
 		now:         time.Now,
 		configuring: make(chan struct{}, 1),
+		connections: newKept[store.Connection](keptConnections),
+		roles:       newKept[store.Role](keptRoles),
 	}
 	b.lifetime, b.end = context.WithCancel(context.Background())
 	b.Backend = &framework.Backend{
@@ -99,9 +104,9 @@ func newBackend(conf *logical.BackendConfig) *backend {
 	return b
 }
 
-// invalidate drops what is cached about a connection that another node has written. Caches are keyed by the
-// connection's revision, so that this frees memory early and nothing more.
+// invalidate drops what is kept of an entry that another node has written.
 func (b *backend) invalidate(_ context.Context, key string) {
+	b.forget(key)
 	if key == store.ConfigKey {
 		b.endpoints.closeAll()
 	}

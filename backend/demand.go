@@ -43,6 +43,7 @@ func (b *backend) mint(ctx context.Context, s logical.Storage, d demand) (*minte
 	case err == nil:
 		return m, nil
 	case isReplaced(err):
+		b.forget(store.ConfigKey)
 		fresh, readErr := b.current(ctx, s, d.mount)
 		if readErr != nil || fresh.Revision == e.Revision {
 			return nil, err

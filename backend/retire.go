@@ -76,6 +76,7 @@ func (b *backend) destroyOn(ctx context.Context, s logical.Storage, e *endpoint,
 	if !isReplaced(err) {
 		return err
 	}
+	b.forget(store.ConfigKey)
 	fresh, readErr := b.endpointOf(ctx, s, e.ID)
 	if readErr != nil || fresh.Revision == e.Revision {
 		return err
