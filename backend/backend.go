@@ -7,6 +7,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -45,6 +46,9 @@ type backend struct {
 	drains    background
 	counts    background
 	rotations background
+	tending   background
+	statics   statics
+	turns     turns
 	// rootAttempts are the root token's planned rotations that failed.
 	rootAttempts attempts
 	// configuring serialises writes of the configuration and rotations of the root token; it holds one element
@@ -91,10 +95,13 @@ func newBackend(conf *logical.BackendConfig) *backend {
 		Help:           help,
 		BackendType:    logical.TypeLogical,
 		RunningVersion: Version,
-		Paths:          framework.PathAppend(b.pathConfig(), b.pathRotateRoot(), b.pathSetup(), b.pathRoles(), b.pathCreds(), b.pathCheck(), b.pathTokens(), b.pathTidy()),
-		Secrets:        []*framework.Secret{b.secretToken()},
+		Paths: framework.PathAppend(
+			b.pathConfig(), b.pathRotateRoot(), b.pathSetup(), b.pathRoles(), b.pathCreds(),
+			b.pathStaticRoles(), b.pathStaticCreds(), b.pathRotateRole(), b.pathCheck(), b.pathTokens(), b.pathTidy(),
+		),
+		Secrets: []*framework.Secret{b.secretToken()},
 		PathsSpecial: &logical.Paths{
-			SealWrapStorage: []string{store.ConfigKey, store.ConnectionPrefix, store.IntentionPrefix},
+			SealWrapStorage: []string{store.ConfigKey, store.ConnectionPrefix, store.IntentionPrefix, store.StaticRolePrefix},
 			LocalStorage:    []string{store.PendingPrefix},
 		},
 		PeriodicFunc: b.tick,
@@ -107,8 +114,11 @@ func newBackend(conf *logical.BackendConfig) *backend {
 // invalidate drops what is kept of an entry that another node has written.
 func (b *backend) invalidate(_ context.Context, key string) {
 	b.forget(key)
-	if key == store.ConfigKey {
+	switch {
+	case key == store.ConfigKey:
 		b.endpoints.closeAll()
+	case strings.HasPrefix(key, store.StaticRolePrefix):
+		b.statics.forget()
 	}
 }
 

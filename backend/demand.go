@@ -42,6 +42,8 @@ func (b *backend) mint(ctx context.Context, s logical.Storage, d demand) (*minte
 	switch {
 	case err == nil:
 		return m, nil
+	case errors.Is(err, errUnsettled): // a second token of the same nonce would hide the first
+		return nil, err
 	case isReplaced(err):
 		b.forget(store.ConfigKey)
 		fresh, readErr := b.current(ctx, s, d.mount)
@@ -83,7 +85,7 @@ func (b *backend) attempt(ctx context.Context, s logical.Storage, e *endpoint, d
 	if err != nil {
 		e.names.forget(scope.OrgID, d.role, permissions)
 		if created != nil {
-			b.discard(ctx, s, e, d.name, *created.Id)
+			err = errors.Join(err, b.discard(ctx, s, e, d.name, *created.Id))
 		}
 		return nil, b.oweUnanswered(ctx, s, e, d.name, err)
 	}

@@ -126,6 +126,15 @@ func (b *backend) current(ctx context.Context, s logical.Storage, mount string) 
 
 // endpointOf is the endpoint of the connection that minted something, current or not.
 func (b *backend) endpointOf(ctx context.Context, s logical.Storage, id string) (*endpoint, error) {
+	c, err := b.connectionOf(ctx, s, id)
+	if err != nil {
+		return nil, err
+	}
+	return b.endpoints.open(c)
+}
+
+// connectionOf is the connection that minted something, current or not.
+func (b *backend) connectionOf(ctx context.Context, s logical.Storage, id string) (*store.Connection, error) {
 	config, err := b.config(ctx, s)
 	if err != nil {
 		return nil, err
@@ -138,5 +147,13 @@ func (b *backend) endpointOf(ctx context.Context, s logical.Storage, id string) 
 	if config == nil {
 		return nil, fmt.Errorf("the connection %s that minted this token is not in storage any more", id)
 	}
-	return b.endpoints.open(config)
+	return config, nil
+}
+
+// applicationURL is where applications reach the InfluxDB of a connection.
+func applicationURL(c *store.Connection) string {
+	if c.ExternalURL != "" {
+		return c.ExternalURL
+	}
+	return c.URL
 }

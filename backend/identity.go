@@ -28,6 +28,23 @@ func templated(role *store.Role) bool {
 		slices.ContainsFunc(role.Permissions, func(p map[string]any) bool { return isTemplate(bucketName(p)) })
 }
 
+// templatedField is the first field of a role that depends on who asks; "" when none does.
+func templatedField(role *store.Role) string {
+	switch {
+	case !templated(role) && !identityPattern.MatchString(role.Description):
+		return ""
+	case isTemplate(role.User):
+		return "user"
+	case slices.ContainsFunc(role.ReadBuckets, isTemplate):
+		return "read_buckets"
+	case slices.ContainsFunc(role.WriteBuckets, isTemplate):
+		return "write_buckets"
+	case templated(role):
+		return "permissions"
+	}
+	return "description"
+}
+
 // bucketName is the bucket's name in a permission of the API's shape.
 func bucketName(p map[string]any) string {
 	resource, _ := p["resource"].(map[string]any)

@@ -134,8 +134,11 @@ func (b *backend) seedLive(ctx context.Context, s logical.Storage) error {
 
 // stampOf reads the stamp of a token, if it is one of a mount's.
 func stampOf(a domain.Authorization, mountUUID string) (id string, st stamp, ok bool) {
-	if a.Id == nil || a.Description == nil {
+	if a.Id == nil {
 		return "", stamp{}, false
+	}
+	if a.Description == nil {
+		return *a.Id, stamp{}, false
 	}
 	st, ok = parseStamp(*a.Description)
 	return *a.Id, st, ok && st.mount == mountUUID

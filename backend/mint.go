@@ -123,11 +123,15 @@ func (b *backend) oweUnanswered(ctx context.Context, s logical.Storage, e *endpo
 		return err
 	}
 	if oweErr := b.oweNonce(ctx, s, e, role, lost.nonce, lost.place); oweErr != nil {
-		// The reaper finds it all the same, once its deadline has passed.
-		b.log.Error("a mint without an answer could not be written down", "role", role, "error", oweErr)
+		b.log.Error("a mint without an answer could not be written down", "role", role, "nonce", lost.nonce, "error", oweErr)
+		return errors.Join(err, errUnsettled)
 	}
 	return err
 }
+
+// errUnsettled: a token may exist that nobody received, and that could not be written down. One of a lease dies by the
+// reaper, once its deadline has passed; a static or root token is known by the intention that stays.
+var errUnsettled = errors.New("it could not be written down that such a token may exist; it is looked for by its stamp")
 
 // oweNonce writes down that a token with a nonce may have been made until now.
 func (b *backend) oweNonce(ctx context.Context, s logical.Storage, e *endpoint, role, nonce string, at place) error {
@@ -136,12 +140,20 @@ func (b *backend) oweNonce(ctx context.Context, s logical.Storage, e *endpoint, 
 	return b.owe(ctx, s, store.Pending{Nonce: nonce, OrgID: at.orgID, UserID: at.userID, Connection: e.ID, Role: role, Since: b.now()})
 }
 
-// discard deletes a token that was made and is not handed out, whoever has gone meanwhile.
-func (b *backend) discard(ctx context.Context, s logical.Storage, e *endpoint, role, id string) {
+// discard deletes a token that was made and is not handed out, whoever has gone meanwhile. Where that fails it is
+// pending; the error is errUnsettled where it is not even that.
+func (b *backend) discard(ctx context.Context, s logical.Storage, e *endpoint, role, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	entry := store.Pending{AuthorizationID: id, Connection: e.ID, Role: role, Since: b.now()}
-	if err := b.retire(ctx, s, entry); err != nil {
-		b.log.Warn("a token that was not handed out is still to be deleted", "authorization_id", id, "role", role, "error", err)
+	err := b.retire(ctx, s, entry)
+	if err == nil {
+		return nil
 	}
+	b.log.Warn("a token that was not handed out is still to be deleted", "authorization_id", id, "role", role, "error", err)
+	var owed *owedDeletion
+	if errors.As(err, &owed) {
+		return nil
+	}
+	return errUnsettled
 }

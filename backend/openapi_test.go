@@ -55,7 +55,8 @@ func TestOpenAPI(t *testing.T) {
 		for _, want := range []string{
 			"get /check", "get /config", "post /config", "patch /config", "delete /config", "get /roles/",
 			"get /roles/{name}", "post /roles/{name}", "patch /roles/{name}", "delete /roles/{name}",
-			"get /creds/{name}", "post /creds/{name}", "get /tokens/", "get /tokens/{authorization_id}",
+			"get /creds/{name}", "post /creds/{name}", "get /static-roles/", "get /static-roles/{name}", "post /static-roles/{name}",
+			"patch /static-roles/{name}", "delete /static-roles/{name}", "get /static-creds/{name}", "post /rotate-role/{name}", "get /tokens/", "get /tokens/{authorization_id}",
 			"delete /tokens/{authorization_id}", "post /tidy", "get /tidy-status",
 		} {
 			method, path, _ := strings.Cut(want, " ")

@@ -60,6 +60,10 @@ func (b *backend) pass(ctx context.Context, s logical.Storage, e *endpoint, p *p
 	if err != nil {
 		return err
 	}
+	if err := b.loadStatics(ctx, s); err != nil {
+		return err
+	}
+	missing := b.statics.tokensOn(e.ID)
 	asked := b.now()
 	var found []doomed
 	present := map[string]bool{}
@@ -67,6 +71,7 @@ func (b *backend) pass(ctx context.Context, s logical.Storage, e *endpoint, p *p
 	sees, err := b.survey(ctx, e, places, func(a domain.Authorization) {
 		p.scanned.Add(1)
 		id, st, mine := stampOf(a, b.mountUUID)
+		delete(missing, id)
 		if _, lost := p.nonces[st.nonce]; mine && lost && st.nonce != e.RootNonce {
 			present[st.nonce] = true
 			found = append(found, doomed{id, st})
@@ -83,6 +88,7 @@ func (b *backend) pass(ctx context.Context, s logical.Storage, e *endpoint, p *p
 		err = errors.Join(b.destroyAll(ctx, s, e, p, found), b.settleUnmade(ctx, s, p, func(nonce string, entry store.Pending) bool {
 			return !present[nonce] && sees[place{entry.OrgID, entry.UserID}] && asked.Sub(entry.Since) >= nonceAge
 		}))
+		b.healStatics(ctx, s, e, missing)
 	}
 	for _, at := range places {
 		if err == nil && !sees[at] {

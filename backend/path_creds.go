@@ -124,16 +124,12 @@ func decodeWish(f fields) (permission.Definition, error) {
 }
 
 func (b *backend) credsResponse(m *minted, d demand, s span) *logical.Response {
-	url := m.endpoint.ExternalURL
-	if url == "" {
-		url = m.endpoint.URL
-	}
 	resp := b.Secret(secretTokenType).Response(map[string]any{
 		"token":            *m.authorization.Token,
 		"authorization_id": m.id(),
 		"org":              m.org,
 		"org_id":           m.orgID,
-		"url":              url,
+		"url":              applicationURL(m.endpoint.Connection),
 		"description":      *m.authorization.Description,
 	}, lease{
 		authorizationID: m.id(),

@@ -88,7 +88,7 @@ func TestOperationsAreForwarded(t *testing.T) {
 func TestSpecialStorage(t *testing.T) {
 	everyHost(t, func(t *testing.T, m *mount) {
 		special := m.vault.SpecialPaths()
-		require.Equal(t, []string{"config", "connection/", "intention/"}, special.SealWrapStorage)
+		require.Equal(t, []string{"config", "connection/", "intention/", "static-role/"}, special.SealWrapStorage)
 		require.Equal(t, []string{"pending/"}, special.LocalStorage)
 		require.Empty(t, special.Unauthenticated)
 		require.Empty(t, special.Root)
@@ -109,12 +109,19 @@ var examples = map[string]struct {
 	"config/setup":                    {"config/setup", nil},
 	"roles/?":                         {"roles/", map[logical.Operation]map[string]any{logical.ListOperation: {"limit": "1"}}},
 	"roles/(?P<name>.+)":              {"roles/app", map[logical.Operation]map[string]any{logical.CreateOperation: {"read_buckets": "metrics"}, logical.UpdateOperation: {"read_buckets": "metrics"}, logical.PatchOperation: {"ttl": "5m"}}},
+	"static-roles/?":                  {"static-roles/", map[logical.Operation]map[string]any{logical.ListOperation: {"limit": "1"}}},
+	"static-roles/(?P<name>.+)":       {"static-roles/kept", map[logical.Operation]map[string]any{logical.CreateOperation: aStaticRole, logical.UpdateOperation: aStaticRole, logical.PatchOperation: {"grace_period": "5m"}}},
+	"static-creds/(?P<name>.+)":       {"static-creds/kept", nil},
+	"rotate-role/(?P<name>.+)":        {"rotate-role/kept", nil},
 	"tokens/?":                        {"tokens/", map[logical.Operation]map[string]any{logical.ListOperation: {"limit": "1"}}},
 	"tokens/(?P<authorization_id>.+)": {"tokens/" + anAuthorization, nil},
 	"tidy":                            {"tidy", map[logical.Operation]map[string]any{logical.UpdateOperation: {"dry_run": true}}},
 	"tidy-status":                     {"tidy-status", nil},
 	"creds/(?P<name>.+)":              {"creds/app", map[logical.Operation]map[string]any{logical.ReadOperation: {"ttl": "1m"}, logical.UpdateOperation: {"ttl": 60}}},
 }
+
+// aStaticRole has a schedule, so that its creds have every field.
+var aStaticRole = map[string]any{"read_buckets": "metrics", "rotation_schedule": "0 3 * * *", "rotation_window": "2h"}
 
 // withToken puts a token that lives into the path of an example that wants one, and revokes it afterwards.
 func (m *mount) withToken(at string) string {
@@ -156,6 +163,7 @@ func TestResponsesMatchTheirSchemas(t *testing.T) {
 			m := m.in(t)
 			m.configure(server, map[string]any{"authorization_id": server.RootID()})
 			m.write("roles/app", map[string]any{"read_buckets": "metrics", "permissions": `[{"action":"read","resource":{"type":"tasks"}}]`})
+			m.write("static-roles/kept", aStaticRole)
 			at, body := example(t, path, op)
 			resp := m.ok(op, m.withToken(at), body)
 			m.tidied()
@@ -178,6 +186,7 @@ func TestStandbysHandOn(t *testing.T) {
 	everyHost(t, func(t *testing.T, m *mount) {
 		server := m.connected()
 		token := m.mint("app")
+		m.write("static-roles/kept", aStaticRole)
 		server.ResetRequests()
 		before := m.storage.writeCount()
 		m.system.ReplicationStateVal = consts.ReplicationPerformanceStandby
@@ -202,6 +211,7 @@ func TestStandbysHandOn(t *testing.T) {
 func TestSecondariesMintAndHandWritesOn(t *testing.T) {
 	everyHost(t, func(t *testing.T, m *mount) {
 		server := m.connected()
+		m.write("static-roles/kept", aStaticRole)
 		m.system.ReplicationStateVal = consts.ReplicationPerformanceSecondary
 		eachOperation(t, m.backend.Paths, func(t *testing.T, path *framework.Path, op logical.Operation, _ framework.OperationProperties) {
 			m := m.in(t)
@@ -216,7 +226,7 @@ func TestSecondariesMintAndHandWritesOn(t *testing.T) {
 			require.Contains(t, text, logical.ErrReadOnly.Error())
 			require.Equal(t, before, m.storage.writeCount())
 		})
-		require.Len(t, live(server), 2, "minted by GET and by POST")
+		require.Len(t, live(server), 3, "minted by GET and by POST, beside the static role's")
 
 		m.system.LocalMountVal = true
 		m.write("roles/local", map[string]any{"read_buckets": "metrics"})

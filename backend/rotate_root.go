@@ -127,8 +127,8 @@ func fingerprint(token string) string {
 
 // giveUpRotation takes a rotation back whose new token never became current.
 func (b *backend) giveUpRotation(ctx context.Context, s logical.Storage, e *endpoint, created *domain.Authorization, cause error) error {
-	if created != nil {
-		b.discard(ctx, s, e, rootRole, *created.Id)
+	if created != nil && b.discard(ctx, s, e, rootRole, *created.Id) != nil {
+		return cause // the intention stays, and says it all
 	}
 	var lost *unanswered
 	if errors.As(cause, &lost) {

@@ -148,3 +148,12 @@ func (a *attempts) lastError() string {
 	defer a.mu.Unlock()
 	return a.err
 }
+
+// skipped is a time of a schedule whose window has passed, and why nothing was rotated in it.
+func skipped(due time.Time, tries *attempts) *store.SkippedRotation {
+	reason := tries.lastError()
+	if reason == "" {
+		reason = "the engine was not running, or not allowed to write, in all of its window"
+	}
+	return &store.SkippedRotation{Due: due, Reason: reason}
+}

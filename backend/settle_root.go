@@ -118,7 +118,9 @@ func (b *backend) takeBack(ctx context.Context, s logical.Storage, i *store.Root
 		if err != nil {
 			return err
 		}
-		b.discard(ctx, s, e, rootRole, config.AuthorizationID)
+		if err := b.discard(ctx, s, e, rootRole, config.AuthorizationID); err != nil {
+			return err // the intention stays, and its nonce finds the token
+		}
 	}
 	if err := store.DeleteRootIntention(ctx, s); err != nil {
 		return err

@@ -67,16 +67,12 @@ func (b *backend) skipRotation(ctx context.Context, s logical.Storage) error {
 	if err != nil || config == nil || !b.isRotationDue(config) || !missed(config.RotationPlan, config.NextRotation, b.now()) {
 		return err
 	}
-	reason := b.rootAttempts.lastError()
-	if reason == "" {
-		reason = "the engine was not running, or not allowed to write, in all of its window"
-	}
-	config.Skipped = &store.SkippedRotation{Due: config.NextRotation, Reason: reason}
+	config.Skipped = skipped(config.NextRotation, &b.rootAttempts)
 	config.NextRotation = nextRotation(config.RotationPlan, b.now())
 	if config.Revision, err = uuid.GenerateUUID(); err != nil {
 		return err
 	}
-	b.log.Warn("a rotation of the root token was skipped", "due", rfc3339(config.Skipped.Due), "next", rfc3339(config.NextRotation), "reason", reason)
+	b.log.Warn("a rotation of the root token was skipped", "due", rfc3339(config.Skipped.Due), "next", rfc3339(config.NextRotation), "reason", config.Skipped.Reason)
 	return store.PutConfig(ctx, s, config)
 }
 

@@ -29,6 +29,7 @@ func (b *backend) tick(ctx context.Context, req *logical.Request) error {
 		return errors.Join(b.drain(b.lifetime, req.Storage), b.purge(b.lifetime, req.Storage))
 	})
 	b.rotations.start(b, func() error { return b.tendRoot(b.lifetime, req.Storage) })
+	b.tending.start(b, func() error { return b.tendStatics(b.lifetime, req.Storage, req.MountPoint) })
 	if err := b.tidyWhenDue(ctx, req.Storage); err != nil {
 		return err
 	}
@@ -58,6 +59,9 @@ func (b *backend) purge(ctx context.Context, s logical.Storage) error {
 	if err != nil {
 		return err
 	}
+	if err := b.loadStatics(ctx, s); err != nil {
+		return err
+	}
 	for _, id := range ids {
 		if intention != nil && intention.Previous != nil && intention.Previous.ID == id {
 			continue
@@ -66,7 +70,7 @@ func (b *backend) purge(ctx context.Context, s logical.Storage) error {
 		if err != nil {
 			return err
 		}
-		if old == nil || old.Retired == nil || b.now().Before(old.Retired.KeepUntil) || b.pending.on(id) > 0 {
+		if old == nil || old.Retired == nil || b.now().Before(old.Retired.KeepUntil) || b.pending.on(id) > 0 || b.statics.uses(id) {
 			continue
 		}
 		b.log.Info("forgetting a connection: everything it minted is past its deadline", "connection", id, "url", old.URL)

@@ -77,22 +77,29 @@ func (v *verification) server(ctx context.Context) error {
 
 // rootUser proves the token. Lists would not: they answer an inactive token with 200 and nothing in it.
 func (v *verification) rootUser(ctx context.Context) error {
-	me, err := v.e.client.Me(ctx)
-	var failed *influx.Error
-	switch {
-	case err == nil:
-		v.found.RootUser, v.found.RootUserID = me.Name, me.ID
-	case influx.Is(err, influx.MissingPermission):
-		// "read:users/<id> is unauthorized" says whose it is, and that the token is good.
-		errors.As(err, &failed)
-		if id := strings.TrimPrefix(failed.Permission, "read:users/"); permission.IsID(id) {
-			v.found.RootUserID = id
-		}
-	case influx.Is(err, influx.NoSuchPath): // Cloud Serverless has no such endpoint; minting proves the token
-	default:
+	user, err := tokenUser(ctx, v.e)
+	if influx.Is(err, influx.NoSuchPath) { // Cloud Serverless has no such endpoint; minting proves the token
+		return nil
+	}
+	if err != nil {
 		return v.told(err)
 	}
+	v.found.RootUser, v.found.RootUserID = user.Name, user.ID
 	return nil
+}
+
+// tokenUser is the user that owns an endpoint's token. Its name is empty where the token may not read it: then "read:users/<id>
+// is unauthorized" says whose it is, and that the token is good.
+func tokenUser(ctx context.Context, e *endpoint) (influx.User, error) {
+	me, err := e.client.Me(ctx)
+	var failed *influx.Error
+	if influx.Is(err, influx.MissingPermission) && errors.As(err, &failed) {
+		me, err = influx.User{}, nil
+		if id := strings.TrimPrefix(failed.Permission, "read:users/"); permission.IsID(id) {
+			me.ID = id
+		}
+	}
+	return me, err
 }
 
 // org finds the default organization, and the IDs by which this InfluxDB is known again.

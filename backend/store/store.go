@@ -4,6 +4,8 @@
 //	config              Connection   the current connection; seal-wrapped
 //	connection/<id>     Connection   one that was replaced or deleted, kept for what it minted; seal-wrapped
 //	role/<name>         Role
+//	static-role/<name>  StaticRole   with its current token; seal-wrapped
+//	intention/static/<name> StaticIntention  a token of a static role that is being made; seal-wrapped
 //	intention/root      RootIntention  a change of the root token that is under way; seal-wrapped
 //	pending/<id>        Pending      a deletion that InfluxDB still owes; local to the cluster
 //
@@ -28,7 +30,10 @@ const (
 	ConnectionPrefix = "connection/"
 	RolePrefix       = "role/"
 	IntentionPrefix  = "intention/"
-	PendingPrefix    = "pending/"
+	StaticRolePrefix = "static-role/"
+
+	staticIntentionPrefix = IntentionPrefix + "static/"
+	PendingPrefix         = "pending/"
 )
 
 // get reads one entry; nil when there is none.

@@ -52,6 +52,7 @@ var collections = map[string]collection{
 		one: map[string]handler{"GET": (*Server).getOrg, "DELETE": (*Server).deleteOrg},
 	},
 	"setup": {},
+	"write": {all: map[string]handler{"POST": (*Server).writePoints}},
 	"users": {
 		all: map[string]handler{"GET": (*Server).listUsers, "POST": (*Server).createUser},
 		one: map[string]handler{

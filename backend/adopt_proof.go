@@ -1,0 +1,96 @@
+package backend
+
+import (
+	"context"
+	"strings"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
+)
+
+// maxCompared bounds on how many buckets a token is compared with the authorization that it is said to be.
+const maxCompared = 20
+
+// provePair refuses an ID and a token that are not the same authorization, as far as InfluxDB lets anybody see: it is
+// the ID that is deleted at the next rotation. Where it shows values, they are compared. Where it hides them, the owner
+// is, and what the token can do with the organization's buckets. Nothing is changed for it.
+func (b *backend) provePair(ctx context.Context, e *endpoint, a *adoption) error {
+	as := *e.Connection
+	as.Token = a.token
+	bearer, err := dial(&as)
+	if err != nil {
+		return err
+	}
+	defer bearer.client.Close()
+	if err := works(ctx, bearer, a.id); err != nil {
+		return refusedToken(err)
+	}
+	if value := a.authorization.Token; value != nil && *value != "" && !strings.EqualFold(*value, "redacted") {
+		if *value != a.token {
+			return a.mismatch("InfluxDB shows another value for that ID")
+		}
+		return nil
+	}
+	if err := proveOwner(ctx, bearer, a); err != nil {
+		return err
+	}
+	return a.proveReach(ctx, e, bearer)
+}
+
+// refusedToken is a 400 where InfluxDB does not take the token that is to be taken over.
+func refusedToken(err error) error {
+	if influx.Is(err, influx.BadToken) || influx.Is(err, influx.InactiveToken) || influx.Is(err, influx.InactiveUser) {
+		return badInput("token: InfluxDB does not accept it: %v", err)
+	}
+	return err
+}
+
+func (a *adoption) mismatch(reason string) error {
+	return badInput("authorization_id: %s is not the authorization of the token in token: %s", a.id, reason)
+}
+
+// proveOwner compares users. InfluxDB Cloud has no such endpoint.
+func proveOwner(ctx context.Context, bearer *endpoint, a *adoption) error {
+	user, err := tokenUser(ctx, bearer)
+	switch {
+	case influx.Is(err, influx.NoSuchPath), influx.Is(err, influx.NotFound):
+		return nil
+	case err != nil:
+		return err
+	case user.ID != "" && user.ID != *a.authorization.UserID:
+		return a.mismatch("it belongs to another user")
+	}
+	return nil
+}
+
+// proveReach compares what the ID grants on buckets with what the token can do there, also where it should do nothing.
+func (a *adoption) proveReach(ctx context.Context, e, bearer *endpoint) error {
+	orgID := *a.authorization.OrgID
+	buckets, err := e.client.Buckets(ctx, orgID, maxCompared)
+	if err != nil && !influx.Is(err, influx.MissingPermission) {
+		return err
+	}
+	held := copied(a.authorization)
+	for _, bucket := range buckets {
+		if strings.HasPrefix(bucket.Name, "_") { // a system bucket is read with a right on the organization
+			continue
+		}
+		for action, can := range map[string]func(context.Context, string, string) (bool, error){
+			permission.Read:  bearer.client.CanRead,
+			permission.Write: bearer.client.CanWrite,
+		} {
+			wanted := permission.Permission{Action: action, Type: permission.Buckets, ID: bucket.ID, OrgID: orgID}
+			grants := len(permission.Missing(held, []permission.Permission{wanted})) == 0
+			does, err := can(ctx, orgID, bucket.ID)
+			switch {
+			case err != nil:
+				return err
+			case grants && !does:
+				return a.mismatch("the ID grants " + action + " on bucket " + bucket.Name + ", and the token may not")
+			case does && !grants:
+				return a.mismatch("the token may " + action + " bucket " + bucket.Name + ", which the ID does not grant")
+			}
+		}
+	}
+	return nil
+}
