@@ -43,18 +43,18 @@ func TestStaticRoleRefusesWhatIsWrong(t *testing.T) {
 		says   string
 	}{
 		{map[string]any{}, `static role "kept" would grant nothing: a write replaces the whole role; to change one field use vault patch influxdb/static-roles/kept rotation_period=24h`},
-		{staticRole(map[string]any{"ttl": "1h"}), "ttl: unknown field"},
-		{staticRole(map[string]any{"rotation_period": "1h", "rotation_schedule": "0 3 * * *"}), "rotation_period: give either rotation_period or rotation_schedule"},
-		{staticRole(map[string]any{"rotation_period": "59s"}), "rotation_period: must be 1m or more, or 0 for none"},
-		{staticRole(map[string]any{"rotation_schedule": "0 0 30 2 *"}), "rotation_schedule: has no time within the next five years"},
-		{staticRole(map[string]any{"rotation_schedule": "0 3 * * *", "rotation_window": "30m"}), "rotation_window: must be 1h or more"},
-		{staticRole(map[string]any{"rotation_period": "1h", "grace_period": "61m"}), "grace_period: 3660s is longer than rotation_period, 3600s"},
-		{staticRole(map[string]any{"grace_period": "-1m"}), "grace_period: must be a duration"},
+		{staticFields(map[string]any{"ttl": "1h"}), "ttl: unknown field"},
+		{staticFields(map[string]any{"rotation_period": "1h", "rotation_schedule": "0 3 * * *"}), "rotation_period: give either rotation_period or rotation_schedule"},
+		{staticFields(map[string]any{"rotation_period": "59s"}), "rotation_period: must be 1m or more, or 0 for none"},
+		{staticFields(map[string]any{"rotation_schedule": "0 0 30 2 *"}), "rotation_schedule: has no time within the next five years"},
+		{staticFields(map[string]any{"rotation_schedule": "0 3 * * *", "rotation_window": "30m"}), "rotation_window: must be 1h or more"},
+		{staticFields(map[string]any{"rotation_period": "1h", "grace_period": "61m"}), "grace_period: 3660s is longer than rotation_period, 3600s"},
+		{staticFields(map[string]any{"grace_period": "-1m"}), "grace_period: must be a duration"},
 		{map[string]any{"read_buckets": "metrcs"}, `read_buckets[0]: no bucket "metrcs" in org "acme"`},
 		{map[string]any{"read_buckets": "metrcs", "verify": false}, `read_buckets[0]: no bucket "metrcs"`},
 		{map[string]any{"read_buckets": "app-{{identity.entity.name}}"}, "read_buckets: holds an identity template; a static role has one token for all callers"},
-		{staticRole(map[string]any{"description": "for {{identity.entity.name}}"}), "description: holds an identity template"},
-		{staticRole(map[string]any{"user": "{{identity.entity.name}}"}), "user: holds an identity template"},
+		{staticFields(map[string]any{"description": "for {{identity.entity.name}}"}), "description: holds an identity template"},
+		{staticFields(map[string]any{"user": "{{identity.entity.name}}"}), "user: holds an identity template"},
 		{map[string]any{"token_type": "all-access"}, "token_type all-access can read and make other tokens"},
 	} {
 		require.Contains(t, m.rejected(logical.UpdateOperation, "static-roles/kept", c.fields), c.says, "%v", c.fields)
@@ -63,7 +63,7 @@ func TestStaticRoleRefusesWhatIsWrong(t *testing.T) {
 	status, text := m.refused(logical.PatchOperation, "static-roles/kept", map[string]any{"rotation_period": "1h"})
 	require.Equal(t, http.StatusNotFound, status)
 	require.Contains(t, text, `static role "kept" does not exist; write it first`)
-	m.rejected(logical.UpdateOperation, "static-roles/a..b", staticRole(nil))
+	m.rejected(logical.UpdateOperation, "static-roles/a..b", staticFields(nil))
 	m.rejected(logical.UpdateOperation, "rotate-role/kept", map[string]any{"grace_period": "x"})
 }
 
@@ -81,10 +81,10 @@ func TestStaticRoleSaysAllThatIsWrong(t *testing.T) {
 
 func TestStaticRoleNeedsAConnection(t *testing.T) {
 	m := newMount(t)
-	require.Contains(t, m.rejected(logical.UpdateOperation, "static-roles/kept", staticRole(nil)), "influxdb is not configured: write url, token and org to influxdb/config first")
+	require.Contains(t, m.rejected(logical.UpdateOperation, "static-roles/kept", staticFields(nil)), "influxdb is not configured: write url, token and org to influxdb/config first")
 	server := m.connected()
 	server.Refuse("", "/")
-	status, _ := m.refused(logical.UpdateOperation, "static-roles/kept", staticRole(nil))
+	status, _ := m.refused(logical.UpdateOperation, "static-roles/kept", staticFields(nil))
 	require.Equal(t, http.StatusBadGateway, status)
 	require.Empty(t, m.keys("static-role/"))
 	require.Contains(t, m.rejected(logical.ReadOperation, "static-creds/kept", nil), "does not exist")
@@ -144,7 +144,7 @@ func TestStaticRolePlanChanges(t *testing.T) {
 	m.statically(map[string]any{"rotation_period": "24h"})
 	next := m.read("static-roles/kept").Data["next_vault_rotation"]
 	m.minutes(60)
-	m.write("static-roles/kept", staticRole(map[string]any{"rotation_period": "24h"}))
+	m.write("static-roles/kept", staticFields(map[string]any{"rotation_period": "24h"}))
 	require.Equal(t, next, m.read("static-roles/kept").Data["next_vault_rotation"])
 	m.ok(logical.PatchOperation, "static-roles/kept", map[string]any{"rotation_period": "1h"})
 	require.Equal(t, 3600, seconds(t, m.read("static-roles/kept").Data["grace_period"]))
@@ -160,9 +160,9 @@ func TestStaticRolesBesideRoles(t *testing.T) {
 	m := newMount(t)
 	server := m.connected()
 	for i := range 3 {
-		m.write(fmt.Sprintf("static-roles/app%d", i), staticRole(nil))
+		m.write(fmt.Sprintf("static-roles/app%d", i), staticFields(nil))
 	}
-	m.write("static-roles/app", staticRole(nil))
+	m.write("static-roles/app", staticFields(nil))
 	held := m.mint("app")
 	require.Len(t, live(server), 5)
 	m.ok(logical.DeleteOperation, "roles/app", nil)
