@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -12,31 +13,48 @@ import (
 // askedSystem counts what Vault is asked: over the plugin protocol each question is a call of its own.
 type askedSystem struct {
 	*logical.StaticSystemView
-	asked []string
+
+	mu        sync.Mutex
+	questions []string
+}
+
+func (s *askedSystem) note(question string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.questions = append(s.questions, question)
+}
+
+// asked are the questions since the last call.
+func (s *askedSystem) asked() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.questions
+	s.questions = nil
+	return asked
 }
 
 func (s *askedSystem) ReplicationState() consts.ReplicationState {
-	s.asked = append(s.asked, "replication state")
+	s.note("replication state")
 	return s.StaticSystemView.ReplicationState()
 }
 
 func (s *askedSystem) DefaultLeaseTTL() time.Duration {
-	s.asked = append(s.asked, "default TTL")
+	s.note("default TTL")
 	return s.StaticSystemView.DefaultLeaseTTL()
 }
 
 func (s *askedSystem) MaxLeaseTTL() time.Duration {
-	s.asked = append(s.asked, "max TTL")
+	s.note("max TTL")
 	return s.StaticSystemView.MaxLeaseTTL()
 }
 
 func (s *askedSystem) Tainted() bool {
-	s.asked = append(s.asked, "tainted")
+	s.note("tainted")
 	return s.StaticSystemView.Tainted()
 }
 
 func (s *askedSystem) LocalMount() bool {
-	s.asked = append(s.asked, "local mount")
+	s.note("local mount")
 	return s.StaticSystemView.LocalMount()
 }
 
@@ -52,11 +70,11 @@ func TestVaultIsAskedOnceASecond(t *testing.T) {
 	vault.DefaultLeaseTTLVal, vault.MaxLeaseTTLVal, vault.ReplicationStateVal = time.Minute, 2*time.Minute, consts.ReplicationPerformanceStandby
 	now = now.Add(hostAge - 1)
 	require.Equal(t, before, all())
-	require.Len(t, vault.asked, 3)
+	require.Len(t, vault.asked(), 3)
 
 	now = now.Add(1)
 	require.Equal(t, []any{consts.ReplicationPerformanceStandby, time.Minute, 2 * time.Minute}, all())
-	require.Len(t, vault.asked, 6)
+	require.Len(t, vault.asked(), 3)
 }
 
 // A call that failed reads as zero: nothing is concluded from it.
@@ -66,7 +84,7 @@ func TestVaultIsAskedAgainAfterAFailure(t *testing.T) {
 	require.Zero(t, h.MaxLeaseTTL())
 	vault.MaxLeaseTTLVal = time.Hour
 	require.Equal(t, time.Hour, h.MaxLeaseTTL())
-	require.Len(t, vault.asked, 2)
+	require.Len(t, vault.asked(), 2)
 }
 
 func TestVaultIsAskedAgainWhenTheClockIsSetBack(t *testing.T) {
@@ -76,5 +94,5 @@ func TestVaultIsAskedAgainWhenTheClockIsSetBack(t *testing.T) {
 	h.MaxLeaseTTL()
 	now = now.Add(-time.Hour)
 	h.MaxLeaseTTL()
-	require.Len(t, vault.asked, 2)
+	require.Len(t, vault.asked(), 2)
 }
