@@ -19,13 +19,15 @@ import (
 // proxy is a reverse proxy in front of a real InfluxDB, as there are many, and as faulty as they can be.
 type proxy struct {
 	*httptest.Server
-	onDelete atomic.Pointer[fault]
+	onCall atomic.Pointer[fault]
 	// deletions counts those that InfluxDB was asked for through the proxy.
 	deletions atomic.Int64
 }
 
-// fault answers a deletion in InfluxDB's place, or hands it on to next.
+// fault answers a call in InfluxDB's place, or hands it on to next.
 type fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
+
+var silent = log.New(io.Discard, "", 0)
 
 // startProxy serves an InfluxDB under a base path ("" or "/influx"), with TLS where that is given.
 func startProxy(t *testing.T, influx *lab.Influx, base string, settings *tls.Config) *proxy {
@@ -34,19 +36,20 @@ func startProxy(t *testing.T, influx *lab.Influx, base string, settings *tls.Con
 	require.NoError(t, err)
 	p := &proxy{}
 	forward := http.StripPrefix(base, &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ErrorLog: silent, // a server that is down is what a test wants
 	})
 	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodDelete {
 			p.deletions.Add(1)
-			if answer := p.onDelete.Load(); answer != nil {
-				(*answer)(w, r, forward)
-				return
-			}
+		}
+		if answer := p.onCall.Load(); answer != nil {
+			(*answer)(w, r, forward)
+			return
 		}
 		forward.ServeHTTP(w, r)
 	}))
-	p.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are what a test wants
+	p.Config.ErrorLog = silent // and so are refused handshakes
 	if settings != nil {
 		p.TLS = settings
 		p.StartTLS()
@@ -58,10 +61,21 @@ func startProxy(t *testing.T, influx *lab.Influx, base string, settings *tls.Con
 	return p
 }
 
-// failDeletions lasts until mend.
-func (p *proxy) failDeletions(with fault) { p.onDelete.Store(&with) }
+// intercept lasts until mend.
+func (p *proxy) intercept(with fault) { p.onCall.Store(&with) }
 
-func (p *proxy) mend() { p.onDelete.Store(nil) }
+// failDeletions lasts until mend.
+func (p *proxy) failDeletions(with fault) {
+	p.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodDelete {
+			with(w, r, next)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (p *proxy) mend() { p.onCall.Store(nil) }
 
 // answers is a fault that says always the same.
 func answers(status int, contentType, body string) fault {

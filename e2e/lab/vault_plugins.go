@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/hashicorp/vault/api"
 )
@@ -53,6 +54,26 @@ func (v *Vault) PluginPIDs(ctx context.Context) ([]int, error) {
 		return slices.Contains(groups, m.group) && filepath.Dir(m.command) == v.PluginDirectory
 	})
 	return numbers(found), err
+}
+
+// KillPlugins is kill -9 of every plugin process, also of those that outlived a crash of Vault.
+func (v *Vault) KillPlugins(ctx context.Context) error {
+	pids, err := v.PluginPIDs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("killing plugin process %d: %w", pid, err)
+		}
+	}
+	return Await(ctx, stopGrace, "the plugin to die", func(ctx context.Context) error {
+		left, err := Living(ctx, pids)
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("still there: %v", left)
+		}
+		return err
+	})
 }
 
 // copyExecutable puts a new file in the place of an old one, which may be running.
