@@ -27,7 +27,7 @@ var rotatesRoot = crashAct{
 		p.role(t, "app", bucketRole(map[string]any{"ttl": "1h"}))
 	},
 	call:      rotatesIt,
-	recovered: mintsAgain,
+	recovered: func(t *testing.T, p *crashPoint) { p.awaitRecovery(t, mintsAgain) },
 	settled: func(t *testing.T, p *crashPoint) {
 		p.awaitSettled(t, p.oneRoot)
 		assert.NoError(t, mintsAgain(t.Context(), p))
@@ -107,21 +107,9 @@ var setsUp = crashAct{
 		p.influx = ownInflux(t)
 		p.proxied = p.scene.stops.proxy(t, p.influx).URL
 	},
-	call: func(ctx context.Context, p *crashPoint) error {
-		_, err := p.vault.Logical().WriteWithContext(ctx, p.path+"/config/setup", map[string]any{
-			"url": p.proxied, "username": p.uuid, "org": org, "bucket": bucket, "request_timeout": "5m",
-		})
-		return err
-	},
-	recovered: func(ctx context.Context, p *crashPoint) error {
-		// Called again, as its help says, it does the rest, unless nothing is left to do.
-		err := p.act.call(ctx, p)
-		if err != nil && strings.Contains(err.Error(), "the mount is connected to "+p.proxied) {
-			err = nil
-		}
-		return err
-	},
-	settled: func(t *testing.T, p *crashPoint) {
+	call: setsItUp,
+	recovered: func(t *testing.T, p *crashPoint) {
+		p.awaitRecovery(t, setsUpAgain)
 		p.role(t, "app", bucketRole(map[string]any{"ttl": "1h"}))
 		assertWorks(t, p.influx, p.mint(t, "app").token)
 		assert.NoError(t, p.nothingCutOff(t.Context()))
@@ -135,4 +123,20 @@ var setsUp = crashAct{
 		aroundWrite("the intention is struck off", "delete", "intention/root", 1),
 		aroundAnswer("update config/setup"),
 	),
+}
+
+func setsItUp(ctx context.Context, p *crashPoint) error {
+	_, err := p.vault.Logical().WriteWithContext(ctx, p.path+"/config/setup", map[string]any{
+		"url": p.proxied, "username": p.uuid, "org": org, "bucket": bucket, "request_timeout": "5m",
+	})
+	return err
+}
+
+// setsUpAgain does the rest, as the help of config/setup says, unless nothing is left to do.
+func setsUpAgain(ctx context.Context, p *crashPoint) error {
+	err := setsItUp(ctx, p)
+	if err != nil && strings.Contains(err.Error(), "the mount is connected to "+p.proxied) {
+		return nil
+	}
+	return err
 }

@@ -94,8 +94,6 @@ type crashPoint struct {
 	// done closes when the call has ended, with err.
 	done chan struct{}
 	err  error
-	// early is what was wrong right after the recovery.
-	early error
 }
 
 // crashAct is a kind of call.
@@ -104,59 +102,9 @@ type crashAct struct {
 	// prepare makes on a new mount what the call is about; ready does what must be young when it begins.
 	prepare, ready func(*testing.T, *crashPoint)
 	call           func(context.Context, *crashPoint) error
-	// recovered is what must be right as soon as everything runs again.
-	recovered func(context.Context, *crashPoint) error
-	// settled asserts what must be right in the end.
-	settled func(*testing.T, *crashPoint)
-	steps   []step
-}
-
-// step is where a call is cut off. In about, {uuid} stands for the mount's UUID, and {id} for the authorization's ID.
-type step struct {
-	name string
-	at
-	// cut says that the call of InfluxDB which is held is lost.
-	cut bool
-	// fault is what is lost before, so that the call gets to the step.
-	fault *at
-}
-
-// afterAnswer is no stop: the call has been answered.
-const afterAnswer = "after the answer"
-
-// aroundCall are the steps before and after a call of InfluxDB.
-func aroundCall(what, method, about string) []step {
-	before, after := at{when: "before", what: method, about: about}, at{when: "after", what: method, about: about}
-	return []step{
-		{name: "before the " + what, at: before, cut: true},
-		{name: "before the " + what + ", which arrives all the same", at: before},
-		{name: "after the " + what + " was applied", at: after, cut: true},
-		{name: "after the " + what + " was applied, whose answer arrives all the same", at: after},
-	}
-}
-
-// aroundWrite are the steps before and after a write to storage.
-func aroundWrite(what, operation, key string, nth int) []step {
-	return []step{
-		{name: "before " + what, at: at{when: "before", what: operation, about: "{uuid} " + key, nth: nth}},
-		{name: "after " + what, at: at{when: "after", what: operation, about: "{uuid} " + key, nth: nth}},
-	}
-}
-
-// aroundAnswer are the steps before and after Vault gets its answer.
-func aroundAnswer(operation string) []step {
-	return []step{
-		{name: "before the answer", at: at{when: "before", what: "answer", about: "{uuid} " + operation}},
-		{name: afterAnswer},
-	}
-}
-
-// afterFault is a step on the way of a call that InfluxDB does not answer.
-func afterFault(lost at, steps []step) []step {
-	for i := range steps {
-		steps[i].fault = &lost
-	}
-	return steps
+	// recovered asserts what must be right as soon as everything runs again, and settled what must be in the end.
+	recovered, settled func(*testing.T, *crashPoint)
+	steps              []step
 }
 
 // add prepares a call for each step of an act.
@@ -244,11 +192,15 @@ func (s *crashScene) crash(t *testing.T, victim victim) {
 		p.await(t, p.done, "its end")
 	}
 	require.NoError(t, victim.recover(t.Context(), s))
+	s.assert(t, "at once", func(act crashAct) func(*testing.T, *crashPoint) { return act.recovered })
+}
+
+// assert runs what an act asserts at some time, for each point by its name.
+func (s *crashScene) assert(t *testing.T, when string, what func(crashAct) func(*testing.T, *crashPoint)) {
+	t.Helper()
 	for _, p := range s.points {
-		if p.act.recovered != nil {
-			p.early = lab.Await(t.Context(), reachLimit, "the recovery of "+p.String(), func(ctx context.Context) error {
-				return p.act.recovered(ctx, p)
-			})
+		if check := what(p.act); check != nil {
+			t.Run(strings.Join([]string{s.victim.name, p.String(), when}, "/"), func(t *testing.T) { check(t, p) })
 		}
 	}
 }

@@ -33,19 +33,18 @@ func TestCrashes(t *testing.T) {
 		s.crash(t, plan.victim)
 		scenes = append(scenes, s)
 	}
-	for _, s := range scenes { // they have waited for the ticks together
-		t.Run(s.victim.name, func(t *testing.T) {
-			for _, p := range s.points {
-				t.Run(p.String(), func(t *testing.T) {
-					assert.NoError(t, p.early)
-					p.act.settled(t, p)
-				})
-			}
-			irrevocable, err := s.vault.Client().Logical().ReadWithDataWithContext(t.Context(), "sys/leases", map[string][]string{"type": {"irrevocable"}})
-			require.NoError(t, err)
-			assert.Equal(t, "0", fmt.Sprint(irrevocable.Data["lease_count"]))
-		})
+	for _, s := range scenes { // they wait for the ticks together
+		s.assert(t, "in the end", func(act crashAct) func(*testing.T, *crashPoint) { return act.settled })
+		irrevocable, err := s.vault.Client().Logical().ReadWithDataWithContext(t.Context(), "sys/leases", map[string][]string{"type": {"irrevocable"}})
+		require.NoError(t, err)
+		assert.Equal(t, "0", fmt.Sprint(irrevocable.Data["lease_count"]), s.victim.name)
 	}
+}
+
+// awaitRecovery waits until something goes well: Vault fails the calls in which it learns that its plugin died.
+func (p *crashPoint) awaitRecovery(t *testing.T, probe func(context.Context, *crashPoint) error) {
+	t.Helper()
+	require.NoError(t, lab.Await(t.Context(), reachLimit, "the recovery", func(ctx context.Context) error { return probe(ctx, p) }))
 }
 
 // awaitSettled waits until a probe finds everything in its place, and nothing is pending.
