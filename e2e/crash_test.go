@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -20,7 +19,7 @@ import (
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	leases := []crashAct{mints, revokes, revokesAgain, renews} // the renewals last: they wait for InfluxDB for 3 s
-	all := append([]crashAct{rotatesRoot, rotatesStatic, setsUp}, leases...)
+	all := append([]crashAct{rotatesRoot, rotatesRootAgain, rotatesStatic, setsUp}, leases...)
 	var scenes []*crashScene
 	for _, plan := range []struct {
 		victim victim
@@ -62,19 +61,22 @@ func (p *crashPoint) awaitSettled(t *testing.T, probe func(context.Context) erro
 	}))
 }
 
-// stamped are the IDs of the mount's tokens in InfluxDB of one kind and role, or of all; sorted.
-func (p *crashPoint) stamped(ctx context.Context, kind, role string) ([]string, error) {
-	stamp := "[vault:v1:" + p.uuid + ":"
-	if kind != "" {
-		stamp += kind + ":" + role + ":"
+// stamp begins the stamp of the mount's tokens of one kind and role, or of all.
+func (p *crashPoint) stamp(kind, role string) string {
+	if kind == "" {
+		return "[vault:v1:" + p.uuid + ":"
 	}
+	return "[vault:v1:" + p.uuid + ":" + kind + ":" + role + ":"
+}
+
+// stamped are the IDs of the tokens in InfluxDB that bear such a stamp.
+func (p *crashPoint) stamped(ctx context.Context, kind, role string) ([]string, error) {
 	all, err := p.influx.Authorizations(ctx)
 	var ids []string
 	for _, a := range all {
-		if strings.Contains(a.Description, stamp) {
+		if strings.Contains(a.Description, p.stamp(kind, role)) {
 			ids = append(ids, a.ID)
 		}
 	}
-	slices.Sort(ids)
 	return ids, err
 }
