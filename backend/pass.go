@@ -60,6 +60,8 @@ func (b *backend) pass(ctx context.Context, s logical.Storage, e *endpoint, p *p
 	if err != nil {
 		return err
 	}
+	p.scanned.Store(0) // a pass that failed may be made again
+	p.failed.Store(0)
 	asked := b.now()
 	var found []doomed
 	present := map[string]bool{}
