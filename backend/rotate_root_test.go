@@ -159,7 +159,7 @@ func TestRotateRootWithoutRightsSaysWhatIsMissing(t *testing.T) {
 	m.configure(server, map[string]any{"token": value, "org": "", "org_id": server.OrgID()})
 	status, text := m.refused(logical.UpdateOperation, "config/rotate-root", map[string]any{"authorization_id": id})
 	require.Equal(t, 400, status)
-	require.Contains(t, text, "the root token may not read its own authorization")
+	require.Contains(t, text, "authorization_id: the root token may not read "+id+", and it has to read its own authorization")
 	require.Contains(t, m.rejected(logical.UpdateOperation, "config/rotate-root", nil), "the root token is not shown the list of tokens")
 	require.Contains(t, existing(server), id)
 }
