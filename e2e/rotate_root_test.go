@@ -92,6 +92,7 @@ type readers struct {
 	failure atomic.Pointer[error]
 }
 
+// startReaders starts so many readers, and waits until they are at work.
 func (e *engine) startReaders(t *testing.T, count int) *readers {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
