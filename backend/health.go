@@ -55,6 +55,7 @@ func (b *backend) examineHealth(ctx context.Context, req *logical.Request, role 
 	if err := b.examineRotation(ctx, req.Storage, h, config); err != nil {
 		return nil, err
 	}
+	b.examineStatics(h)
 	if config == nil {
 		h.fails(notConfigured(req.MountPoint))
 		return h, nil

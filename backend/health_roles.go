@@ -3,6 +3,8 @@ package backend
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -48,6 +50,17 @@ func (b *backend) examineRoles(ctx context.Context, s logical.Storage, h *health
 		}
 	}
 	return nil
+}
+
+// examineStatics tells of the static roles whose last rotation failed, as far as this process knows.
+func (b *backend) examineStatics(h *health) {
+	failures := b.statics.failures()
+	for _, name := range slices.Sorted(maps.Keys(failures)) {
+		if len(h.problems) >= maxProblems {
+			return
+		}
+		h.problem("static role %q: the last rotation failed, and the old token stays; it is tried again by itself: %s", name, strings.ReplaceAll(failures[name], "\n", "; "))
+	}
 }
 
 // lacking says what of a role can't be granted. A look-up that fails says nothing of the role.

@@ -54,27 +54,47 @@ func (b *backend) endPrevious(ctx context.Context, s logical.Storage, name strin
 	return nil
 }
 
-// deleteStatic forgets a static role and deletes its tokens. What can't be deleted now is pending.
+// staticRole reads a static role; nil when there is none, or none any more.
+func staticRole(ctx context.Context, s logical.Storage, name string) (*store.StaticRole, error) {
+	role, err := store.GetStaticRole(ctx, s, name)
+	if err != nil || role == nil || role.Deleted {
+		return nil, err
+	}
+	return role, nil
+}
+
+// deleteStatic deletes a static role and its tokens. It is gone for everybody first, so that wherever this is cut off
+// nobody is handed a token that is deleted; the tick goes on with it.
 func (b *backend) deleteStatic(ctx context.Context, s logical.Storage, name string) error {
 	return b.withStatic(ctx, s, name, func(ctx context.Context, role *store.StaticRole) error {
 		if role == nil {
 			return nil
 		}
-		tokens := []store.Pending{{AuthorizationID: role.Current.AuthorizationID, Connection: role.Current.Connection}}
-		if role.Previous != nil {
-			tokens = append(tokens, store.Pending{AuthorizationID: role.Previous.AuthorizationID, Connection: role.Previous.Connection})
-		}
-		for _, entry := range tokens {
-			entry.Role, entry.Since = name, b.now()
-			var owed *owedDeletion
-			if err := b.retire(ctx, s, entry); err != nil && !errors.As(err, &owed) {
-				return err
-			}
-		}
-		if err := store.DeleteStaticRole(ctx, s, name); err != nil {
+		deleted := *role
+		deleted.Deleted = true
+		if err := b.putStatic(ctx, s, name, &deleted); err != nil {
 			return err
 		}
-		b.statics.remove(name)
-		return nil
+		return b.finishDeletion(ctx, s, name, &deleted)
 	})
+}
+
+// finishDeletion deletes the tokens of a deleted role, and forgets it. What can't be deleted now is pending.
+func (b *backend) finishDeletion(ctx context.Context, s logical.Storage, name string, role *store.StaticRole) error {
+	tokens := []store.Pending{{AuthorizationID: role.Current.AuthorizationID, Connection: role.Current.Connection}}
+	if role.Previous != nil {
+		tokens = append(tokens, store.Pending{AuthorizationID: role.Previous.AuthorizationID, Connection: role.Previous.Connection})
+	}
+	for _, entry := range tokens {
+		entry.Role, entry.Since = name, b.now()
+		var owed *owedDeletion
+		if err := b.retire(ctx, s, entry); err != nil && !errors.As(err, &owed) {
+			return err
+		}
+	}
+	if err := store.DeleteStaticRole(ctx, s, name); err != nil {
+		return err
+	}
+	b.statics.remove(name)
+	return nil
 }

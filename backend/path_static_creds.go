@@ -52,7 +52,7 @@ func (b *backend) pathStaticCredsRead(ctx context.Context, req *logical.Request,
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	role, err := store.GetStaticRole(ctx, req.Storage, name)
+	role, err := staticRole(ctx, req.Storage, name)
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,7 @@ func (b *backend) pathStaticRolesExists(ctx context.Context, req *logical.Reques
 	if checkName(name) != nil {
 		return false, nil // the handler says what is wrong with it
 	}
-	role, err := store.GetStaticRole(ctx, req.Storage, name)
+	role, err := staticRole(ctx, req.Storage, name)
 	return role != nil, err
 }
 
@@ -78,7 +78,7 @@ func (b *backend) pathStaticRolesRead(ctx context.Context, req *logical.Request,
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	role, err := store.GetStaticRole(ctx, req.Storage, name)
+	role, err := staticRole(ctx, req.Storage, name)
 	if err != nil || role == nil {
 		return nil, err
 	}

@@ -29,6 +29,12 @@ func (b *backend) withStatic(ctx context.Context, s logical.Storage, name string
 	if err := b.settleStatic(ctx, s, name, role); err != nil {
 		return err
 	}
+	if role != nil && role.Deleted {
+		if err := b.finishDeletion(ctx, s, name, role); err != nil {
+			return err
+		}
+		role = nil
+	}
 	return do(ctx, role)
 }
 

@@ -18,12 +18,12 @@ import (
 func (m *mount) statically(fields map[string]any, options ...influxtest.Option) *influxtest.Server {
 	m.t.Helper()
 	server := m.connected(options...)
-	m.write("static-roles/kept", staticRole(fields))
+	m.write("static-roles/kept", staticFields(fields))
 	return server
 }
 
-// staticRole are the fields of a static role that reads and writes metrics, and more.
-func staticRole(more map[string]any) map[string]any {
+// staticFields are the fields of a static role that reads and writes metrics, and more.
+func staticFields(more map[string]any) map[string]any {
 	data := map[string]any{"read_buckets": "metrics", "write_buckets": "metrics"}
 	for key, value := range more {
 		data[key] = value

@@ -34,6 +34,9 @@ func (x *statics) note(name string, role *store.StaticRole) {
 	if before := x.byName[name]; before.id == noted.id {
 		noted.gone = before.gone
 	}
+	if role.Deleted {
+		noted.due = role.LastRotation // long ago: the deletion is to be finished
+	}
 	if role.Previous != nil {
 		noted.previousOn = role.Previous.Connection
 		if noted.due.IsZero() || role.Previous.Ends.Before(noted.due) {

@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -83,7 +84,7 @@ func (b *backend) succeed(ctx context.Context, s logical.Storage, old *store.Con
 		return nil, err
 	}
 	if left != "" && !ch.abandonPrevious {
-		return nil, badInput("url: this is another InfluxDB than %s, where %s; the stored configuration is unchanged. Revoke them first (vault lease revoke -prefix %screds/), or give them up with abandon_previous=true", old.URL, left, ch.mount)
+		return nil, badInput("url: this is another InfluxDB than %s, where %s; the stored configuration is unchanged. End them first (vault lease revoke -prefix %[3]screds/, vault delete %[3]sstatic-roles/<name>), or give them up with abandon_previous=true", old.URL, left, ch.mount)
 	}
 	if err := b.keepRetired(ctx, s, old, left != ""); err != nil {
 		return nil, err
@@ -104,6 +105,12 @@ func (b *backend) outstanding(ctx context.Context, s logical.Storage, old *store
 	}
 	if n := b.pending.on(old.ID); n > 0 {
 		return fmt.Sprintf("%d deletions are pending", n), nil
+	}
+	if err := b.loadStatics(ctx, s); err != nil {
+		return "", err
+	}
+	if tokens := b.statics.tokensOn(old.ID); len(tokens) > 0 {
+		return "the tokens of static roles live: " + nameSome(slices.Sorted(maps.Values(tokens))), nil
 	}
 	e, err := b.endpoints.open(old)
 	if err != nil {
@@ -126,11 +133,16 @@ func nameTokens(ids []string) string {
 	if len(ids) == 0 {
 		return ""
 	}
-	named := strings.Join(ids[:min(len(ids), namedTokens)], ", ")
-	if more := len(ids) - namedTokens; more > 0 {
+	return fmt.Sprintf("%d tokens of this mount still live: %s", len(ids), nameSome(ids))
+}
+
+// nameSome names the first of some things.
+func nameSome(names []string) string {
+	named := strings.Join(names[:min(len(names), namedTokens)], ", ")
+	if more := len(names) - namedTokens; more > 0 {
 		named += fmt.Sprintf(" and %d more", more)
 	}
-	return fmt.Sprintf("%d tokens of this mount still live: %s", len(ids), named)
+	return named
 }
 
 // keepRetired keeps a connection for what it minted, until the last of it is past its deadline.

@@ -70,7 +70,7 @@ func TestAnotherInfluxDBWhileTokensLive(t *testing.T) {
 		l := m.mint("app")
 		text := m.rejected(logical.UpdateOperation, "config", connection(other))
 		require.Equal(t, fmt.Sprintf("url: this is another InfluxDB than %s, where 1 tokens of this mount still live: %s (role app); the stored configuration is unchanged. "+
-			"Revoke them first (vault lease revoke -prefix influxdb/creds/), or give them up with abandon_previous=true", server.URL, l.id), text)
+			"End them first (vault lease revoke -prefix influxdb/creds/, vault delete influxdb/static-roles/<name>), or give them up with abandon_previous=true", server.URL, l.id), text)
 		require.Empty(t, live(other), "nor is the token left that tried it")
 		require.Len(t, live(server), 1)
 

@@ -22,9 +22,11 @@ type StaticRole struct {
 	Current StaticToken `json:"current"`
 	// Previous is the token before; nil once its deletion is confirmed.
 	Previous *PreviousToken `json:"previous,omitempty"`
-	// Adopted is the SHA-256 sum of the token that was taken over when the role was made, in hex; empty for a role
-	// whose first token we made.
+	// Adopted is the SHA-256 sum of the authorization ID and the token that were taken over when the role was made, in
+	// hex; empty for a role whose first token we made.
 	Adopted string `json:"adopted,omitempty"`
+	// Deleted says that the role is gone for everybody who asks, and its tokens are still to be deleted.
+	Deleted bool `json:"deleted,omitempty"`
 }
 
 // StaticToken is a token that is handed out again and again.

@@ -1,0 +1,165 @@
+package backend
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// What static-creds answers, to the letter: consumers go by names and types.
+func TestStaticCredsGolden(t *testing.T) {
+	last := time.Date(2027, 3, 1, 12, 0, 0, 123456789, time.UTC)
+	role := store.StaticRole{
+		Current: store.StaticToken{
+			Token: "dG9rZW4=", AuthorizationID: "0e9f8a7b6c5d4e3f", Org: "acme", OrgID: "03a2bbf46309a000", Description: "Read buckets metrics",
+		},
+		RotationTimes: store.RotationTimes{LastRotation: last},
+	}
+	const common = `"token":"dG9rZW4=","authorization_id":"0e9f8a7b6c5d4e3f","org":"acme","org_id":"03a2bbf46309a000",` +
+		`"url":"https://influx.example","description":"Read buckets metrics","last_vault_rotation":"2027-03-01T12:00:00.123456789Z"`
+	for name, c := range map[string]struct {
+		plan store.RotationPlan
+		want string
+	}{
+		"period":   {store.RotationPlan{RotationPeriod: 86400}, `{` + common + `,"rotation_period":86400,"ttl":86100}`},
+		"schedule": {store.RotationPlan{RotationSchedule: "0 3 * * *", RotationWindow: 7200}, `{` + common + `,"rotation_period":86400,"rotation_schedule":"0 3 * * *","rotation_window":7200,"ttl":53700}`},
+		"by hand":  {store.RotationPlan{}, `{` + common + `,"rotation_period":300,"ttl":300}`},
+	} {
+		role := role
+		role.RotationPlan, role.NextRotation = c.plan, nextRotation(c.plan, last)
+		encoded, err := json.Marshal(encodeStaticCreds(&role, "https://influx.example", last.Add(5*time.Minute)))
+		require.NoError(t, err, name)
+		require.JSONEq(t, c.want, string(encoded), name)
+	}
+}
+
+// plans are one of each kind.
+var plans = map[string]map[string]any{
+	"period":   {"rotation_period": "1h"},
+	"schedule": {"rotation_schedule": "0 3 * * *"},
+	"by hand":  {},
+}
+
+// Two reads without a rotation in between differ in ttl alone, and ttl counts down and is never 0: it does not jump up
+// before a new token is there.
+func TestStaticCredsChangeOnlyWithTheToken(t *testing.T) {
+	for name, plan := range plans {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			server := m.statically(plan)
+			server.Refuse("POST", authorizations) // no rotation succeeds
+			first := m.readStatic("kept")
+			ttl := seconds(t, first["ttl"])
+			for range 60 * 26 {
+				m.clock.advance(time.Minute)
+				_ = m.tick()
+				now := m.readStatic("kept")
+				if left := seconds(t, now["ttl"]); name == "by hand" {
+					require.Equal(t, ttl, left)
+				} else {
+					require.Positive(t, left)
+					require.LessOrEqual(t, left, max(ttl, readSoon))
+					ttl = left
+				}
+				require.Equal(t, withoutTTL(first), withoutTTL(now))
+			}
+			if name == "by hand" {
+				return
+			}
+			server.Intercept(nil)
+			m.minutes(24 * 60)
+			next := m.readStatic("kept")
+			require.NotEqual(t, first["token"], next["token"])
+			require.Greater(t, seconds(t, next["ttl"]), readSoon)
+		})
+	}
+}
+
+// seconds is a whole number as it comes over either host.
+func seconds(t *testing.T, value any) int {
+	t.Helper()
+	n, err := decodeNumber(value)
+	require.NoError(t, err)
+	return n
+}
+
+func withoutTTL(answer map[string]any) map[string]any {
+	rest := maps.Clone(answer)
+	delete(rest, "ttl")
+	return rest
+}
+
+// overJSON is an answer as a client of Vault decodes it.
+func overJSON(t *testing.T, answer map[string]any) map[string]any {
+	t.Helper()
+	encoded, err := json.Marshal(answer)
+	require.NoError(t, err)
+	var decoded map[string]any
+	require.NoError(t, json.Unmarshal(encoded, &decoded))
+	return decoded
+}
+
+// Vault Secrets Operator takes last_vault_rotation as an RFC 3339 string with nanoseconds, rotation_period and ttl as
+// numbers, rotation_schedule as a string, and hashes all the rest: whatever else changes restarts workloads.
+func TestStaticCredsSuitVaultSecretsOperator(t *testing.T) {
+	for name, plan := range plans {
+		m := newMount(t)
+		m.statically(plan)
+		answer := overJSON(t, m.readStatic("kept"))
+		rotated, err := time.Parse(time.RFC3339Nano, answer["last_vault_rotation"].(string))
+		require.NoError(t, err, name)
+		require.Positive(t, rotated.Unix())
+		require.Positive(t, answer["rotation_period"].(float64), name)
+		require.Positive(t, answer["ttl"].(float64), name)
+		if schedule, has := answer["rotation_schedule"]; has {
+			require.IsType(t, "", schedule)
+			require.NotEmpty(t, schedule)
+		}
+		hashed := func(answer map[string]any) map[string]any {
+			rest := maps.Clone(answer)
+			for _, left := range []string{"ttl", "rotation_schedule", "rotation_period", "last_vault_rotation", "_raw"} {
+				delete(rest, left)
+			}
+			return rest
+		}
+		before := hashed(answer)
+		m.clock.advance(30 * time.Minute)
+		require.Equal(t, before, hashed(overJSON(t, m.readStatic("kept"))), name)
+		m.write("rotate-role/kept", nil)
+		require.NotEqual(t, before, hashed(overJSON(t, m.readStatic("kept"))), name)
+	}
+}
+
+// consul-template, and with it Vault Agent and Nomad, sleeps for ttl + 1 s where there is a rotation_period, a ttl above
+// 0 and no lease; otherwise for 5 minutes.
+func TestStaticCredsSuitConsulTemplate(t *testing.T) {
+	for name, plan := range plans {
+		m := newMount(t)
+		m.statically(plan)
+		resp := m.read("static-creds/kept")
+		require.Nil(t, resp.Secret, name)
+		answer := overJSON(t, resp.Data)
+		require.Contains(t, answer, "rotation_period", name)
+		require.Positive(t, answer["ttl"].(float64), name)
+	}
+}
+
+// Telegraf takes strings.
+func TestStaticCredsAreFlat(t *testing.T) {
+	m := newMount(t)
+	m.statically(map[string]any{"rotation_period": "1h"})
+	answer := m.readStatic("kept")
+	for _, field := range []string{"token", "authorization_id", "org", "org_id", "url", "description"} {
+		require.IsType(t, "", answer[field], field)
+		require.NotEmpty(t, answer[field], field)
+	}
+	require.Equal(t, []string{
+		"authorization_id", "description", "last_vault_rotation", "org", "org_id", "rotation_period", "token", "ttl", "url",
+	}, slices.Sorted(maps.Keys(answer)))
+}
