@@ -66,7 +66,7 @@ func (b *backend) readAdopted(ctx context.Context, req *logical.Request, role *s
 		return badInput("authorization_id: no authorization has the ID %s, or its owner or organization is gone", a.id)
 	case err != nil:
 		return fmt.Errorf("authorization_id: %w", err)
-	case a.id == rootID(e.Connection):
+	case a.id == rootID(e.Connection), a.token == e.Token:
 		return badInput("authorization_id: %s is the root token, which config/rotate-root rotates", a.id)
 	case a.authorization.OrgID == nil || a.authorization.UserID == nil:
 		return badInput("authorization_id: InfluxDB does not say whose %s is", a.id)

@@ -36,6 +36,9 @@ type backend struct {
 	log       hclog.Logger
 	now       func() time.Time
 
+	connections *kept[store.Connection]
+	roles       *kept[store.Role]
+
 	endpoints endpoints
 	pending   pendingDeletions
 	live      liveTokens
@@ -63,7 +66,11 @@ func Factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend,
 		return nil, errors.New("no configuration passed to the backend")
 	}
 	b := newBackend(conf)
-	if err := b.Setup(ctx, conf); err != nil {
+	ours := *conf
+	if conf.System != nil {
+		ours.System = &host{SystemView: conf.System, now: time.Now, age: hostAge}
+	}
+	if err := b.Setup(ctx, &ours); err != nil {
 		return nil, err
 	}
 	return b, nil
@@ -80,6 +87,8 @@ func newBackend(conf *logical.BackendConfig) *backend {
 		log:         logger.With("mount_uuid", conf.BackendUUID),
 		now:         time.Now,
 		configuring: make(chan struct{}, 1),
+		connections: newKept[store.Connection](keptConnections),
+		roles:       newKept[store.Role](keptRoles),
 	}
 	b.lifetime, b.end = context.WithCancel(context.Background())
 	b.Backend = &framework.Backend{
@@ -102,9 +111,9 @@ func newBackend(conf *logical.BackendConfig) *backend {
 	return b
 }
 
-// invalidate drops what is cached about a connection that another node has written. Caches are keyed by the
-// connection's revision, so that this frees memory early and nothing more.
+// invalidate drops what is kept of an entry that another node has written.
 func (b *backend) invalidate(_ context.Context, key string) {
+	b.forget(key)
 	switch {
 	case key == store.ConfigKey:
 		b.endpoints.closeAll()

@@ -32,24 +32,27 @@ type demand struct {
 }
 
 // mint makes a token for a role: with warm caches one call, and no write to storage. Where names turn out to
-// be stale, or the root token was replaced meanwhile, it starts over, once.
+// be stale it starts over, once; and each time that the root token was replaced meanwhile.
 func (b *backend) mint(ctx context.Context, s logical.Storage, d demand) (*minted, error) {
 	e, err := b.current(ctx, s, d.mount)
 	if err != nil {
 		return nil, err
 	}
 	m, err := b.attempt(ctx, s, e, d)
-	switch {
-	case err == nil:
-		return m, nil
-	case errors.Is(err, errUnsettled): // a second token of the same nonce would hide the first
-		return nil, err
-	case isReplaced(err):
+	for isReplaced(err) && !errors.Is(err, errUnsettled) {
+		b.forget(store.ConfigKey)
 		fresh, readErr := b.current(ctx, s, d.mount)
 		if readErr != nil || fresh.Revision == e.Revision {
 			return nil, err
 		}
 		e = fresh
+		m, err = b.attempt(ctx, s, e, d)
+	}
+	switch {
+	case err == nil:
+		return m, nil
+	case errors.Is(err, errUnsettled): // a second token of the same nonce would hide the first
+		return nil, err
 	case errors.Is(err, errStale), influx.Is(err, influx.Invalid), influx.Is(err, influx.MissingPermission):
 		// The last two are how InfluxDB answers for an organization or a user that is gone. What the role
 		// names was forgotten.

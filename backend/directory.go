@@ -3,9 +3,10 @@ package backend
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2/expirable"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
@@ -22,7 +23,10 @@ const (
 )
 
 // found is a name and its ID.
-type found struct{ id, name, orgID string }
+type found struct {
+	id, name, orgID string
+	asked           time.Time
+}
 
 // nameKey is what a look-up is remembered under. A key of strings alone would have to be put together anew for
 // each bucket of each mint.
@@ -46,20 +50,30 @@ const (
 func (k nameKey) String() string { return strings.Join([]string{string(k.kind), k.org, k.name}, "/") }
 
 // directory looks names up in one InfluxDB and remembers what it found. Concurrent look-ups of one name make
-// one call. It is bound to one revision of a connection.
+// one call. It is bound to one revision of a connection, and nothing of it outlives its last user: the library's
+// cache with ages of its own would leave a goroutine behind for ever.
 type directory struct {
 	client  *influx.Client
-	names   *lru.LRU[nameKey, found]
-	types   *lru.LRU[string, []string]
+	names   *lru.Cache[nameKey, found]
+	types   atomic.Pointer[knownTypes]
 	flights singleflight.Group
 }
 
+// knownTypes are the resource types that a server has listed.
+type knownTypes struct {
+	types []string
+	asked time.Time
+}
+
 func newDirectory(client *influx.Client) *directory {
-	return &directory{
-		client: client,
-		names:  lru.NewLRU[nameKey, found](maxNames, nil, namesAge),
-		types:  lru.NewLRU[string, []string](1, nil, maxTypesAge),
-	}
+	names, _ := lru.New[nameKey, found](maxNames) // its one error is a size below 1
+	return &directory{client: client, names: names}
+}
+
+// known is what is remembered of a name, if it is not too old.
+func (d *directory) known(key nameKey) (found, bool) {
+	f, ok := d.names.Get(key)
+	return f, ok && time.Since(f.asked) < namesAge
 }
 
 // forget makes the next look-ups of what a role names ask InfluxDB. Other roles keep what is known: one that
@@ -76,13 +90,15 @@ func (d *directory) forget(orgID string, role *store.Role, asked []permission.Pe
 
 // lookup answers from memory, or asks and remembers.
 func (d *directory) lookup(ctx context.Context, key nameKey, ask func(context.Context) (found, error)) (found, error) {
-	if known, ok := d.names.Get(key); ok {
+	if known, ok := d.known(key); ok {
 		return known, nil
 	}
 	// The call outlives a caller that goes away, because others may wait for it; the client bounds it.
 	answer := d.flights.DoChan(key.String(), func() (any, error) {
+		asked := time.Now()
 		f, err := ask(context.WithoutCancel(ctx))
 		if err == nil {
+			f.asked = asked
 			d.names.Add(key, f)
 		}
 		return f, err
@@ -98,7 +114,7 @@ func (d *directory) lookup(ctx context.Context, key nameKey, ask func(context.Co
 // BucketID finds a bucket by name.
 func (d *directory) BucketID(ctx context.Context, orgID, name string) (string, error) {
 	key := nameKey{bucketByName, orgID, name}
-	if known, ok := d.names.Get(key); ok { // before a closure is made for lookup: this is the path of every mint
+	if known, ok := d.known(key); ok { // before a closure is made for lookup: this is the path of every mint
 		return known.id, nil
 	}
 	f, err := d.lookup(ctx, key, func(ctx context.Context) (found, error) {
@@ -139,10 +155,10 @@ func noBucket(err error) error {
 
 // ResourceTypes lists the types that the server knows; the built-in list where it has no such endpoint.
 func (d *directory) ResourceTypes(ctx context.Context) ([]string, error) {
-	const key = "types"
-	if types, ok := d.types.Get(key); ok {
-		return types, nil
+	if known := d.types.Load(); known != nil && time.Since(known.asked) < maxTypesAge {
+		return known.types, nil
 	}
+	asked := time.Now()
 	types, err := d.client.ResourceTypes(ctx)
 	if influx.Is(err, influx.NoSuchPath) || influx.Is(err, influx.NotInfluxDB) {
 		types, err = permission.KnownTypes, nil
@@ -150,7 +166,7 @@ func (d *directory) ResourceTypes(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.types.Add(key, types)
+	d.types.Store(&knownTypes{types, asked})
 	return types, nil
 }
 

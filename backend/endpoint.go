@@ -19,8 +19,7 @@ type endpoint struct {
 	names  *directory
 }
 
-// endpoints keeps one endpoint per connection, for as long as its stored revision stays the same. A request
-// reads the connection from storage each time, so that a stale client can't be met on any node.
+// endpoints keeps one endpoint per connection, for as long as its stored revision stays the same.
 type endpoints struct {
 	mu   sync.Mutex
 	byID map[string]*endpoint
@@ -115,7 +114,7 @@ func (b *backend) fresh(c *store.Connection) (*endpoint, error) {
 
 // current is the endpoint that mints.
 func (b *backend) current(ctx context.Context, s logical.Storage, mount string) (*endpoint, error) {
-	config, err := store.GetConfig(ctx, s)
+	config, err := b.config(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +126,7 @@ func (b *backend) current(ctx context.Context, s logical.Storage, mount string) 
 
 // endpointOf is the endpoint of the connection that minted something, current or not.
 func (b *backend) endpointOf(ctx context.Context, s logical.Storage, id string) (*endpoint, error) {
-	c, err := connectionOf(ctx, s, id)
+	c, err := b.connectionOf(ctx, s, id)
 	if err != nil {
 		return nil, err
 	}
@@ -135,13 +134,13 @@ func (b *backend) endpointOf(ctx context.Context, s logical.Storage, id string) 
 }
 
 // connectionOf is the connection that minted something, current or not.
-func connectionOf(ctx context.Context, s logical.Storage, id string) (*store.Connection, error) {
-	config, err := store.GetConfig(ctx, s)
+func (b *backend) connectionOf(ctx context.Context, s logical.Storage, id string) (*store.Connection, error) {
+	config, err := b.config(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	if config == nil || config.ID != id {
-		if config, err = store.GetRetired(ctx, s, id); err != nil {
+		if config, err = b.retired(ctx, s, id); err != nil {
 			return nil, err
 		}
 	}

@@ -24,6 +24,7 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (resp
 	if refused := b.refuse(req); refused != "" {
 		return logical.ErrorResponse("%s", refused), nil
 	}
+	req.Storage = watched{req.Storage, b.forget}
 	return b.Backend.HandleRequest(ctx, req)
 }
 

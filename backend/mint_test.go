@@ -194,6 +194,7 @@ func (m *mount) editConfig(edit func(map[string]any)) {
 	entry, err = logical.StorageEntryJSON("config", config)
 	require.NoError(m.t, err)
 	require.NoError(m.t, m.storage.Put(context.Background(), entry))
+	m.vault.InvalidateKey(context.Background(), "config")
 }
 
 func TestMintTellsAnUnknownRootToken(t *testing.T) {

@@ -26,8 +26,10 @@ type mount struct {
 	backend *backend
 	storage *faultyStorage
 	system  *logical.StaticSystemView
-	log     *lockedBuffer
-	clock   *clock
+	// asked is system, and counts what it is asked.
+	asked *askedSystem
+	log   *lockedBuffer
+	clock *clock
 	// wire says that everything crosses the plugin protocol: numbers come back as float64.
 	wire bool
 }
@@ -59,6 +61,7 @@ func newDirectMount(t testing.TB) *mount {
 		PluginEnvironment:  &logical.PluginEnvironment{},
 		VersionString:      "1.21.1",
 	}
+	m.asked = &askedSystem{StaticSystemView: m.system}
 	created, err := m.factory(t.Context(), m.config())
 	require.NoError(t, err)
 	m.vault = created
@@ -92,13 +95,14 @@ func (m *mount) factory(ctx context.Context, conf *logical.BackendConfig) (logic
 	}
 	m.backend = created.(*backend)
 	m.backend.now = m.clock.now
+	m.backend.System().(*host).age = 0 // a test's Vault may change from one request to the next
 	return created, nil
 }
 
 func (m *mount) config() *logical.BackendConfig {
 	return &logical.BackendConfig{
 		StorageView: m.storage,
-		System:      m.system,
+		System:      m.asked,
 		Logger:      hclog.NewNullLogger(),
 		BackendUUID: testUUID,
 		Config:      map[string]string{"plugin_name": "influxdb"},

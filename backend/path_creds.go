@@ -8,7 +8,6 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-influxdb/backend/permission"
-	"vault-plugin-secrets-influxdb/backend/store"
 )
 
 func (b *backend) pathCreds() []*framework.Path {
@@ -63,7 +62,7 @@ func (b *backend) pathCredsRead(ctx context.Context, req *logical.Request, data 
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	role, err := store.GetRole(ctx, req.Storage, name)
+	role, err := b.role(ctx, req.Storage, name)
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (b *backend) pathStaticCredsRead(ctx context.Context, req *logical.Request,
 	if role == nil {
 		return nil, noStaticRole(name, req.MountPoint)
 	}
-	connection, err := connectionOf(ctx, req.Storage, role.Current.Connection)
+	connection, err := b.connectionOf(ctx, req.Storage, role.Current.Connection)
 	if err != nil {
 		return nil, err
 	}

@@ -70,15 +70,17 @@ func isReplaced(err error) bool {
 }
 
 // destroyOn deletes with the stored root token. One that InfluxDB does not accept may have been replaced since
-// it was read: then the new one is tried, once.
+// it was read: then the new one is tried.
 func (b *backend) destroyOn(ctx context.Context, s logical.Storage, e *endpoint, id string) error {
 	err := destroy(ctx, e, id)
-	if !isReplaced(err) {
-		return err
+	for isReplaced(err) {
+		b.forget(store.ConfigKey)
+		fresh, readErr := b.endpointOf(ctx, s, e.ID)
+		if readErr != nil || fresh.Revision == e.Revision {
+			return err
+		}
+		e = fresh
+		err = destroy(ctx, e, id)
 	}
-	fresh, readErr := b.endpointOf(ctx, s, e.ID)
-	if readErr != nil || fresh.Revision == e.Revision {
-		return err
-	}
-	return destroy(ctx, fresh, id)
+	return err
 }

@@ -35,7 +35,7 @@ func (b *backend) secretTokenRenew(ctx context.Context, req *logical.Request, _ 
 	if err != nil {
 		return nil, err
 	}
-	role, err := store.GetRole(ctx, req.Storage, l.role)
+	role, err := b.role(ctx, req.Storage, l.role)
 	if err != nil {
 		return nil, err
 	}
