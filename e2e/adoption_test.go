@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,38 +11,35 @@ import (
 )
 
 // A token that was made by hand goes on working as it is under a static role, and is then rotated like any other.
-func TestStaticRoleTakesATokenOver(t *testing.T) {
-	t.Parallel()
-	onBothInfluxes(t, func(t *testing.T, e *engine) {
-		t.Parallel()
-		old := e.byHand(t, e.influx.Onboarding.User.ID, e.grants("read", "write"))
-		pair := map[string]any{"authorization_id": old.ID, "token": old.Token, "rotation_period": "24h"}
-		e.write(t, "static-roles/adopted", pair)
-		e.deleteStaticRole(t, "adopted")
+func tokenIsTakenOver(t *testing.T, e *engine) func(*testing.T) {
+	old := e.byHand(t, e.influx.Onboarding.User.ID, e.grants("read", "write"))
+	pair := map[string]any{"authorization_id": old.ID, "token": old.Token, "rotation_period": "24h"}
+	e.write(t, "static-roles/adopted", pair)
+	e.deleteStaticRole(t, "adopted")
 
-		adopted := e.stands(t, "adopted")
-		assert.Equal(t, old.Token, adopted.token)
-		assert.Equal(t, old.ID, adopted.id)
-		assert.NotEmpty(t, adopted.rotated)
-		now := e.authorization(t, old.ID)
-		now.Token = old.Token // hidden, or the same
-		assert.Equal(t, old, now, "InfluxDB's own entry is left as it was")
-		read := e.staticRoleNow(t, "adopted")
-		assert.NotContains(t, read, "token")
-		assert.Equal(t, old.ID, read["authorization_id"])
+	adopted := e.stands(t, "adopted")
+	assert.Equal(t, old.Token, adopted.token)
+	assert.Equal(t, old.ID, adopted.id)
+	assert.NotEmpty(t, adopted.rotated)
+	untouched := e.authorization(t, old.ID)
+	untouched.Token = old.Token // hidden, or the same
+	assert.Equal(t, old, untouched, "InfluxDB's own entry is left as it was")
+	read := e.staticRoleNow(t, "adopted")
+	assert.NotContains(t, read, "token")
+	assert.Equal(t, old.ID, read["authorization_id"])
 
-		assert.Empty(t, e.write(t, "static-roles/adopted", pair))
-		assert.Equal(t, adopted, e.stands(t, "adopted"), "the same write once more changes nothing")
-		next := e.rotate(t, "adopted", "5s")
-		assert.Equal(t, http.StatusNoContent, writes(t, e.influx, old.Token))
-		assertWorks(t, e.influx, next.token)
-		assert.ElementsMatch(t, old.Permissions, e.authorization(t, next.id).Permissions)
-		e.awaitEndOfGrace(t, "adopted", old.Token)
+	assert.Empty(t, e.write(t, "static-roles/adopted", pair))
+	assert.Equal(t, adopted, e.stands(t, "adopted"), "the same write once more changes nothing")
+	next := e.rotate(t, "adopted", briefGrace)
+	assertEnded := e.watchGrace(t, "adopted", old.Token)
+	assertWorks(t, e.influx, next.token)
+	assert.ElementsMatch(t, old.Permissions, e.authorization(t, next.id).Permissions)
+	return func(t *testing.T) {
+		assertEnded(t)
 		assert.False(t, e.exists(t, old.ID))
-
 		assert.Empty(t, e.write(t, "static-roles/adopted", pair))
-		assert.Equal(t, next, e.stands(t, "adopted"), "nor does it after the token is gone")
-	})
+		assert.Equal(t, next, e.stands(t, "adopted"), "nor does it when the token is gone")
+	}
 }
 
 // An ID and a token that don't belong together are refused: the next rotation would delete another's token.

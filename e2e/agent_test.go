@@ -17,35 +17,34 @@ import (
 
 // A Vault Agent writes a static role's token into a file, and again after each rotation; and it keeps a lease
 // alive beyond its ttl, so that the token in the other file goes on working.
-func TestVaultAgentFollowsRotationsAndKeepsItsLease(t *testing.T) {
-	t.Parallel()
-	e := connectedEngine(t, shared.influx)
+func agentFollows(t *testing.T, e *engine) func(*testing.T) {
 	// The agent reads again when ttl is over: a minute, however the rotation comes.
 	e.staticRole(t, "app", map[string]any{"rotation_period": "1m"})
 	const ttl = 30
 	e.role(t, "app", bucketRole(map[string]any{"ttl": ttl, "max_ttl": "1h"}))
 	a := startAgent(t, e)
-
 	first, leased := a.awaitToken(t, "influxdb.env", ""), a.awaitToken(t, "influxdb-lease.env", "")
 	assertWorks(t, e.influx, first)
 	assertWorks(t, e.influx, leased)
 	e.rotate(t, "app", "1h")
-	second := a.awaitToken(t, "influxdb.env", first)
-	assertWorks(t, e.influx, second)
+	return func(t *testing.T) {
+		second := a.awaitToken(t, "influxdb.env", first)
+		assertWorks(t, e.influx, second)
+		content, err := os.ReadFile(filepath.Join(a.dir, "influxdb.env"))
+		require.NoError(t, err)
+		assert.Contains(t, string(content), "INFLUX_HOST="+e.influx.URL+"\nINFLUX_ORG="+org+"\n")
 
-	lease := e.onlyLease(t, "app")
-	require.NoError(t, a.program.Await(t.Context(), "a renewal beyond the first ttl", func(ctx context.Context) error {
-		issued, expires := e.leaseTimes(t, lease)
-		if lived := expires.Sub(issued).Seconds(); lived < 2*ttl {
-			return fmt.Errorf("the lease reaches %.0f s", lived)
-		}
-		return nil
-	}))
-	assert.Equal(t, leased, a.token(t, "influxdb-lease.env"))
-	assertWorks(t, e.influx, leased)
-	content, err := os.ReadFile(filepath.Join(a.dir, "influxdb.env"))
-	require.NoError(t, err)
-	assert.Contains(t, string(content), "INFLUX_HOST="+e.influx.URL+"\nINFLUX_ORG="+org+"\n")
+		lease := e.onlyLease(t, "app")
+		require.NoError(t, a.program.Await(t.Context(), "a renewal beyond the first ttl", func(context.Context) error {
+			issued, expires := e.leaseTimes(t, lease)
+			if lived := expires.Sub(issued).Seconds(); lived < 2*ttl {
+				return fmt.Errorf("the lease reaches %.0f s", lived)
+			}
+			return nil
+		}))
+		assert.Equal(t, leased, a.token(t, "influxdb-lease.env"))
+		assertWorks(t, e.influx, leased)
+	}
 }
 
 // agent is a running Vault Agent, and where it writes.

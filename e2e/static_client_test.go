@@ -22,6 +22,9 @@ import (
 // tickLimit is how long the engine may take for what it does of itself: Vault ticks once a minute.
 const tickLimit = 4 * time.Minute
 
+// briefGrace is over before the next tick, mostly, and long beside a few requests.
+const briefGrace = "20s"
+
 // staticRole writes a static role that reads and writes the bucket of Setup, and deletes it when the test ends.
 func (e *engine) staticRole(t *testing.T, name string, more map[string]any) {
 	t.Helper()
@@ -93,19 +96,19 @@ func (e *engine) awaitOther(t *testing.T, name string, than standing) (now stand
 	return now
 }
 
-// awaitEndOfGrace waits until InfluxDB refuses a previous token, which may not be before its grace is over.
-func (e *engine) awaitEndOfGrace(t *testing.T, name, token string) {
+// watchGrace tells, when it is asked, that InfluxDB refuses a previous token since its grace is over, and not before.
+func (e *engine) watchGrace(t *testing.T, name, token string) (assertEnded func(*testing.T)) {
 	t.Helper()
+	assert.Equal(t, http.StatusNoContent, writes(t, e.influx, token))
 	ends, err := time.Parse(time.RFC3339, fmt.Sprint(e.staticRoleNow(t, name)["previous_ends"]))
 	require.NoError(t, err)
-	require.NoError(t, lab.Await(t.Context(), tickLimit, "the end of the grace", func(ctx context.Context) error {
-		status, err := e.influx.WritePoint(ctx, token, org, bucket)
-		if err == nil && status != http.StatusUnauthorized {
-			err = fmt.Errorf("the previous token's write: %d", status)
-		}
-		return err
-	}))
-	assert.False(t, time.Now().Before(ends), "it works until %s", ends)
+	death := e.watch(t, minted{token: token})
+	return func(t *testing.T) {
+		t.Helper()
+		died := <-death
+		require.NotZero(t, died, "the previous token never died")
+		assert.False(t, died.Before(ends), "it died %s early", ends.Sub(died))
+	}
 }
 
 // writes is how InfluxDB answers a token that writes a point.

@@ -63,8 +63,7 @@ func TestStaticRolesOfARestoredVaultHeal(t *testing.T) {
 
 // While InfluxDB is down a static role's token is read as ever, and its rotation waits and says why; once InfluxDB is
 // back there is a new token, and the old one lives out its grace.
-func TestStaticRoleOutlastsAnOutage(t *testing.T) {
-	t.Parallel()
+func outageIsOutlasted(t *testing.T) func(*testing.T) {
 	influx, err := shared.lab.StartInflux(t.Context(), lab.InfluxOptions{})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
@@ -74,24 +73,25 @@ func TestStaticRoleOutlastsAnOutage(t *testing.T) {
 	e.staticRole(t, "kept", map[string]any{"rotation_schedule": "* * * * *", "grace_period": "1h"})
 	require.NoError(t, influx.Stop())
 	old := e.stands(t, "kept") // after the stop: no rotation can come between
+	return func(t *testing.T) {
+		require.NoError(t, lab.Await(t.Context(), tickLimit, "a rotation that fails", func(context.Context) error {
+			if said := fmt.Sprint(e.staticRoleNow(t, "kept")["last_error"]); !strings.Contains(said, "connection refused") {
+				return errors.New("last_error: " + said)
+			}
+			return nil
+		}))
+		assert.Equal(t, old, e.stands(t, "kept"))
+		checked, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/check")
+		require.NoError(t, err)
+		assert.Contains(t, fmt.Sprint(checked.Data["problems"]), `static role "kept"`)
 
-	require.NoError(t, lab.Await(t.Context(), tickLimit, "a rotation that fails", func(ctx context.Context) error {
-		if said := fmt.Sprint(e.staticRoleNow(t, "kept")["last_error"]); !strings.Contains(said, "connection refused") {
-			return errors.New("last_error: " + said)
-		}
-		return nil
-	}))
-	assert.Equal(t, old, e.stands(t, "kept"))
-	checked, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/check")
-	require.NoError(t, err)
-	assert.Contains(t, fmt.Sprint(checked.Data["problems"]), `static role "kept"`)
-
-	require.NoError(t, influx.Start(t.Context()))
-	assert.Equal(t, http.StatusNoContent, writes(t, influx, old.token))
-	now := e.awaitOther(t, "kept", old)
-	assertWorks(t, influx, now.token)
-	assert.LessOrEqual(t, len(e.staticTokens(t)), 2)
-	assert.Empty(t, e.staticRoleNow(t, "kept")["last_error"])
+		require.NoError(t, influx.Start(t.Context()))
+		assert.Equal(t, http.StatusNoContent, writes(t, influx, old.token))
+		now := e.awaitOther(t, "kept", old)
+		assertWorks(t, influx, now.token)
+		assert.LessOrEqual(t, len(e.staticTokens(t)), 2)
+		assert.Empty(t, e.staticRoleNow(t, "kept")["last_error"])
+	}
 }
 
 // staticTokens are the IDs of the mount's static tokens.

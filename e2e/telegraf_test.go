@@ -34,44 +34,46 @@ const telegrafInput = `
 
 // A Telegraf that reads static-creds writes through three rotations and loses nothing: the first with a grace, the
 // second as after a leak, with none, the third with one that is seen to end.
-func TestTelegrafLosesNoPointToARotation(t *testing.T) {
-	t.Parallel()
-	onBothInfluxes(t, func(t *testing.T, e *engine) {
-		t.Parallel()
-		counted := newBucket(t, e.influx, e.influx.Onboarding.Org.ID, unique("counted"))
-		e.staticRole(t, "telegraf", map[string]any{"write_buckets": []string{counted.Name, bucket}})
-		l := newLogin(t, `path "`+e.path+`/static-creds/telegraf" { capabilities = ["read"] }`)
-		telegraf, err := shared.lab.StartTelegraf(t.Context(), telegrafInput+recipe(t, "telegraf", map[string]string{
-			"https://vault.example:8200": shared.vault.Address, "https://influxdb.example:8086": e.influx.URL,
-			`"influxdb"`: strconv.Quote(e.path), `"metrics"`: strconv.Quote(counted.Name),
-			"00000000-0000-0000-0000-000000000000": l.roleID, "${VAULT_SECRET_ID}": l.secretID,
-		}))
-		require.NoError(t, err)
-		t.Cleanup(func() { assert.NoError(t, telegraf.Stop()) })
-		w := &writer{engine: e, program: telegraf, bucket: counted.Name}
-
+func telegrafLosesNothing(t *testing.T, e *engine) func(*testing.T) {
+	w := startTelegraf(t, e)
+	w.awaitMore(t)
+	first := e.stands(t, "telegraf")
+	second := e.rotate(t, "telegraf", "1h")
+	assert.Equal(t, http.StatusNoContent, writes(t, e.influx, first.token))
+	w.awaitMore(t)
+	third := e.rotate(t, "telegraf", "0")
+	assert.Equal(t, http.StatusUnauthorized, writes(t, e.influx, first.token))
+	assert.Equal(t, http.StatusUnauthorized, writes(t, e.influx, second.token))
+	w.awaitMore(t)
+	e.rotate(t, "telegraf", briefGrace)
+	assertEnded := e.watchGrace(t, "telegraf", third.token)
+	return func(t *testing.T) {
 		w.awaitMore(t)
-		first := e.stands(t, "telegraf")
-		second := e.rotate(t, "telegraf", "1h")
-		assert.Equal(t, http.StatusNoContent, writes(t, e.influx, first.token))
+		assertEnded(t)
 		w.awaitMore(t)
-		third := e.rotate(t, "telegraf", "0")
-		assert.Equal(t, http.StatusUnauthorized, writes(t, e.influx, first.token))
-		assert.Equal(t, http.StatusUnauthorized, writes(t, e.influx, second.token))
-		w.awaitMore(t)
-		e.rotate(t, "telegraf", "5s")
-		assert.Equal(t, http.StatusNoContent, writes(t, e.influx, third.token))
-		w.awaitMore(t)
-		e.awaitEndOfGrace(t, "telegraf", third.token)
-		w.awaitMore(t)
-
-		require.NoError(t, telegraf.Stop())
+		require.NoError(t, w.program.Stop())
 		numbers := w.numbers(t.Context(), t)
 		for i, number := range numbers {
 			require.Equal(t, i, number, "of %d points", len(numbers))
 		}
 		fmt.Printf("telegraf: %d points through three rotations on InfluxDB %s, none lost\n", len(numbers), e.influx.Version)
-	})
+	}
+}
+
+// startTelegraf starts the Telegraf that the documentation shows, with something to write.
+func startTelegraf(t *testing.T, e *engine) *writer {
+	t.Helper()
+	counted := newBucket(t, e.influx, e.influx.Onboarding.Org.ID, unique("counted"))
+	e.staticRole(t, "telegraf", map[string]any{"write_buckets": []string{counted.Name, bucket}})
+	l := newLogin(t, `path "`+e.path+`/static-creds/telegraf" { capabilities = ["read"] }`)
+	telegraf, err := shared.lab.StartTelegraf(t.Context(), telegrafInput+recipe(t, "telegraf", map[string]string{
+		"https://vault.example:8200": shared.vault.Address, "https://influxdb.example:8086": e.influx.URL,
+		`"influxdb"`: strconv.Quote(e.path), `"metrics"`: strconv.Quote(counted.Name),
+		"00000000-0000-0000-0000-000000000000": l.roleID, "${VAULT_SECRET_ID}": l.secretID,
+	}))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, telegraf.Stop()) })
+	return &writer{engine: e, program: telegraf, bucket: counted.Name}
 }
 
 // writer is a program that counts in a bucket.
