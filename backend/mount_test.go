@@ -54,7 +54,13 @@ func newMount(t testing.TB) *mount {
 
 func newDirectMount(t testing.TB) *mount {
 	t.Helper()
-	m := &mount{t: t, log: &lockedBuffer{}, clock: &clock{offset: 0}, storage: newFaultyStorage()}
+	return newNode(t, newFaultyStorage(), &clock{})
+}
+
+// newNode is the engine on one node of a cluster: all share storage, and time.
+func newNode(t testing.TB, storage *faultyStorage, at *clock) *mount {
+	t.Helper()
+	m := &mount{t: t, log: &lockedBuffer{}, clock: at, storage: storage}
 	m.system = &logical.StaticSystemView{
 		DefaultLeaseTTLVal: time.Hour,
 		MaxLeaseTTLVal:     24 * time.Hour,
