@@ -64,11 +64,7 @@ func TestStaticRolesOfARestoredVaultHeal(t *testing.T) {
 // While InfluxDB is down a static role's token is read as ever, and its rotation waits and says why; once InfluxDB is
 // back there is a new token, and the old one lives out its grace.
 func outageIsOutlasted(t *testing.T) func(*testing.T) {
-	influx, err := shared.lab.StartInflux(t.Context(), lab.InfluxOptions{})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
-	_, err = influx.Setup(t.Context(), org, bucket, user)
-	require.NoError(t, err)
+	influx := newInflux(t, lab.InfluxOptions{})
 	e := connectedEngine(t, influx)
 	e.staticRole(t, "kept", map[string]any{"rotation_schedule": "* * * * *", "grace_period": "1h"})
 	require.NoError(t, influx.Stop())
