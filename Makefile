@@ -43,6 +43,7 @@ servers: ## build the servers that the end-to-end tests need, where this machine
 	@scripts/server.sh influxd >/dev/null
 	@scripts/server.sh influxd 2.7.12 >/dev/null
 	@scripts/server.sh influx >/dev/null
+	@scripts/server.sh telegraf >/dev/null
 
 .PHONY: e2e
 e2e: servers ## end-to-end tests: real Vault, real InfluxDB
