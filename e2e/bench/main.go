@@ -30,9 +30,11 @@ type bench struct {
 }
 
 func main() {
-	b := &bench{clients: []int{1, 8, 32}, rounds: 5, phase: 1500 * time.Millisecond, tokens: 100000, roles: 10000, started: time.Now()}
+	b := &bench{clients: []int{1, 8, 32}, tokens: 100000, roles: 10000, started: time.Now()}
 	short := flag.Bool("short", false, "a run of few minutes with fewer rounds and tokens, whose numbers are only hints")
 	only := flag.String("only", "", "one part: rates, scale or isolation; nothing is written then")
+	flag.IntVar(&b.rounds, "rounds", 5, "how often each measurement is made")
+	flag.DurationVar(&b.phase, "phase", 1500*time.Millisecond, "how long one measurement takes")
 	out := flag.String("out", "", "the directory to write performance.md, .json and .svg to; empty prints only")
 	flag.StringVar(&b.profiles, "profiles", "", "a directory to write CPU profiles of the plugin's mints to")
 	flag.Parse()

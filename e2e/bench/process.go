@@ -84,9 +84,9 @@ func (p process) peak(ctx context.Context) func() (int64, error) {
 }
 
 // allocated are the objects and bytes that it has allocated so far.
-func (p process) allocated(ctx context.Context) (objects, bytes uint64, err error) {
+func (p process) allocated(ctx context.Context) (objects, bytes float64, err error) {
 	var vars struct {
-		Memstats struct{ Mallocs, TotalAlloc uint64 }
+		Memstats struct{ Mallocs, TotalAlloc float64 }
 	}
 	err = p.ask(ctx, "/debug/vars", func(body io.Reader) error { return json.NewDecoder(body).Decode(&vars) })
 	return vars.Memstats.Mallocs, vars.Memstats.TotalAlloc, err

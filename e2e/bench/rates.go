@@ -3,9 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"path/filepath"
-	"sync/atomic"
-	"time"
 )
 
 // The subjects, and what is done with each.
@@ -29,7 +28,8 @@ type subject struct {
 	// renew and read are nil where there is no such thing.
 	renew func(context.Context, string) error
 	read  func(context.Context) error
-	// process is the plugin's; nil where there is none.
+	spent meter
+	// process is the plugin's where it can be profiled.
 	process *process
 }
 
@@ -45,26 +45,30 @@ func (s *stand) subjects(ctx context.Context) ([]subject, error) {
 	lease := func(path string) func(context.Context) (string, error) {
 		return func(ctx context.Context) (string, error) { return s.vaultAPI.lease(ctx, path) }
 	}
-	return []subject{
+	all := []subject{
 		{name: direct, mint: s.create, revoke: s.remove},
 		{name: leaseOnly, mint: lease(floorPath + "/lease-only"), revoke: s.vaultAPI.revoke},
-		{name: floorName, mint: lease(floorPath + "/one-call"), revoke: s.vaultAPI.revoke, process: &floor},
+		{name: floorName, mint: lease(floorPath + "/one-call"), revoke: s.vaultAPI.revoke},
 		{
 			name: oursName, mint: lease(oursPath + "/creds/app"), revoke: s.vaultAPI.revoke, renew: s.vaultAPI.renew, process: &ours,
 			read: func(ctx context.Context) error {
-				return s.vaultAPI.call(ctx, "GET", oursPath+"/static-creds/kept", nil, nil)
+				return s.vaultAPI.call(ctx, http.MethodGet, oursPath+"/static-creds/kept", nil, nil)
 			},
 		},
-	}, nil
+	}
+	for i, plugin := range []*process{nil, &floor, &floor, &ours} {
+		if all[i].spent, err = s.meter(plugin); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // rounds are the measurements of one operation of one subject, one of each round.
 type rounds struct {
 	loads []load
-	// cpu and objects are what the plugin's process spent per call.
-	cpu     []time.Duration
-	objects []float64
-	bytes   []float64
+	// spent is what the servers spent per call.
+	spent []usage
 }
 
 type rateKey struct {
@@ -72,114 +76,83 @@ type rateKey struct {
 	clients            int
 }
 
+type results map[rateKey]*rounds
+
+func (r results) add(key rateKey, l load, spent usage) {
+	if r[key] == nil {
+		r[key] = &rounds{}
+	}
+	r[key].loads = append(r[key].loads, l)
+	r[key].spent = append(r[key].spent, spent.per(len(l.latencies)))
+}
+
 // measureRates lets clients mint, renew, read and revoke with each subject in turn, round after round: what else the
 // machine does in the meantime then falls on all of them alike.
-func (b *bench) measureRates(ctx context.Context, s *stand) (map[rateKey]*rounds, error) {
+func (b *bench) measureRates(ctx context.Context, s *stand) (results, error) {
 	subjects, err := s.subjects(ctx)
 	if err != nil {
 		return nil, err
 	}
-	results := map[rateKey]*rounds{}
+	found := results{}
 	for _, clients := range b.clients {
 		for round := range b.rounds {
 			for _, subject := range subjects {
-				if err := b.measureRound(ctx, subject, clients, results); err != nil {
+				if err := b.measureRound(ctx, subject, clients, found); err != nil {
 					return nil, fmt.Errorf("%s: %w", subject.name, err)
 				}
 			}
 			b.say("rates: %d clients, round %d of %d: F mints %.0f/s, this plugin %.0f/s", clients, round+1, b.rounds,
-				results[rateKey{floorName, mint, clients}].loads[round].rate(), results[rateKey{oursName, mint, clients}].loads[round].rate())
+				found[rateKey{floorName, mint, clients}].loads[round].rate(), found[rateKey{oursName, mint, clients}].loads[round].rate())
 		}
 	}
-	return results, nil
+	return found, nil
 }
 
-func (b *bench) measureRound(ctx context.Context, s subject, clients int, results map[rateKey]*rounds) error {
-	note := func(operation string, l load, spent usage) {
-		key := rateKey{s.name, operation, clients}
-		if results[key] == nil {
-			results[key] = &rounds{}
-		}
-		results[key].add(l, spent)
-	}
-	if b.profiles != "" && s.name == oursName {
-		path := filepath.Join(b.profiles, fmt.Sprintf("mint-%d.pprof", clients))
-		done := make(chan error, 1)
-		go func() { done <- s.process.profile(ctx, max(1, int(b.phase.Seconds())), path) }()
-		defer func() { <-done }()
-	}
+// measureRound mints, and renews and reads where there is such a thing, and revokes all that was minted.
+func (b *bench) measureRound(ctx context.Context, s subject, clients int, found results) error {
 	var leases collected[string]
-	l, spent, err := s.process.during(ctx, func() (load, error) {
-		return forSome(ctx, clients, b.phase, func(ctx context.Context) error {
-			lease, err := s.mint(ctx)
-			leases.add(lease)
-			return err
-		})
-	})
-	if err != nil {
-		return err
-	}
-	note(mint, l, spent)
-	if s.renew != nil {
-		var next atomic.Int64
-		if l, spent, err = s.process.during(ctx, func() (load, error) {
-			return forSome(ctx, clients, b.phase/2, func(ctx context.Context) error {
-				return s.renew(ctx, leases.all[int(next.Add(1))%len(leases.all)])
+	steps := []struct {
+		operation string
+		do        func() (load, error)
+	}{
+		{mint, func() (load, error) {
+			return forSome(ctx, clients, b.phase, func(ctx context.Context) error {
+				lease, err := s.mint(ctx)
+				leases.add(lease)
+				return err
 			})
-		}); err != nil {
-			return err
+		}},
+		{renew, func() (load, error) {
+			next := newCounter(len(leases.all))
+			return forSome(ctx, clients, b.phase/2, func(ctx context.Context) error { return s.renew(ctx, leases.all[next()]) })
+		}},
+		{staticRead, func() (load, error) { return forSome(ctx, clients, b.phase/2, s.read) }},
+		{revoke, func() (load, error) { return forAll(ctx, clients, leases.all, s.revoke) }},
+	}
+	for _, step := range steps {
+		if step.operation == renew && s.renew == nil || step.operation == staticRead && s.read == nil {
+			continue
 		}
-		note(renew, l, spent)
-	}
-	if s.read != nil {
-		if l, spent, err = s.process.during(ctx, func() (load, error) { return forSome(ctx, clients, b.phase/2, s.read) }); err != nil {
-			return err
+		l, spent, err := b.profiled(ctx, s, step.operation, clients, func() (load, usage, error) { return s.spent.during(ctx, step.do) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", step.operation, err)
 		}
-		note(staticRead, l, spent)
+		found.add(rateKey{s.name, step.operation, clients}, l, spent)
 	}
-	l, spent, err = s.process.during(ctx, func() (load, error) { return forAll(ctx, clients, leases.all, s.revoke) })
-	if err != nil {
-		return err
-	}
-	note(revoke, l, spent)
 	return nil
 }
 
-// usage is what a process has spent.
-type usage struct {
-	cpu            time.Duration
-	objects, bytes uint64
-}
-
-// during says what a process spends while something is done; nothing where there is no process.
-func (p *process) during(ctx context.Context, do func() (load, error)) (load, usage, error) {
-	if p == nil {
-		l, err := do()
-		return l, usage{}, err
+// profiled writes a CPU profile of what is done, where profiles are wanted.
+func (b *bench) profiled(ctx context.Context, s subject, operation string, clients int, do func() (load, usage, error)) (load, usage, error) {
+	if b.profiles == "" || s.process == nil || operation == staticRead {
+		return do()
 	}
-	before, err := p.spent(ctx)
-	if err != nil {
-		return load{}, usage{}, err
+	path := filepath.Join(b.profiles, fmt.Sprintf("%s-%d.pprof", operation, clients))
+	profiled := make(chan error, 1)
+	go func() { profiled <- s.process.profile(ctx, 1, path) }()
+	l, spent, err := do()
+	if profileErr := <-profiled; err == nil {
+		err = profileErr
 	}
-	l, err := do()
-	if err != nil {
-		return load{}, usage{}, err
-	}
-	after, err := p.spent(ctx)
-	return l, usage{after.cpu - before.cpu, after.objects - before.objects, after.bytes - before.bytes}, err
-}
-
-func (p *process) spent(ctx context.Context) (u usage, err error) {
-	if u.cpu, err = p.cpu(ctx); err == nil && p.address != "" {
-		u.objects, u.bytes, err = p.allocated(ctx)
-	}
-	return u, err
-}
-
-func (r *rounds) add(l load, spent usage) {
-	calls := max(1, len(l.latencies))
-	r.loads = append(r.loads, l)
-	r.cpu = append(r.cpu, spent.cpu/time.Duration(calls))
-	r.objects = append(r.objects, float64(spent.objects)/float64(calls))
-	r.bytes = append(r.bytes, float64(spent.bytes)/float64(calls))
+	return l, spent, err
 }

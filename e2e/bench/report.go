@@ -63,27 +63,27 @@ type rate struct {
 	OfFloor *spread `json:"of_floor,omitempty"`
 	P50     float64 `json:"p50_ms"`
 	P99     float64 `json:"p99_ms"`
-	// CPU, Allocations and Bytes are the plugin's own, per call; 0 where they are not known.
-	CPU         float64 `json:"plugin_cpu_us,omitempty"`
+	// What each call costs the servers; 0 where it is not known.
+	PluginCPU   float64 `json:"plugin_cpu_us,omitempty"`
+	VaultCPU    float64 `json:"vault_cpu_us,omitempty"`
+	InfluxCPU   float64 `json:"influxdb_cpu_us,omitempty"`
 	Allocations float64 `json:"plugin_allocations,omitempty"`
 	Bytes       float64 `json:"plugin_allocated_bytes,omitempty"`
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func loadRate(l load) float64 { return l.rate() }
-
 // ratesOf puts the rounds of all subjects into lines.
-func ratesOf(results map[rateKey]*rounds, clients []int) []rate {
+func ratesOf(found results, clients []int) []rate {
 	var lines []rate
 	for _, operation := range []string{mint, renew, revoke, staticRead} {
 		for _, count := range clients {
 			for _, name := range []string{direct, leaseOnly, floorName, oursName} {
-				measured := results[rateKey{name, operation, count}]
+				measured := found[rateKey{name, operation, count}]
 				if measured == nil {
 					continue
 				}
-				lines = append(lines, lineOf(rateKey{name, operation, count}, measured, results[rateKey{floorName, operation, count}]))
+				lines = append(lines, lineOf(rateKey{name, operation, count}, measured, found[rateKey{floorName, operation, count}]))
 			}
 		}
 	}
@@ -99,9 +99,11 @@ func lineOf(key rateKey, measured, floor *rounds) rate {
 		Subject: key.subject, Operation: key.operation, Clients: key.clients, PerSecond: spreadOf(rates),
 		P50:         medianOf(measured.loads, func(l load) float64 { return milliseconds(l.quantile(0.50)) }),
 		P99:         medianOf(measured.loads, func(l load) float64 { return milliseconds(l.quantile(0.99)) }),
-		CPU:         medianOf(measured.cpu, func(d time.Duration) float64 { return float64(d.Microseconds()) }),
-		Allocations: spreadOf(measured.objects).Median,
-		Bytes:       spreadOf(measured.bytes).Median,
+		PluginCPU:   medianOf(measured.spent, func(u usage) float64 { return float64(u.plugin.Microseconds()) }),
+		VaultCPU:    medianOf(measured.spent, func(u usage) float64 { return float64(u.vault.Microseconds()) }),
+		InfluxCPU:   medianOf(measured.spent, func(u usage) float64 { return float64(u.influx.Microseconds()) }),
+		Allocations: medianOf(measured.spent, func(u usage) float64 { return u.objects }),
+		Bytes:       medianOf(measured.spent, func(u usage) float64 { return u.bytes }),
 	}
 	if floor != nil {
 		ratios := make([]float64, len(rates))

@@ -49,10 +49,10 @@ func header(b *strings.Builder, titles ...any) {
 func (r *report) writeRates(b *strings.Builder) {
 	heading(b, "Rates")
 	fmt.Fprintf(b, "Calls per second: the median of %d rounds, with the least and the most.\n\n", r.Rounds)
-	header(b, "", "clients", "", "per second", "of F", "p50 ms", "p99 ms", "plugin's CPU µs", "plugin's allocations")
+	header(b, "", "clients", "", "per second", "of F", "p50 ms", "p99 ms", "CPU µs: plugin", "Vault", "InfluxDB", "plugin's allocations")
 	for _, line := range r.Rates {
 		row(b, line.Operation, line.Clients, line.Subject, line.PerSecond.whole(), orNone(line.OfFloor), fmt.Sprintf("%.1f", line.P50),
-			fmt.Sprintf("%.1f", line.P99), known("%.0f", line.CPU), line.allocated())
+			fmt.Sprintf("%.1f", line.P99), known("%.0f", line.PluginCPU), known("%.0f", line.VaultCPU), known("%.0f", line.InfluxCPU), line.allocated())
 	}
 }
 
