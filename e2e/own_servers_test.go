@@ -10,9 +10,12 @@ import (
 )
 
 // newVault starts a Vault of the test's own, which knows the plugin.
-func newVault(t *testing.T) *lab.Vault {
+func newVault(t *testing.T) *lab.Vault { return newVaultOn(t, "inmem") }
+
+// newVaultOn is newVault with a storage of the test's choice.
+func newVaultOn(t *testing.T, storage string) *lab.Vault {
 	t.Helper()
-	vault, err := shared.lab.StartVault(t.Context(), lab.VaultOptions{Storage: "inmem"})
+	vault, err := shared.lab.StartVault(t.Context(), lab.VaultOptions{Storage: storage})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, vault.Stop()) })
 	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion)
