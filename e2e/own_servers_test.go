@@ -10,12 +10,9 @@ import (
 )
 
 // newVault starts a Vault of the test's own, which knows the plugin.
-func newVault(t *testing.T) *lab.Vault {
-	t.Helper()
-	return newVaultOn(t, "inmem")
-}
+func newVault(t *testing.T) *lab.Vault { return newVaultOn(t, "inmem") }
 
-// newVaultOn is the same with a storage of the test's choice.
+// newVaultOn is newVault with a storage of the test's choice.
 func newVaultOn(t *testing.T, storage string) *lab.Vault {
 	t.Helper()
 	vault, err := shared.lab.StartVault(t.Context(), lab.VaultOptions{Storage: storage})

@@ -49,7 +49,7 @@ func TestStaticRolesOfARestoredVaultHeal(t *testing.T) {
 		assert.Equal(t, http.StatusUnauthorized, writes(t, e.influx, old[e.path].token))
 	}
 
-	require.NoError(t, vault.Restore(t.Context(), snapshot))
+	require.NoError(t, vault.Restore(t.Context(), snapshot, vault))
 	for _, e := range engines {
 		require.Equal(t, old[e.path], e.stands(t, "kept"), "as it was then")
 		assert.Equal(t, "done", e.tidy(t, nil)["state"])
