@@ -52,6 +52,10 @@ e2e: servers ## end-to-end tests: real Vault, real InfluxDB
 .PHONY: test
 test: unit e2e ## all tests
 
+.PHONY: soak
+soak: servers ## long runs that no change waits for: an outage of 12 minutes, mixed load under faults for 30
+	cd e2e && go test -tags soak -run '^TestSoak' -count=1 -timeout 90m -v .
+
 FUZZTIME ?= 8m
 
 .PHONY: fuzz

@@ -39,7 +39,6 @@ func (b *backend) retire(ctx context.Context, s logical.Storage, entry store.Pen
 		err = nil
 	}
 	if err == nil {
-		b.log.Debug("token deleted", "authorization_id", entry.AuthorizationID, "role", entry.Role)
 		b.live.remove(entry.Role, entry.AuthorizationID)
 		return b.settle(ctx, s, entry.Key())
 	}

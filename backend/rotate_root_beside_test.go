@@ -6,11 +6,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+	"vault-plugin-secrets-influxdb/backend/store"
 )
 
 // While the root token is rotated again and again nobody who mints or revokes sees it.
@@ -58,11 +60,24 @@ func assertGood(t *testing.T, resp *logical.Response, err error) bool {
 	return err == nil
 }
 
-// Rotations and writes of the configuration come one after another.
+// Rotations by hand and by plan and writes of the configuration come one after another. At each moment the stored root
+// token works.
 func TestRotateRootBesideOthers(t *testing.T) {
 	m := newMount(t)
 	server := m.connected(influxtest.HashedTokens(false))
-	var all sync.WaitGroup
+	m.write("config", map[string]any{"rotation_period": "1m"})
+	done := make(chan struct{})
+	var watch, all sync.WaitGroup
+	watch.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				assertStoredTokenWorks(t, m, server)
+			}
+		}
+	})
 	for i := range 20 {
 		all.Go(func() {
 			if _, err := m.request(logical.UpdateOperation, "config/rotate-root", nil); err != nil {
@@ -73,11 +88,36 @@ func TestRotateRootBesideOthers(t *testing.T) {
 			resp, err := m.request(logical.UpdateOperation, "config", map[string]any{"request_timeout": 10 + i})
 			assertGood(t, resp, err)
 		})
+		all.Go(func() {
+			m.clock.advance(time.Minute)
+			if _, err := m.send(t.Context(), &logical.Request{Operation: logical.RollbackOperation}); err != nil {
+				t.Errorf("tick: %v", err)
+			}
+		})
 	}
 	all.Wait()
+	require.NoError(t, m.tick()) // waits for what the ticks began
+	close(done)
+	watch.Wait()
 	require.Len(t, roots(server), 1)
 	require.Len(t, server.Tokens(), 1)
 	tidyUpHeld(t, m, server, m.mint("app"))
+}
+
+// assertStoredTokenWorks asks InfluxDB. One that was replaced between the look and the question proves nothing.
+func assertStoredTokenWorks(t *testing.T, m *mount, server *influxtest.Server) {
+	look := func() string {
+		config, err := store.GetConfig(t.Context(), m.storage)
+		if err != nil || config == nil {
+			t.Errorf("no configuration: %v", err)
+			return ""
+		}
+		return config.Token
+	}
+	token := look()
+	if status := asks(t, server, token); status != http.StatusOK && look() == token {
+		t.Errorf("the stored root token is answered %d", status)
+	}
 }
 
 // The old root token is switched off before it is deleted, and is then shown no bucket. Whoever met it so starts over
