@@ -77,6 +77,7 @@ func TestSwitchWhileStorageFails(t *testing.T) {
 		m.ok(logical.DeleteOperation, "config", nil)
 		m.configure(other)
 		otherID, before := m.stored().ID, m.snapshot()["config"]
+		require.NoError(t, m.tick()) // reads the static roles, once
 		failed := eachStorageFailure(t, m,
 			func() error { return m.try(logical.UpdateOperation, "config", connection(server)) },
 			func(failed string, err error) {

@@ -47,6 +47,20 @@ var (
 		func(ctx context.Context, s logical.Storage) (*store.Pending, error) {
 			return store.GetPending(ctx, s, authorizationID)
 		}, store.PutPending}
+	staticRole = kind[store.StaticRole]{store.StaticRolePrefix + "kept",
+		func(ctx context.Context, s logical.Storage) (*store.StaticRole, error) {
+			return store.GetStaticRole(ctx, s, "kept")
+		},
+		func(ctx context.Context, s logical.Storage, r *store.StaticRole) error {
+			return store.PutStaticRole(ctx, s, "kept", r)
+		}}
+	staticIntention = kind[store.StaticIntention]{store.IntentionPrefix + "static/kept",
+		func(ctx context.Context, s logical.Storage) (*store.StaticIntention, error) {
+			return store.GetStaticIntention(ctx, s, "kept")
+		},
+		func(ctx context.Context, s logical.Storage, i *store.StaticIntention) error {
+			return store.PutStaticIntention(ctx, s, "kept", i)
+		}}
 	intention      = kind[store.RootIntention]{store.IntentionPrefix + "root", store.GetRootIntention, store.PutRootIntention}
 	pendingByNonce = kind[store.Pending]{store.PendingPrefix + "nonce-" + nonce,
 		func(ctx context.Context, s logical.Storage) (*store.Pending, error) {
@@ -141,6 +155,40 @@ func TestGoldenRoles(t *testing.T) {
 		Permissions: full.Permissions, Cloned: full.Cloned,
 	}, full.Definition())
 	requireFull(t, full.Definition())
+}
+
+func TestGoldenStaticRoles(t *testing.T) {
+	at := time.Date(2026, 11, 25, 16, 0, 0, 123456789, time.UTC)
+	full := store.StaticRole{
+		Version:      1,
+		Role:         store.Role{Version: 1, TokenType: "custom", ReadBuckets: []string{"metrics"}, UserID: userID},
+		RotationPlan: store.RotationPlan{RotationPeriod: 86400, RotationSchedule: "0 3 * * SUN", RotationWindow: 7200},
+		GracePeriod:  3600,
+		RotationTimes: store.RotationTimes{
+			LastRotation: at, NextRotation: at.Add(24 * time.Hour),
+			Skipped: &store.SkippedRotation{Due: at.Add(-time.Hour), Reason: "InfluxDB was out of reach"},
+		},
+		Mount: "influxdb/",
+		Current: store.StaticToken{
+			Token: rootToken, AuthorizationID: authorizationID, Nonce: nonce, Connection: connectionID,
+			Org: "acme", OrgID: orgID, Description: "Read buckets metrics",
+		},
+		Previous: &store.PreviousToken{AuthorizationID: "0e9f8a7b6c5d4e40", Connection: connectionID, Ends: at.Add(time.Hour)},
+		Adopted:  "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		Deleted:  true,
+	}
+	least := store.StaticRole{
+		Version: 1, Role: store.Role{Version: 1, TokenType: "all-access"}, RotationTimes: store.RotationTimes{LastRotation: at},
+		Current: store.StaticToken{Token: rootToken, AuthorizationID: authorizationID, Connection: connectionID, Org: "acme", OrgID: orgID},
+	}
+	golden(t, staticRole, "static_role", &full)
+	golden(t, staticRole, "static_role_least", &least)
+	for _, part := range []any{full.RotationPlan, full.RotationTimes, full.Current, *full.Previous} {
+		requireFull(t, part)
+	}
+	i := store.StaticIntention{Version: 1, Nonce: nonce, Since: at, Connection: connectionID, OrgID: orgID, UserID: userID}
+	golden(t, staticIntention, "intention_static", &i)
+	requireFull(t, i)
 }
 
 func TestGoldenPending(t *testing.T) {

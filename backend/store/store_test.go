@@ -39,6 +39,34 @@ func verbs(name string) map[string]func(context.Context, logical.Storage) error 
 		"write role/" + name + " to storage":          func(ctx context.Context, s logical.Storage) error { return store.PutRole(ctx, s, name, &store.Role{}) },
 		"delete role/" + name + " from storage":       func(ctx context.Context, s logical.Storage) error { return store.DeleteRole(ctx, s, name) },
 		"list role/ in storage":                       func(ctx context.Context, s logical.Storage) error { _, err := store.ListRoles(ctx, s); return err },
+		"read static-role/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
+			_, err := store.GetStaticRole(ctx, s, name)
+			return err
+		},
+		"write static-role/" + name + " to storage": func(ctx context.Context, s logical.Storage) error {
+			return store.PutStaticRole(ctx, s, name, &store.StaticRole{})
+		},
+		"delete static-role/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
+			return store.DeleteStaticRole(ctx, s, name)
+		},
+		"list static-role/ in storage": func(ctx context.Context, s logical.Storage) error {
+			_, err := store.ListStaticRoles(ctx, s)
+			return err
+		},
+		"read intention/static/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
+			_, err := store.GetStaticIntention(ctx, s, name)
+			return err
+		},
+		"write intention/static/" + name + " to storage": func(ctx context.Context, s logical.Storage) error {
+			return store.PutStaticIntention(ctx, s, name, &store.StaticIntention{})
+		},
+		"delete intention/static/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
+			return store.DeleteStaticIntention(ctx, s, name)
+		},
+		"list intention/static/ in storage": func(ctx context.Context, s logical.Storage) error {
+			_, err := store.ListStaticIntentions(ctx, s)
+			return err
+		},
 		"read pending/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
 			_, err := store.GetPending(ctx, s, name)
 			return err
@@ -117,7 +145,7 @@ func TestStrangeNames(t *testing.T) {
 func TestUndecodableEntriesAreNotRepeated(t *testing.T) {
 	const secret = "SECRET"
 	gets := map[string]func(context.Context, logical.Storage) error{}
-	for _, key := range []string{"config", "connection/app", "role/app", "pending/app"} {
+	for _, key := range []string{"config", "connection/app", "role/app", "static-role/app", "intention/static/app", "pending/app"} {
 		gets[key] = verbs("app")["read "+key+" from storage"]
 	}
 	for key, get := range gets {

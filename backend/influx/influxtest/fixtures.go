@@ -118,6 +118,14 @@ func (s *Server) SetTokenActive(id string, isActive bool) {
 	find(s, s.store.authorizations, "authorization", id).status = statusWord(isActive)
 }
 
+// DeleteToken deletes an authorization, as somebody does by hand.
+func (s *Server) DeleteToken(id string) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.store.deleteToken(find(s, s.store.authorizations, "authorization", id))
+}
+
 func statusWord(isActive bool) string {
 	if isActive {
 		return active
