@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -64,14 +65,26 @@ func startProxy(t *testing.T, influx *lab.Influx, base string, settings *tls.Con
 // intercept lasts until mend.
 func (p *proxy) intercept(with fault) { p.onCall.Store(&with) }
 
-// failDeletions lasts until mend.
-func (p *proxy) failDeletions(with fault) {
+// failing makes the calls fail that concerns says, until mend.
+func (p *proxy) failing(with fault, concerns func(*http.Request) bool) {
 	p.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if r.Method == http.MethodDelete {
+		if concerns(r) {
 			with(w, r, next)
 			return
 		}
 		next.ServeHTTP(w, r)
+	})
+}
+
+// failDeletions lasts until mend.
+func (p *proxy) failDeletions(with fault) {
+	p.failing(with, func(r *http.Request) bool { return r.Method == http.MethodDelete })
+}
+
+// failSetups lasts until mend.
+func (p *proxy) failSetups(with fault) {
+	p.failing(with, func(r *http.Request) bool {
+		return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/api/v2/setup")
 	})
 }
 
@@ -92,7 +105,7 @@ func stalls(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Contex
 // hangsUp ends the connection without an answer.
 func hangsUp(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
 
-// losesAnswer lets InfluxDB delete, and keeps its answer from the caller.
+// losesAnswer lets InfluxDB do it, and keeps its answer from the caller.
 func losesAnswer(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	next.ServeHTTP(httptest.NewRecorder(), r)
 	stalls(w, r, next)
