@@ -110,8 +110,8 @@ type crashAct struct {
 // add prepares a call for each step of an act.
 func (s *crashScene) add(t *testing.T, act crashAct) {
 	t.Helper()
-	for i, step := range act.steps {
-		path := fmt.Sprintf("%s-%d", act.name, i)
+	for _, step := range act.steps {
+		path := fmt.Sprintf("influxdb-%d", len(s.points))
 		require.NoError(t, s.vault.Mount(t.Context(), path, "1h", "24h"))
 		p := &crashPoint{
 			engine: &engine{path: path, influx: s.influx, vault: s.vault.Client()},
@@ -221,7 +221,7 @@ func (p *crashPoint) awaitReached(t *testing.T, held *stop) {
 		}
 		select {
 		case <-p.done:
-			return lab.Final(fmt.Errorf("the call ended before: %v", p.err))
+			return lab.Final(errors.Join(errors.New("the call ended before"), p.err))
 		default:
 			return errors.New("the call is on its way")
 		}
