@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 const (
@@ -29,18 +30,28 @@ type Plugin struct {
 
 // Plugin builds the plugin from this repository, once for each version in the life of a lab.
 func (l *Lab) Plugin(ctx context.Context, version string) (Plugin, error) {
+	return l.build(ctx, version)
+}
+
+// HastyPlugin is the plugin with short waits (backend/graces_hasty.go), for tests of crashes.
+func (l *Lab) HastyPlugin(ctx context.Context) (Plugin, error) {
+	return l.build(ctx, PluginVersion, "hasty")
+}
+
+func (l *Lab) build(ctx context.Context, version string, tags ...string) (Plugin, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if built, ok := l.plugins[version]; ok {
+	key := strings.Join(append([]string{version}, tags...), "_")
+	if built, ok := l.plugins[key]; ok {
 		return built, nil
 	}
 	root, err := repositoryRoot()
 	if err != nil {
 		return Plugin{}, err
 	}
-	path := filepath.Join(l.dir, pluginCommand+"_"+version)
+	path := filepath.Join(l.dir, pluginCommand+"_"+key)
 	// The same flags as `make build`: what is tested is what is shipped.
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath",
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", strings.Join(tags, ","),
 		"-ldflags", "-X vault-plugin-secrets-influxdb/backend.Version="+version,
 		"-o", path, "./cmd/"+pluginCommand)
 	cmd.Dir = root
@@ -52,8 +63,8 @@ func (l *Lab) Plugin(ctx context.Context, version string) (Plugin, error) {
 	if err != nil {
 		return Plugin{}, err
 	}
-	l.plugins[version] = Plugin{Path: path, Version: version, SHA256: sum}
-	return l.plugins[version], nil
+	l.plugins[key] = Plugin{Path: path, Version: version, SHA256: sum}
+	return l.plugins[key], nil
 }
 
 func fileSHA256(path string) (string, error) {

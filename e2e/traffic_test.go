@@ -1,0 +1,171 @@
+package e2e
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+const (
+	// applications ask for tokens at once.
+	applications = 8
+	// A busy lease is short, so that what a crash cuts off runs out soon, and longer than an election.
+	busyTTL, busyMaxTTL = 20 * time.Second, 30 * time.Second
+	// patience is how long an application goes on asking.
+	patience = 2 * time.Minute
+)
+
+// traffic is what applications do all day: they mint, renew and revoke; some leases they leave to run out. What is
+// refused they ask for again until they get it, and each refusal is noted.
+type traffic struct {
+	engine *engine
+	ctx    context.Context
+	ending chan struct{}
+	at     sync.WaitGroup
+
+	minted atomic.Int64
+
+	mu       sync.Mutex
+	refusals []failedRequest
+	// kept are leases that are held, and renewed again and again.
+	kept []minted
+	// rotations are the tokens that static-creds has answered, and when each came to be.
+	rotations map[string]time.Time
+}
+
+// failedRequest is a request that was answered with an error.
+type failedRequest struct {
+	what         string
+	began, ended time.Time
+	err          error
+}
+
+// busyRole is the role that the applications use.
+const busyRole = "busy"
+
+// startTraffic needs the static role of staticRole; end ends it, at the latest the test's end.
+func startTraffic(t *testing.T, e *engine, staticRole string) *traffic {
+	t.Helper()
+	e.role(t, busyRole, bucketRole(map[string]any{"ttl": busyTTL.String(), "max_ttl": busyMaxTTL.String()}))
+	tr := &traffic{engine: e, ctx: t.Context(), ending: make(chan struct{}), rotations: map[string]time.Time{}}
+	for range applications {
+		tr.repeat(tr.useToken)
+	}
+	tr.repeat(tr.renewKept)
+	tr.repeat(func(int) { tr.readStatic(staticRole) })
+	return tr
+}
+
+// repeat does something again and again until the traffic ends.
+func (tr *traffic) repeat(do func(turn int)) {
+	tr.at.Go(func() {
+		for turn := 0; tr.ctx.Err() == nil; turn++ {
+			select {
+			case <-tr.ending:
+				return
+			default:
+				do(turn)
+			}
+		}
+	})
+}
+
+// end waits for what is under way.
+func (tr *traffic) end() {
+	close(tr.ending)
+	tr.at.Wait()
+}
+
+// ask tries until it is not refused.
+func (tr *traffic) ask(what string, do func(context.Context) error) bool {
+	return lab.Await(tr.ctx, patience, what, func(ctx context.Context) error {
+		began := time.Now()
+		err := do(ctx)
+		if err != nil && tr.ctx.Err() == nil {
+			tr.mu.Lock()
+			tr.refusals = append(tr.refusals, failedRequest{what, began, time.Now(), err})
+			tr.mu.Unlock()
+		}
+		return err
+	}) == nil
+}
+
+// useToken is the life of one token.
+func (tr *traffic) useToken(turn int) {
+	var lease string
+	var asked time.Time
+	ok := tr.ask("mint", func(ctx context.Context) error {
+		asked = time.Now()
+		answer, err := tr.engine.vault.Logical().ReadWithContext(ctx, tr.engine.path+"/creds/"+busyRole)
+		if err == nil {
+			lease = answer.LeaseID
+		}
+		return err
+	})
+	if !ok {
+		return
+	}
+	tr.minted.Add(1)
+	tr.ask("renew", func(ctx context.Context) error {
+		_, err := tr.engine.vault.Sys().RenewWithContext(ctx, lease, int(busyTTL.Seconds()))
+		if time.Since(asked) >= busyTTL { // by now it may have run out
+			return nil
+		}
+		return err
+	})
+	if turn%4 == 0 { // it runs out by itself
+		return
+	}
+	tr.ask("revoke", func(ctx context.Context) error {
+		return tr.engine.vault.Sys().RevokeWithOptionsWithContext(ctx, &api.RevokeOptions{LeaseID: lease, Sync: true})
+	})
+}
+
+// renewKept renews the leases that are held, one at a time.
+func (tr *traffic) renewKept(turn int) {
+	tr.mu.Lock()
+	kept := tr.kept
+	tr.mu.Unlock()
+	if len(kept) == 0 {
+		return
+	}
+	tr.ask("renew a kept lease", func(ctx context.Context) error {
+		_, err := tr.engine.vault.Sys().RenewWithContext(ctx, kept[turn%len(kept)].lease, 0)
+		return err
+	})
+}
+
+// readStatic reads a static role's token as Telegraf does, and notes when it is another one.
+func (tr *traffic) readStatic(role string) {
+	tr.ask("read static-creds", func(ctx context.Context) error {
+		answer, err := tr.engine.vault.Logical().ReadWithContext(ctx, tr.engine.path+"/static-creds/"+role)
+		if err != nil {
+			return err
+		}
+		made, err := time.Parse(time.RFC3339Nano, answer.Data["last_vault_rotation"].(string))
+		if err != nil {
+			return err
+		}
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		tr.rotations[answer.Data["authorization_id"].(string)] = made
+		return nil
+	})
+}
+
+// keep mints tokens that are held to the end.
+func (tr *traffic) keep(t *testing.T, count int) {
+	t.Helper()
+	for range count {
+		m := tr.engine.mint(t, keptRole)
+		tr.mu.Lock()
+		tr.kept = append(tr.kept, m)
+		tr.mu.Unlock()
+	}
+}
