@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// underWay is how many tokens are minted around each fail-over, half of them before it.
+	// underWay is how many tokens at least are minted around each fail-over, half of them before it.
 	underWay = 2000
 	// mintsLimit is how long half of them may take on a machine with much else to do.
 	mintsLimit = 5 * time.Minute
@@ -40,6 +40,7 @@ func TestFailOverOfOpenBao(t *testing.T) {
 	}
 	t.Parallel()
 	f := newFailOver(t, binary)
+	f.standbysRunPlugins = true
 	f.survives(t)
 }
 
@@ -50,6 +51,8 @@ type failOver struct {
 	traffic   *traffic
 	elections []election
 	owing     *owing
+	// standbysRunPlugins is OpenBao's way.
+	standbysRunPlugins bool
 }
 
 // election is the time in which a request may fail: from the fail-over's beginning until every node that gets requests
@@ -106,7 +109,7 @@ func (f *failOver) survives(t *testing.T) {
 			require.NoError(t, err)
 			way.do(t, leader)
 			f.traffic.keep(t, 10)
-			f.awaitMints(t, f.traffic.minted.Load()+underWay/2)
+			f.awaitMints(t, max(before+underWay, f.traffic.minted.Load()+underWay/10))
 			f.assertOnlyElectionsFailed(t)
 		})
 	}
@@ -139,6 +142,17 @@ func (f *failOver) elect(t *testing.T, name string, old *lab.Vault, unseat func(
 
 func (f *failOver) stepDown(t *testing.T, leader *lab.Vault) {
 	f.elect(t, "step-down", leader, func() error { return leader.Client().Sys().StepDownWithContext(t.Context()) })
+	if f.standbysRunPlugins {
+		return
+	}
+	// Nothing is done in the background where no process is.
+	require.NoError(t, lab.Await(t.Context(), lateness, "the old leader's plugin to end", func(ctx context.Context) error {
+		left, err := leader.PluginPIDs(ctx)
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("still there: %v", left)
+		}
+		return err
+	}))
 }
 
 func (f *failOver) killLeader(t *testing.T, leader *lab.Vault) {

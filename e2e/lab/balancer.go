@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -30,22 +31,31 @@ func newBalancer(nodes []*Vault) *balancer {
 	return b
 }
 
-// RoundTrip sends a request to the node whose turn it is.
+// balancedAddress stands for whichever node's turn it is.
+const balancedAddress = "http://cluster.invalid"
+
+// RoundTrip sends a request to the node whose turn it is, and one that a standby has redirected where it was told.
 func (b *balancer) RoundTrip(request *http.Request) (*http.Response, error) {
+	if "http://"+request.URL.Host != balancedAddress {
+		return b.transport.RoundTrip(request)
+	}
 	node, done := b.turn()
 	if node == nil {
 		return nil, errors.New("no node of the cluster is in turn")
 	}
+	defer done()
 	request = request.Clone(request.Context())
-	request.URL.Host = node.Address[len("http://"):]
-	request.Host = request.URL.Host
+	request.Host = node.Address[len("http://"):]
+	request.URL.Host = request.Host
 	response, err := b.transport.RoundTrip(request)
 	if err != nil {
-		done()
 		return nil, err
 	}
-	response.Body = &watchedBody{response.Body, sync.OnceFunc(done)}
-	return response, nil
+	// To its end: a node that is drained of requests may be stopped at once.
+	answer, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	response.Body = io.NopCloser(bytes.NewReader(answer))
+	return response, err
 }
 
 func (b *balancer) turn() (*Vault, func()) {
@@ -58,17 +68,6 @@ func (b *balancer) turn() (*Vault, func()) {
 	b.next++
 	b.handed[node].Add(1)
 	return node, b.handed[node].Done
-}
-
-// watchedBody tells when an answer is read.
-type watchedBody struct {
-	io.ReadCloser
-	done func()
-}
-
-func (w *watchedBody) Close() error {
-	defer w.done()
-	return w.ReadCloser.Close()
 }
 
 func (b *balancer) inTurn() []*Vault {

@@ -124,4 +124,4 @@ func (c *Cluster) AwaitSuccessor(ctx context.Context, old *Vault) error {
 
 // Client is a new client with the root token whose requests go to one node after another, whichever is active.
 // It does not retry.
-func (c *Cluster) Client() *api.Client { return c.Nodes[0].clientThrough(c.balancer) }
+func (c *Cluster) Client() *api.Client { return c.Nodes[0].clientThrough(balancedAddress, c.balancer) }

@@ -200,19 +200,19 @@ func (v *Vault) LogPath() string { return v.process.logPath }
 func (v *Vault) RootToken() string { return v.rootToken }
 
 // Client is a new client with the root token. It does not retry: a test wants the first answer.
-func (v *Vault) Client() *api.Client { return v.clientThrough(nil) }
+func (v *Vault) Client() *api.Client { return v.clientThrough(v.Address, nil) }
 
 // clientThrough is a client with a transport of its own, or the usual one where that is nil.
-func (v *Vault) clientThrough(transport http.RoundTripper) *api.Client {
+func (v *Vault) clientThrough(address string, transport http.RoundTripper) *api.Client {
 	config := api.DefaultConfig()
-	config.Address, config.AgentAddress = v.Address, ""
+	config.Address, config.AgentAddress = address, ""
 	config.MaxRetries = 0
 	if transport != nil {
 		config.HttpClient.Transport = transport
 	}
 	client, err := api.NewClient(config)
 	if err != nil { // only an address that is no URL, or broken VAULT_* variables around this program
-		panic(fmt.Sprintf("making a client of %s (is a VAULT_* variable set wrongly?): %v", v.Address, err))
+		panic(fmt.Sprintf("making a client of %s (is a VAULT_* variable set wrongly?): %v", address, err))
 	}
 	client.ClearNamespace()
 	client.SetToken(v.rootToken)
