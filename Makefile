@@ -43,6 +43,7 @@ servers: ## build the servers that the end-to-end tests need, where this machine
 	@scripts/server.sh influxd >/dev/null
 	@scripts/server.sh influxd 2.7.12 >/dev/null
 	@scripts/server.sh influx >/dev/null
+	@scripts/server.sh telegraf >/dev/null
 
 .PHONY: e2e
 e2e: servers ## end-to-end tests: real Vault, real InfluxDB
@@ -50,6 +51,10 @@ e2e: servers ## end-to-end tests: real Vault, real InfluxDB
 
 .PHONY: test
 test: unit e2e ## all tests
+
+.PHONY: soak
+soak: servers ## long runs that no change waits for: an outage of 12 minutes, mixed load under faults for 30
+	cd e2e && go test -tags soak -run '^TestSoak' -count=1 -timeout 90m -v .
 
 FUZZTIME ?= 8m
 

@@ -78,6 +78,9 @@ func (b *backend) readAdopted(ctx context.Context, req *logical.Request, role *s
 			return badInput("authorization_id: %s is a %s token that a secrets engine made and will delete", a.id, st.kind)
 		}
 	}
+	if err := b.unclaimed(ctx, req.Storage, a.id); err != nil {
+		return err
+	}
 	_, who, err := scopeOf(ctx, e, &role.Role)
 	if err != nil {
 		return err
@@ -88,6 +91,29 @@ func (b *backend) readAdopted(ctx context.Context, req *logical.Request, role *s
 	}
 	if role.Role.User == "" && role.Role.UserID == "" && owned != *a.authorization.UserID {
 		role.Role.UserID = *a.authorization.UserID
+	}
+	return nil
+}
+
+// unclaimed refuses a token that another static role has already or that is about to be deleted: nothing in InfluxDB
+// tells, when it was taken over. Every role is read for it, which an adoption is rare enough for.
+func (b *backend) unclaimed(ctx context.Context, s logical.Storage, id string) error {
+	if b.pending.has(id) {
+		return badInput("authorization_id: the deletion of %s is pending", id)
+	}
+	names, err := store.ListStaticRoles(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		role, err := store.GetStaticRole(ctx, s, name)
+		switch {
+		case err != nil:
+			return err
+		case role == nil:
+		case role.Current.AuthorizationID == id, role.Previous != nil && role.Previous.AuthorizationID == id:
+			return badInput("authorization_id: %s is a token of static role %q, which will delete it", id, name)
+		}
 	}
 	return nil
 }

@@ -138,3 +138,22 @@ func TestAdoptionRefusesWhatIsNotThePair(t *testing.T) {
 		m.silent(append(server.IssuedTokens(), token, readerToken, bobsToken))
 	})
 }
+
+// A token that was taken over bears no stamp; it is another role's all the same, and would be deleted under this one.
+func TestAdoptionRefusesATokenThatIsTaken(t *testing.T) {
+	eachStorageOfTokens(t, func(t *testing.T, m *mount, server *influxtest.Server, _ bool) {
+		id, token := bucketToken(server, server.UserID(), "read", "write")
+		pair := adopting(id, token, nil)
+		m.write("static-roles/first", pair)
+		refused := func() string { return m.in(t).rejected(logical.UpdateOperation, "static-roles/second", pair) }
+		require.Contains(t, refused(), "authorization_id: "+id+` is a token of static role "first"`)
+		m.write("rotate-role/first", nil)
+		require.Contains(t, refused(), "authorization_id: "+id+` is a token of static role "first"`, "in its grace")
+		server.Refuse(http.MethodDelete, authorizations)
+		m.ok(logical.DeleteOperation, "static-roles/first", nil)
+		require.Contains(t, refused(), "authorization_id: the deletion of "+id+" is pending")
+		server.Intercept(nil)
+		m.minutes(2)
+		require.NotContains(t, existing(server), id)
+	})
+}

@@ -10,16 +10,22 @@ import (
 type clock struct {
 	mu     sync.Mutex
 	offset time.Duration
+	// zone is where it hangs; nil means here.
+	zone *time.Location
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.Now().Add(c.offset)
+	now := time.Now().Add(c.offset)
+	if c.zone != nil {
+		now = now.In(c.zone)
+	}
+	return now
 }
 
 // set moves it to a moment.
-func (c *clock) set(to time.Time) { c.advance(time.Until(to)) }
+func (c *clock) set(to time.Time) { c.advance(to.Sub(c.now())) }
 
 func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()

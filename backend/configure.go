@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -54,16 +55,15 @@ func (b *backend) configure(ctx context.Context, s logical.Storage, ch change) (
 	}
 	candidate.Retired = nil
 	ch.apply(candidate)
-	rootWarnings, err := b.keepRotatedRoot(old, candidate)
-	if err != nil {
-		return nil, err
-	}
+	given := candidate.Token
+	rootWarnings := keepRotatedRoot(old, candidate)
+	kept := candidate.Token != given
 	if err := checkConnection(candidate, b.now()); err != nil {
 		return nil, err
 	}
 	b.planRotation(old, candidate)
-	if old != nil && movedHost(old.URL, candidate.URL) && !ch.withToken {
-		return nil, badInput("url: leads to another host than %s; give its token in the same write, so that nobody can have the stored one sent elsewhere; the stored configuration is unchanged", old.URL)
+	if err := checkMove(old, candidate, ch.withToken, kept); err != nil {
+		return nil, err
 	}
 	if candidate.ID, err = uuid.GenerateUUID(); err != nil {
 		return nil, err
@@ -72,11 +72,18 @@ func (b *backend) configure(ctx context.Context, s logical.Storage, ch change) (
 		return nil, err
 	}
 	warnings, err := b.examine(ctx, candidate, old, ch)
+	if err != nil && kept {
+		err = fmt.Errorf("%w\ntoken: the one in this write was rotated away, and the stored one was tried; where InfluxDB was restored and knows that one again, delete the configuration and write it anew, see docs/recovery.md", err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	more, err := b.replace(ctx, s, old, candidate, ch)
-	return append(append(rootWarnings, warnings...), more...), err
+	if err != nil {
+		return nil, err
+	}
+	b.rootAttempts.ended(nil, b.now()) // what a rotation failed for may be mended
+	return slices.Concat(rootWarnings, warnings, more), nil
 }
 
 // configuringAlone waits for its turn to write the configuration.
@@ -159,6 +166,19 @@ func checkReach(c *store.Connection) error {
 	return errors.Join(problems.Err(), tlsProblems)
 }
 
+// checkMove keeps the stored token from being sent to another host: whoever may write the configuration could have it
+// sent to a server of their own. kept says that the stored one took the place of the one that was given.
+func checkMove(old, candidate *store.Connection, withToken, kept bool) error {
+	switch {
+	case old == nil || !movedHost(old.URL, candidate.URL):
+	case kept:
+		return badInput("token: this one was rotated away, and the current one is not sent to another host than %s; give one that the InfluxDB there knows%s", old.URL, unchanged)
+	case !withToken:
+		return badInput("url: leads to another host than %s; give its token in the same write, so that nobody can have the stored one sent elsewhere%s", old.URL, unchanged)
+	}
+	return nil
+}
+
 // movedHost reports whether two URLs lead to different hosts, ports or schemes.
 func movedHost(a, b string) bool {
 	from, errA := url.Parse(a)
@@ -201,5 +221,9 @@ func (b *backend) disconnect(ctx context.Context, s logical.Storage) error {
 	if err := b.keepRetired(ctx, s, config, false); err != nil {
 		return err
 	}
-	return store.DeleteConfig(ctx, s)
+	if err := store.DeleteConfig(ctx, s); err != nil {
+		return err
+	}
+	b.rootAttempts.ended(nil, b.now())
+	return nil
 }

@@ -32,34 +32,35 @@ type demand struct {
 }
 
 // mint makes a token for a role: with warm caches one call, and no write to storage. Where names turn out to
-// be stale it starts over, once; and each time that the root token was replaced meanwhile.
+// be stale it starts over, once; where the root token was replaced meanwhile, as often as it was.
 func (b *backend) mint(ctx context.Context, s logical.Storage, d demand) (*minted, error) {
 	e, err := b.current(ctx, s, d.mount)
 	if err != nil {
 		return nil, err
 	}
-	m, err := b.attempt(ctx, s, e, d)
-	for isReplaced(err) && !errors.Is(err, errUnsettled) {
+	for first := true; ; first = false {
+		m, err := b.attempt(ctx, s, e, d)
+		var lost *unanswered
+		if err == nil || errors.As(err, &lost) || errors.Is(err, errUnsettled) { // a second token of one nonce would hide the first
+			return m, err
+		}
+		// Any error may be a replaced root token's: one that is switched off is shown no bucket and no user.
 		b.forget(store.ConfigKey)
 		fresh, readErr := b.current(ctx, s, d.mount)
-		if readErr != nil || fresh.Revision == e.Revision {
+		replaced := readErr == nil && fresh.Revision != e.Revision
+		if !replaced && !(first && isStale(err)) {
 			return nil, err
 		}
-		e = fresh
-		m, err = b.attempt(ctx, s, e, d)
+		if replaced {
+			e = fresh
+		}
 	}
-	switch {
-	case err == nil:
-		return m, nil
-	case errors.Is(err, errUnsettled): // a second token of the same nonce would hide the first
-		return nil, err
-	case errors.Is(err, errStale), influx.Is(err, influx.Invalid), influx.Is(err, influx.MissingPermission):
-		// The last two are how InfluxDB answers for an organization or a user that is gone. What the role
-		// names was forgotten.
-	default:
-		return nil, err
-	}
-	return b.attempt(ctx, s, e, d)
+}
+
+// isStale reports whether a mint may have failed for what was remembered of names, which is forgotten by now. The
+// last two are how InfluxDB answers for an organization or a user that is gone.
+func isStale(err error) bool {
+	return errors.Is(err, errStale) || influx.Is(err, influx.Invalid) || influx.Is(err, influx.MissingPermission)
 }
 
 func (b *backend) attempt(ctx context.Context, s logical.Storage, e *endpoint, d demand) (*minted, error) {

@@ -33,7 +33,11 @@ func (h *health) problem(format string, args ...any) {
 // fails notes each line of an error as a problem.
 func (h *health) fails(err error) {
 	for _, line := range strings.Split(err.Error(), "\n") {
-		h.problem("%s", strings.TrimSuffix(line, unchanged))
+		line, refused := strings.CutSuffix(line, unchanged)
+		if refused && strings.Contains(line, "does not know it") {
+			line += "; write one that works to config, see docs/recovery.md"
+		}
+		h.problem("%s", line)
 	}
 }
 

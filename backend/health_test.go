@@ -98,7 +98,7 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 			says    []string
 			version string
 		}{
-			"token unknown":       {func() { m.storedToken(canary) }, []string{"token: InfluxDB at " + server.URL + ` does not know it (401 "unauthorized access")`}, "2.9.1"},
+			"token unknown":       {func() { m.storedToken(canary) }, []string{"token: InfluxDB at " + server.URL + ` does not know it (401 "unauthorized access"); write one that works to config, see docs/recovery.md`}, "2.9.1"},
 			"token inactive":      {func() { server.SetTokenActive(server.RootID(), false) }, []string{"token: InfluxDB at " + server.URL + ` knows it, but it is inactive (401 "token is inactive"); set it active there, or write another one`}, "2.9.1"},
 			"its user inactive":   {func() { server.SetUserActive(admin, false) }, []string{"token: its user is inactive or deleted in InfluxDB at " + server.URL}, "2.9.1"},
 			"may not mint":        {weak(influxtest.ByID("read", "orgs", org), influxtest.ByID("read", "users", admin)), []string{"token lacks write:orgs/" + org + `/authorizations, needed to create tokens in org "acme"; see docs/root-token.md`}, "2.9.1"},

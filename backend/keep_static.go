@@ -63,6 +63,16 @@ func staticRole(ctx context.Context, s logical.Storage, name string) (*store.Sta
 	return role, nil
 }
 
+// isCurrentStatic reports whether a token that is looked for by its nonce became a static role's current one after
+// all: a process that was reloaded in the middle of the rotation may have stored it last.
+func isCurrentStatic(ctx context.Context, s logical.Storage, st stamp) (bool, error) {
+	if st.kind != kindStatic {
+		return false, nil
+	}
+	role, err := staticRole(ctx, s, st.role)
+	return role != nil && role.Current.Nonce == st.nonce, err
+}
+
 // deleteStatic deletes a static role and its tokens. It is gone for everybody first, so that wherever this is cut off
 // nobody is handed a token that is deleted; the tick goes on with it.
 func (b *backend) deleteStatic(ctx context.Context, s logical.Storage, name string) error {

@@ -116,7 +116,7 @@ func TestMintRefusesAnAnswerWithoutTheStamp(t *testing.T) {
 	}
 }
 
-// A caller that hangs up gets no token, and none is left.
+// A caller that hangs up gets no token, and none is left, where the backend learns of it before InfluxDB answers.
 func TestMintForACallerThatWentAwayLeavesNoToken(t *testing.T) {
 	m := newMount(t)
 	server := m.connected()
@@ -126,6 +126,7 @@ func TestMintForACallerThatWentAwayLeavesNoToken(t *testing.T) {
 	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method == http.MethodPost {
 			cancel()
+			<-(*m.contexts.Load()).Done()
 		}
 		next.ServeHTTP(w, r)
 	})

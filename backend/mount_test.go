@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,8 @@ type mount struct {
 	asked *askedSystem
 	log   *lockedBuffer
 	clock *clock
+	// contexts holds that of the last request.
+	contexts *atomic.Pointer[context.Context]
 	// wire says that everything crosses the plugin protocol: numbers come back as float64.
 	wire bool
 }
@@ -54,7 +57,13 @@ func newMount(t testing.TB) *mount {
 
 func newDirectMount(t testing.TB) *mount {
 	t.Helper()
-	m := &mount{t: t, log: &lockedBuffer{}, clock: &clock{offset: 0}, storage: newFaultyStorage()}
+	return newNode(t, newFaultyStorage(), &clock{})
+}
+
+// newNode is the engine on one node of a cluster: all share storage, and time.
+func newNode(t testing.TB, storage *faultyStorage, at *clock) *mount {
+	t.Helper()
+	m := &mount{t: t, log: &lockedBuffer{}, contexts: &atomic.Pointer[context.Context]{}, clock: at, storage: storage}
 	m.system = &logical.StaticSystemView{
 		DefaultLeaseTTLVal: time.Hour,
 		MaxLeaseTTLVal:     24 * time.Hour,
@@ -96,7 +105,18 @@ func (m *mount) factory(ctx context.Context, conf *logical.BackendConfig) (logic
 	m.backend = created.(*backend)
 	m.backend.now = m.clock.now
 	m.backend.System().(*host).age = 0 // a test's Vault may change from one request to the next
-	return created, nil
+	return &witness{created, m.contexts}, nil
+}
+
+// witness notes the contexts of requests as the backend sees them: over the wire they end some time after the caller's.
+type witness struct {
+	logical.Backend
+	contexts *atomic.Pointer[context.Context]
+}
+
+func (w *witness) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
+	w.contexts.Store(&ctx)
+	return w.Backend.HandleRequest(ctx, req)
 }
 
 func (m *mount) config() *logical.BackendConfig {

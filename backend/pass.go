@@ -64,6 +64,8 @@ func (b *backend) pass(ctx context.Context, s logical.Storage, e *endpoint, p *p
 		return err
 	}
 	missing := b.statics.tokensOn(e.ID)
+	p.scanned.Store(0) // a pass that failed may be made again
+	p.failed.Store(0)
 	asked := b.now()
 	var found []doomed
 	present := map[string]bool{}
@@ -122,33 +124,48 @@ func (b *backend) destroyAll(ctx context.Context, s logical.Storage, e *endpoint
 	for _, d := range found {
 		group.Go(func() (err error) {
 			defer b.recovered(&err)
-			if ctx.Err() != nil {
+			switch {
+			case ctx.Err() != nil:
 				return ctx.Err()
-			}
-			if unanswered.Load() >= enoughFailures {
+			case unanswered.Load() >= enoughFailures:
 				p.failed.Add(1)
 				return nil // an error is noted already
 			}
-			if _, lost := p.nonces[d.st.nonce]; lost { // whatever comes of the deletion, nobody has it
-				b.live.remove(d.st.role, d.id)
+			err = b.destroyFound(ctx, s, e, p, d)
+			if influx.Is(err, influx.Unavailable) {
+				unanswered.Add(1)
 			}
-			if err := destroy(ctx, e, d.id); err != nil {
-				p.failed.Add(1)
-				if influx.Is(err, influx.Unavailable) {
-					unanswered.Add(1)
-				}
-				return fmt.Errorf("authorization %s of role %s is not deleted yet: %w", d.id, d.st.role, err)
-			}
-			p.deleted.Add(1)
-			b.live.remove(d.st.role, d.id)
-			b.log.Info("a token that nobody holds a lease for was deleted", "authorization_id", d.id, "role", d.st.role, "deadline", rfc3339(d.st.deadline))
-			if entry, lost := p.nonces[d.st.nonce]; lost {
-				return b.settle(ctx, s, entry.Key())
-			}
-			return nil
+			return err
 		})
 	}
 	return group.Wait()
+}
+
+// destroyFound deletes one token that a pass has found, and strikes off what was owed for it.
+func (b *backend) destroyFound(ctx context.Context, s logical.Storage, e *endpoint, p *pass, d doomed) error {
+	entry, lost := p.nonces[d.st.nonce]
+	if lost { // whatever comes of the deletion, nobody has it
+		b.live.remove(d.st.role, d.id)
+		if current, err := isCurrentStatic(ctx, s, d.st); err != nil || current {
+			return errors.Join(err, b.settleIf(ctx, s, current, entry.Key()))
+		}
+	}
+	if err := destroy(ctx, e, d.id); err != nil {
+		p.failed.Add(1)
+		return fmt.Errorf("authorization %s of role %s is not deleted yet: %w", d.id, d.st.role, err)
+	}
+	p.deleted.Add(1)
+	b.live.remove(d.st.role, d.id)
+	b.log.Info("a token that nobody holds a lease for was deleted", "authorization_id", d.id, "role", d.st.role, "deadline", rfc3339(d.st.deadline))
+	return b.settleIf(ctx, s, lost, entry.Key())
+}
+
+// settleIf strikes a deletion off where there is one.
+func (b *backend) settleIf(ctx context.Context, s logical.Storage, owed bool, key string) error {
+	if !owed {
+		return nil
+	}
+	return b.settle(ctx, s, key)
 }
 
 // settleUnmade strikes off the unanswered mints that are proven to have made nothing.

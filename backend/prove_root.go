@@ -21,9 +21,8 @@ var (
 // proveRoot shows that the authorization OldID is the old root token: switched off, that one must not work. InfluxDB
 // tells nobody which authorization a hashed token is, and a deletion can't be undone.
 func (b *backend) proveRoot(ctx context.Context, s logical.Storage, e *endpoint, i *store.RootIntention) error {
-	// A process that outlived its Vault has no storage to read, and must not change anything.
-	if current, err := store.GetRootIntention(ctx, s); err != nil || current == nil || current.Nonce != i.Nonce {
-		return errors.Join(errors.New("another process has settled this rotation"), err)
+	if err := stillUnderWay(ctx, s, i); err != nil {
+		return err
 	}
 	old, err := dial(i.Previous)
 	if err != nil {

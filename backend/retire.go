@@ -39,7 +39,6 @@ func (b *backend) retire(ctx context.Context, s logical.Storage, entry store.Pen
 		err = nil
 	}
 	if err == nil {
-		b.log.Debug("token deleted", "authorization_id", entry.AuthorizationID, "role", entry.Role)
 		b.live.remove(entry.Role, entry.AuthorizationID)
 		return b.settle(ctx, s, entry.Key())
 	}
@@ -72,15 +71,26 @@ func isReplaced(err error) bool {
 // destroyOn deletes with the stored root token. One that InfluxDB does not accept may have been replaced since
 // it was read: then the new one is tried.
 func (b *backend) destroyOn(ctx context.Context, s logical.Storage, e *endpoint, id string) error {
-	err := destroy(ctx, e, id)
-	for isReplaced(err) {
-		b.forget(store.ConfigKey)
-		fresh, readErr := b.endpointOf(ctx, s, e.ID)
-		if readErr != nil || fresh.Revision == e.Revision {
+	for {
+		err := destroy(ctx, e, id)
+		if !isReplaced(err) {
+			return err
+		}
+		fresh := b.replacement(ctx, s, e)
+		if fresh == nil {
 			return err
 		}
 		e = fresh
-		err = destroy(ctx, e, id)
 	}
-	return err
+}
+
+// replacement is a connection as it is stored now, where it was written or its root token rotated since e was read;
+// nil where it was not.
+func (b *backend) replacement(ctx context.Context, s logical.Storage, e *endpoint) *endpoint {
+	b.forget(store.ConfigKey)
+	fresh, err := b.endpointOf(ctx, s, e.ID)
+	if err != nil || fresh.Revision == e.Revision {
+		return nil
+	}
+	return fresh
 }

@@ -40,7 +40,7 @@ func (b *backend) identifyRoot(ctx context.Context, e *endpoint, givenID string)
 	case influx.Is(err, influx.Gone), influx.Is(err, influx.NotFound):
 		return nil, badInput("authorization_id: no authorization has the ID %s", givenID)
 	case influx.Is(err, influx.MissingPermission):
-		return nil, fmt.Errorf("the root token may not read its own authorization, whose permissions the new one needs; see docs/root-token.md: %w", err)
+		return nil, fmt.Errorf("authorization_id: the root token may not read %s, and it has to read its own authorization, whose permissions the new one needs; see docs/root-token.md: %w", givenID, err)
 	case err != nil:
 		return nil, err
 	}

@@ -61,6 +61,10 @@ func (b *backend) rotateRoot(ctx context.Context, s logical.Storage, r rootRotat
 	if err != nil {
 		return err
 	}
+	return b.replaceRoot(ctx, s, e, old)
+}
+
+func (b *backend) replaceRoot(ctx context.Context, s logical.Storage, e *endpoint, old *domain.Authorization) error {
 	intention := &store.RootIntention{
 		Nonce: newNonce(), Since: b.now().UTC(), Previous: e.Connection,
 		OldID: *old.Id, Proven: isProven(e.Connection, old), OrgID: *old.OrgID, UserID: *old.UserID,
@@ -72,11 +76,14 @@ func (b *backend) rotateRoot(ctx context.Context, s logical.Storage, r rootRotat
 	if err != nil {
 		return b.giveUpRotation(ctx, s, e, created, err)
 	}
-	candidate, err := b.successor(ctx, e.Connection, created, intention.Nonce)
+	next, err := b.successor(ctx, e.Connection, created, intention.Nonce)
 	if err != nil {
 		return b.giveUpRotation(ctx, s, e, created, err)
 	}
-	err = b.putConfig(ctx, s, candidate)
+	if err := stillUnderWay(ctx, s, intention); err != nil {
+		return errors.Join(err, b.discard(ctx, s, e, rootRole, *created.Id))
+	}
+	err = b.putConfig(ctx, s, next)
 	if errors.Is(err, errMaybeStored) {
 		return fmt.Errorf("the new root token: %w; nothing was deleted, and the rotation is settled within some minutes", err)
 	}
@@ -85,6 +92,16 @@ func (b *backend) rotateRoot(ctx context.Context, s logical.Storage, r rootRotat
 	}
 	b.log.Info("the root token was rotated", "authorization_id", *created.Id, "previous", intention.OldID)
 	return b.finishRotation(ctx, s, intention)
+}
+
+// stillUnderWay reads the intention again before something is changed that can't be taken back. A process that outlived
+// its Vault has no storage to read, and one that was reloaded in the middle may find that the next one has settled it.
+func stillUnderWay(ctx context.Context, s logical.Storage, i *store.RootIntention) error {
+	current, err := store.GetRootIntention(ctx, s)
+	if err != nil || current == nil || current.Nonce != i.Nonce {
+		return errors.Join(errors.New("another process has settled this rotation"), err)
+	}
+	return nil
 }
 
 // createRoot asks for a token like the old one.

@@ -84,7 +84,14 @@ func (b *backend) replaceStatic(ctx context.Context, s logical.Storage, name str
 
 // storeRotated makes a new token the role's current one. Where that fails, the token is taken back.
 func (b *backend) storeRotated(ctx context.Context, s logical.Storage, name string, next *store.StaticRole, m *minted) error {
-	err := b.putStatic(ctx, s, name, next)
+	i, err := store.GetStaticIntention(ctx, s, name)
+	if err == nil && (i == nil || i.Nonce != next.Current.Nonce) {
+		// The mount was reloaded in the middle, and the next process has taken this rotation back.
+		return errors.Join(errors.New("another process has settled this rotation"), b.discard(ctx, s, m.endpoint, name, m.id()))
+	}
+	if err == nil {
+		err = b.putStatic(ctx, s, name, next)
+	}
 	switch {
 	case errors.Is(err, errMaybeStored):
 		return fmt.Errorf("the new token: %w; nothing was deleted, and the rotation is settled within a minute", err)
@@ -92,9 +99,7 @@ func (b *backend) storeRotated(ctx context.Context, s logical.Storage, name stri
 		return b.giveUpStatic(ctx, s, name, errors.Join(err, b.discard(ctx, s, m.endpoint, name, m.id())))
 	}
 	b.log.Info("a static token was made", "role", name, "authorization_id", m.id())
-	if err := store.DeleteStaticIntention(ctx, s, name); err != nil {
-		b.log.Warn("an intention that is settled is still in storage", "role", name, "error", err)
-	}
+	b.strikeOffStatic(ctx, s, name)
 	return nil
 }
 

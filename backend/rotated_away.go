@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,16 +11,17 @@ import (
 
 // keepRotatedRoot keeps the current root token where a write brings back one that was rotated away, as Terraform does
 // with each apply: that one is deleted, and so is what it could do. The write's other fields apply.
-func (b *backend) keepRotatedRoot(old, candidate *store.Connection) (warnings []string, err error) {
+func keepRotatedRoot(old, candidate *store.Connection) (warnings []string) {
 	switch {
 	case old == nil:
 	case candidate.Token != old.Token && slices.Contains(candidate.RotatedAway, fingerprint(candidate.Token)):
 		candidate.Token, candidate.AuthorizationID, candidate.RootNonce = old.Token, old.AuthorizationID, old.RootNonce
 		warnings = append(warnings, "token: this one was rotated away; the current root token stays, and the other fields apply. Leave token out of what writes this configuration")
 	case old.RootNonce != "" && candidate.Token == old.Token && !strings.EqualFold(candidate.AuthorizationID, old.AuthorizationID):
-		return nil, badInput("authorization_id: the root token was made by a rotation and is %s; leave authorization_id out", old.AuthorizationID)
+		candidate.AuthorizationID = old.AuthorizationID
+		warnings = append(warnings, fmt.Sprintf("authorization_id: the root token was made by a rotation and is %s, which stays; the other fields apply. Leave authorization_id out of what writes this configuration", old.AuthorizationID))
 	}
-	return warnings, nil
+	return warnings
 }
 
 // planRotation says when the root token is rotated next. A plan that did not change goes on, unless the token is new.

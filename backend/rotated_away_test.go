@@ -30,8 +30,13 @@ func TestARotatedRootTokenStaysAway(t *testing.T) {
 		m.write("config/rotate-root", nil)
 		require.Contains(t, warned(m.write("config", applied)), "rotated away", "also after another rotation")
 		require.Len(t, server.Tokens(), 1)
-		require.Contains(t, m.rejected(logical.UpdateOperation, "config", map[string]any{"authorization_id": server.RootID()}),
-			"authorization_id: the root token was made by a rotation and is "+m.stored().AuthorizationID)
+		for _, id := range []string{server.RootID(), ""} {
+			root = m.stored()
+			require.Contains(t, warned(m.write("config", map[string]any{"authorization_id": id, "request_timeout": "40s"})),
+				"authorization_id: the root token was made by a rotation and is "+root.AuthorizationID+", which stays")
+			require.Equal(t, []any{root.Token, root.AuthorizationID, root.RootNonce, 40},
+				[]any{m.stored().Token, m.stored().AuthorizationID, m.stored().RootNonce, m.stored().RequestTimeout})
+		}
 
 		// Another token is another matter, and so is a configuration that was deleted on purpose.
 		id, value := server.AddToken(server.OrgID(), server.UserID(), influxtest.OperatorPermissions()...)
@@ -50,4 +55,29 @@ func TestADeletedConfigurationForgetsWhatWasRotatedAway(t *testing.T) {
 	m.ok(logical.DeleteOperation, "config", nil)
 	require.NotContains(t, warned(m.write("config", connection(server, map[string]any{"verify_connection": false}))), "rotated away")
 	require.Equal(t, server.RootToken(), m.stored().Token)
+}
+
+// A token that was rotated away lies about in old files. It must not serve to have the current one sent elsewhere.
+func TestARotatedTokenDoesNotLeadTheCurrentOneElsewhere(t *testing.T) {
+	for _, verified := range []bool{true, false} {
+		m := newMount(t)
+		server, elsewhere := m.connected(influxtest.HashedTokens(false)), influxtest.New(t)
+		m.write("config/rotate-root", nil)
+		elsewhere.ResetRequests()
+		require.Contains(t, m.rejected(logical.UpdateOperation, "config", connection(server, map[string]any{"url": elsewhere.URL, "verify_connection": verified})),
+			"token: this one was rotated away, and the current one is not sent to another host than "+server.URL)
+		require.Empty(t, elsewhere.Requests())
+		tidyUpHeld(t, m, server, m.mint("app"))
+	}
+}
+
+// A restored InfluxDB knows the token again that was rotated away, and not the current one.
+func TestARestoredInfluxDBIsSaidHowToConnectTo(t *testing.T) {
+	m := newMount(t)
+	server := m.connected(influxtest.HashedTokens(false))
+	m.write("config/rotate-root", nil)
+	m.storedToken(canary)
+	text := m.rejected(logical.UpdateOperation, "config", connection(server))
+	require.Contains(t, text, "does not know it")
+	require.Contains(t, text, "where InfluxDB was restored and knows that one again, delete the configuration and write it anew, see docs/recovery.md")
 }

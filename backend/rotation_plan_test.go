@@ -2,6 +2,7 @@ package backend
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -82,42 +83,10 @@ func (y *yearly) minute(d time.Duration) {
 	}
 }
 
-func TestRotationByPeriodOverAYear(t *testing.T) {
-	y := newYearly(t, map[string]any{"rotation_period": "168h"})
-	start := y.clock.now().UTC().Truncate(time.Minute)
-	for tick := range 365 * 4 {
-		if tick%200 == 100 {
-			y.crash() // a restart, or a fail-over
-		}
-		y.minute(6 * time.Hour)
-	}
-	require.Len(t, y.rotated, 52)
-	for i, at := range y.rotated {
-		due := start.Add(time.Duration(i+1) * 7 * 24 * time.Hour)
-		require.False(t, at.Before(due), "rotation %d was early", i)
-		require.Less(t, at.Sub(due), time.Duration(i+2)*6*time.Hour, "each begins within a tick of its time")
-	}
-	require.Len(t, y.server.Tokens(), 1)
-}
-
 // crash is the end of the process; the next one reads storage afresh.
 func (m *mount) crash() {
 	if !onWire {
 		m.reload()
-	}
-}
-
-func TestRotationByScheduleOverAYear(t *testing.T) {
-	y := newYearly(t, map[string]any{"rotation_schedule": "15 3 1 * *", "rotation_window": "2h"})
-	require.Equal(t, "2027-02-01T03:15:00Z", y.read("config").Data["next_vault_rotation"])
-	for y.clock.now().Year() == 2027 {
-		y.minute(time.Hour)
-	}
-	require.Len(t, y.rotated, 11, "February to December")
-	for i, at := range y.rotated {
-		due := time.Date(2027, time.Month(i+2), 1, 3, 15, 0, 0, time.UTC)
-		require.False(t, at.Before(due), "never early: %s", at)
-		require.LessOrEqual(t, at.Sub(due), 61*time.Minute)
 	}
 }
 
@@ -162,7 +131,7 @@ func TestRotationThatFailsIsTriedAgain(t *testing.T) {
 	require.Greater(t, asked, 6)
 	require.Less(t, asked, 30, "not each minute of four hours")
 	y.server.Intercept(nil)
-	require.Contains(t, fmt.Sprint(y.read("check").Data["problems"]), "the last rotation of the root token failed, and the old one stays")
+	require.Contains(t, fmt.Sprint(y.read("check").Data["problems"]), "the last planned rotation of the root token failed; it is tried again by itself: ")
 	for range 60 {
 		y.minute(time.Minute)
 	}
@@ -193,4 +162,45 @@ func TestRotationByHandMovesThePlan(t *testing.T) {
 	require.Len(t, y.rotated, 1, "by hand")
 	y.minute(31 * time.Minute)
 	require.Len(t, y.rotated, 2)
+}
+
+// A rotation whose old token could not be proven at once is finished by itself, and then nothing is wrong any more.
+func TestRotationByPlanThatIsFinishedLater(t *testing.T) {
+	m := newMount(t)
+	server := influxtest.New(t)
+	m.configure(server, map[string]any{"authorization_id": server.RootID(), "rotation_period": "24h"})
+	server.Refuse(http.MethodPatch, authorizations)
+	m.clock.advance(24 * time.Hour)
+	require.NoError(t, m.tick())
+	require.Contains(t, fmt.Sprint(m.read("check").Data["problems"]), "the root token was rotated; the old one still works until it is proven")
+	server.Intercept(nil)
+	m.clock.advance(intentionAge)
+	require.NoError(t, m.tick())
+	require.NotContains(t, existing(server), server.RootID())
+	require.Equal(t, true, m.read("check").Data["healthy"])
+}
+
+// An authorization_id that turns out to be another token's is not tried again: each time that one would be switched off.
+func TestRotationByPlanForgetsAWrongID(t *testing.T) {
+	m := newMount(t)
+	server := influxtest.New(t)
+	alike, _ := server.AddToken(server.OrgID(), server.UserID(), influxtest.OperatorPermissions()...)
+	m.configure(server, map[string]any{"authorization_id": alike, "rotation_period": "24h"})
+	m.clock.advance(24 * time.Hour)
+	require.NoError(t, m.tick())
+	require.Empty(t, m.stored().AuthorizationID)
+	require.Equal(t, server.RootToken(), m.stored().Token)
+	server.ResetRequests()
+	m.clock.advance(24 * time.Hour)
+	require.NoError(t, m.tick())
+	for _, r := range server.Requests() {
+		require.NotEqual(t, http.MethodPatch, r.Method)
+	}
+	require.Contains(t, fmt.Sprint(m.read("check").Data["problems"]), "authorization_id: it is not known which authorization the root token is")
+	m.write("config", map[string]any{"authorization_id": server.RootID()})
+	m.clock.advance(lastPause)
+	require.NoError(t, m.tick())
+	require.NotContains(t, existing(server), server.RootID())
+	require.Contains(t, existing(server), alike)
+	require.Equal(t, true, m.read("check").Data["healthy"])
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -111,6 +112,9 @@ func (b *backend) takeBack(ctx context.Context, s logical.Storage, i *store.Root
 		}
 		restored.Token, restored.AuthorizationID, restored.RootNonce = i.Previous.Token, i.Previous.AuthorizationID, i.Previous.RootNonce
 		restored.RotatedAway, restored.RotationTimes, restored.Found = i.Previous.RotatedAway, i.Previous.RotationTimes, i.Previous.Found
+		if strings.EqualFold(restored.AuthorizationID, i.OldID) {
+			restored.AuthorizationID = "" // or the plan would switch that token off again and again
+		}
 		if err := b.putConfig(ctx, s, &restored); err != nil {
 			return err
 		}

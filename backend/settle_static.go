@@ -60,9 +60,14 @@ func (b *backend) giveUpStatic(ctx context.Context, s logical.Storage, name stri
 		b.statics.lookAt(name, b.now())
 		return cause
 	}
+	b.strikeOffStatic(ctx, s, name)
+	return cause
+}
+
+// strikeOffStatic forgets an intention that is settled. Where that fails, the next tick does.
+func (b *backend) strikeOffStatic(ctx context.Context, s logical.Storage, name string) {
 	if err := store.DeleteStaticIntention(ctx, s, name); err != nil {
 		b.statics.lookAt(name, b.now())
 		b.log.Warn("an intention that is settled is still in storage", "role", name, "error", err)
 	}
-	return cause
 }

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -199,5 +200,61 @@ func TestStaticRoleCutOffInBoth(t *testing.T) {
 			c.crash()
 			c.settles(t, key)
 		})
+	}
+}
+
+// putting runs before ahead of each write of a static role.
+type putting struct {
+	logical.Storage
+	before func()
+}
+
+func (p putting) Put(ctx context.Context, entry *logical.StorageEntry) error {
+	if strings.HasPrefix(entry.Key, store.StaticRolePrefix) {
+		p.before()
+	}
+	return p.Storage.Put(ctx, entry)
+}
+
+// A mount that is reloaded in the middle of a rotation: the next process takes it back, also where the old one has
+// looked for the last time before it writes.
+func TestStaticRotationOfAReloadedMount(t *testing.T) {
+	if onWire {
+		t.Skip("two backends on one storage: over the wire there is one")
+	}
+	for _, late := range []bool{false, true} {
+		t.Run(fmt.Sprintf("late %t", late), func(t *testing.T) {
+			c := newStaticScene(t, staticActs["rotated"])
+			next := c.in(t)
+			next.storage = &faultyStorage{Storage: c.storage.Storage}
+			if late {
+				c.storage.Storage = putting{c.storage.Storage, func() { next.takesOver(t) }}
+			} else {
+				c.server.Intercept(func(w http.ResponseWriter, r *http.Request, h http.Handler) {
+					h.ServeHTTP(w, r)
+					if r.Method == http.MethodPost {
+						next.takesOver(t)
+					}
+				})
+			}
+			err := c.request(logical.UpdateOperation, "rotate-role/kept", nil)
+			require.Equal(t, late, err == nil)
+			c.server.Intercept(nil)
+			next.crash()
+			(&staticScene{mount: next, server: c.server}).settles(t, "")
+		})
+	}
+}
+
+// takesOver is a process that starts and looks after what was cut off.
+func (m *mount) takesOver(t *testing.T) {
+	created, err := m.factory(context.WithoutCancel(t.Context()), m.config())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	m.vault = created
+	if err := m.tick(); err != nil {
+		t.Error(err)
 	}
 }

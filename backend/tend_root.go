@@ -24,6 +24,7 @@ func (b *backend) tendRoot(ctx context.Context, s logical.Storage) error {
 		if err := b.settleRootAlone(ctx, s); err != nil {
 			return err
 		}
+		b.rootAttempts.ended(nil, b.now())
 	}
 	config, err := store.GetConfig(ctx, s)
 	if err != nil || config == nil || !b.isRotationDue(config) {
@@ -72,8 +73,12 @@ func (b *backend) skipRotation(ctx context.Context, s logical.Storage) error {
 	if config.Revision, err = uuid.GenerateUUID(); err != nil {
 		return err
 	}
+	if err := store.PutConfig(ctx, s, config); err != nil {
+		return err
+	}
+	b.rootAttempts.ended(nil, b.now()) // the next time begins without a pause
 	b.log.Warn("a rotation of the root token was skipped", "due", rfc3339(config.Skipped.Due), "next", rfc3339(config.NextRotation), "reason", config.Skipped.Reason)
-	return store.PutConfig(ctx, s, config)
+	return nil
 }
 
 // examineRotation finds what is wrong with the root token's rotation.
@@ -90,7 +95,7 @@ func (b *backend) examineRotation(ctx context.Context, s logical.Storage, h *hea
 		h.problem("a rotation of the root token that began at %s is not finished; it is settled by itself", rfc3339(intention.Since))
 	}
 	if said := b.rootAttempts.lastError(); said != "" {
-		h.fails(errors.New("the last rotation of the root token failed, and the old one stays; it is tried again by itself: " + said))
+		h.fails(errors.New("the last planned rotation of the root token failed; it is tried again by itself: " + said))
 	}
 	if config == nil {
 		return nil

@@ -134,8 +134,12 @@ func (b *backend) rotateWhenDue(ctx context.Context, s logical.Storage, mount, n
 	case missed(role.RotationPlan, role.NextRotation, b.now()):
 		role.Skipped = skipped(role.NextRotation, tries)
 		role.NextRotation = nextRotation(role.RotationPlan, b.now())
+		if err := b.putStatic(ctx, s, name, role); err != nil {
+			return err
+		}
+		tries.ended(nil, b.now()) // the next time begins without a pause
 		b.log.Warn("a rotation of a static role was skipped", "role", name, "due", rfc3339(role.Skipped.Due), "next", rfc3339(role.NextRotation), "reason", role.Skipped.Reason)
-		return b.putStatic(ctx, s, name, role)
+		return nil
 	}
 	if !tries.ready(b.now()) {
 		return nil

@@ -118,7 +118,13 @@ func (b *backend) tidy(s logical.Storage, e *endpoint, p *pass) bool {
 		var err error
 		defer func() { b.reaper.end(err, b.now()) }()
 		defer b.recovered(&err)
-		if err = b.pass(b.lifetime, s, e, p); err != nil {
+		err = b.pass(b.lifetime, s, e, p)
+		if err != nil { // the root token may have been rotated meanwhile
+			if fresh := b.replacement(b.lifetime, s, e); fresh != nil {
+				err = b.pass(b.lifetime, s, fresh, p)
+			}
+		}
+		if err != nil {
 			b.log.Warn("tidy did not finish", "error", err)
 		}
 	}()

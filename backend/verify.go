@@ -202,7 +202,7 @@ func (v *verification) told(err error) error {
 	case influx.InactiveToken:
 		return badInput("token: %s knows it, but it is inactive %s; set it active there, or write another one%s", at, answer, unchanged)
 	case influx.InactiveUser:
-		return badInput("token: its user is inactive or deleted in %s %s%s", at, answer, unchanged)
+		return badInput("token: its user is inactive or deleted in %s %s; set the user active there, or write a token of another one%s", at, answer, unchanged)
 	case influx.MissingPermission, influx.Forbidden:
 		return badInput("token lacks %s, needed to %s; see docs/root-token.md", failed.Permission, v.purpose(failed.Permission))
 	case influx.BadCertificate:

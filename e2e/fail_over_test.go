@@ -65,11 +65,7 @@ type election struct {
 
 func newFailOver(t *testing.T, binary string) *failOver {
 	t.Helper()
-	influx, err := shared.lab.StartInflux(t.Context(), lab.InfluxOptions{})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
-	_, err = influx.Setup(t.Context(), org, bucket, user)
-	require.NoError(t, err)
+	influx := newInflux(t, lab.InfluxOptions{})
 	cluster, err := shared.lab.StartCluster(t.Context(), 3, lab.VaultOptions{Binary: binary})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -77,7 +73,7 @@ func newFailOver(t *testing.T, binary string) *failOver {
 			assert.NoError(t, node.Stop())
 		}
 	})
-	plugin, err := shared.lab.HastyPlugin(t.Context())
+	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion, lab.Hasty)
 	require.NoError(t, err)
 	require.NoError(t, cluster.Nodes[0].Register(t.Context(), plugin))
 
@@ -230,12 +226,4 @@ func (f *failOver) assertTokensAreLeases(t *testing.T) {
 	}
 	assertGone(t, e.influx, f.traffic.kept...)
 	fmt.Printf("fail-over: %d mints, %d refused requests, all in elections\n", f.traffic.minted.Load(), len(f.traffic.refusals))
-}
-
-func ids(all []lab.Authorization) []string {
-	var found []string
-	for _, one := range all {
-		found = append(found, one.ID)
-	}
-	return found
 }

@@ -72,6 +72,9 @@ func newBearer(t *testing.T, vault *lab.Vault, policy, rules string) *bearer {
 	for _, role := range []string{"app", "other", "team-a-reader"} {
 		b.role(t, role, bucketRole(nil))
 	}
+	for _, role := range []string{"app", "other"} {
+		b.staticRole(t, role, nil)
+	}
 	require.NoError(t, b.vault.Sys().PutPolicyWithContext(t.Context(), policy, rules))
 	made, err := b.vault.Auth().Token().CreateWithContext(t.Context(), &api.TokenCreateRequest{Policies: []string{policy}})
 	require.NoError(t, err)

@@ -21,12 +21,13 @@ const (
 
 // policyTests has a case for each policy of docs/policies.md.
 var policyTests = map[string]func(*testing.T, *bearer){
-	"influxdb-install":  installs,
-	"influxdb-operator": operates,
-	"influxdb-auditor":  audits,
-	"influxdb-app":      isApplication,
-	"influxdb-app-ttl":  isApplicationWithTTL,
-	"influxdb-team-a":   isTeam,
+	"influxdb-install":    installs,
+	"influxdb-operator":   operates,
+	"influxdb-auditor":    audits,
+	"influxdb-app":        isApplication,
+	"influxdb-app-ttl":    isApplicationWithTTL,
+	"influxdb-static-app": isStaticApplication,
+	"influxdb-team-a":     isTeam,
 }
 
 // overrides are fields that creds and roles know or may come to know.
@@ -83,6 +84,15 @@ func operates(t *testing.T, b *bearer) {
 	b.may(t, put, "influxdb/tidy", map[string]any{"dry_run": true})
 	b.may(t, get, "influxdb/tidy-status", nil)
 
+	b.may(t, post, "influxdb/static-roles/new", map[string]any{"read_buckets": bucket})
+	b.may(t, patch, "influxdb/static-roles/new", map[string]any{"rotation_period": "24h"})
+	b.may(t, get, "influxdb/static-roles/new", nil)
+	b.may(t, list, "influxdb/static-roles", nil)
+	b.may(t, put, "influxdb/rotate-role/new", nil)
+	b.may(t, post, "influxdb/rotate-role/new", map[string]any{"grace_period": "0"})
+	b.mayNot(t, get, "influxdb/static-creds/new", nil)
+	b.may(t, remove, "influxdb/static-roles/new", nil)
+
 	for _, method := range []string{get, post, put} {
 		b.mayNot(t, method, "influxdb/creds/app", nil)
 	}
@@ -108,10 +118,16 @@ func audits(t *testing.T, b *bearer) {
 	b.may(t, list, "influxdb/roles", nil)
 	b.may(t, list, "sys/leases/lookup/influxdb/creds/app", nil)
 
+	b.may(t, get, "influxdb/static-roles/app", nil)
+	b.may(t, list, "influxdb/static-roles", nil)
+
 	for _, method := range []string{post, put, patch, remove} {
 		b.mayNot(t, method, "influxdb/config", nil)
 		b.mayNot(t, method, "influxdb/roles/app", nil)
+		b.mayNot(t, method, "influxdb/static-roles/app", nil)
 	}
+	b.mayNot(t, put, "influxdb/rotate-role/app", nil)
+	b.mayNot(t, get, "influxdb/static-creds/app", nil)
 	for _, method := range []string{get, post} {
 		b.mayNot(t, method, "influxdb/creds/app", nil)
 	}
@@ -165,6 +181,17 @@ func (b *bearer) assertApplication(t *testing.T) {
 		b.mayNot(t, method, "influxdb/roles/app", nil)
 		b.mayNot(t, method, "influxdb/config", nil)
 	}
+}
+
+func isStaticApplication(t *testing.T, b *bearer) {
+	b.may(t, get, "influxdb/static-creds/app", nil)
+	b.mayNot(t, get, "influxdb/static-creds/other", nil)
+	b.mayNot(t, put, "influxdb/rotate-role/app", nil)
+	for _, method := range []string{get, post, patch, remove} {
+		b.mayNot(t, method, "influxdb/static-roles/app", nil)
+	}
+	b.mayNot(t, get, "influxdb/creds/app", nil)
+	b.mayNot(t, list, "influxdb/static-roles", nil)
 }
 
 func isTeam(t *testing.T, b *bearer) {

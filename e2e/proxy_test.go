@@ -19,12 +19,12 @@ import (
 // proxy is a reverse proxy in front of a real InfluxDB, as there are many, and as faulty as they can be.
 type proxy struct {
 	*httptest.Server
-	onDelete atomic.Pointer[fault]
+	onDelete, onSetup atomic.Pointer[fault]
 	// deletions counts those that InfluxDB was asked for through the proxy.
 	deletions atomic.Int64
 }
 
-// fault answers a deletion in InfluxDB's place, or hands it on to next.
+// fault answers a deletion or a setup in InfluxDB's place, or hands it on to next.
 type fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
 // startProxy serves an InfluxDB under a base path ("" or "/influx"), with TLS where that is given.
@@ -37,12 +37,17 @@ func startProxy(t *testing.T, influx *lab.Influx, base string, settings *tls.Con
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
 	})
 	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodDelete {
+		var answer *fault
+		switch {
+		case r.Method == http.MethodDelete:
 			p.deletions.Add(1)
-			if answer := p.onDelete.Load(); answer != nil {
-				(*answer)(w, r, forward)
-				return
-			}
+			answer = p.onDelete.Load()
+		case r.Method == http.MethodPost && r.URL.Path == base+"/api/v2/setup":
+			answer = p.onSetup.Load()
+		}
+		if answer != nil {
+			(*answer)(w, r, forward)
+			return
 		}
 		forward.ServeHTTP(w, r)
 	}))
@@ -61,7 +66,13 @@ func startProxy(t *testing.T, influx *lab.Influx, base string, settings *tls.Con
 // failDeletions lasts until mend.
 func (p *proxy) failDeletions(with fault) { p.onDelete.Store(&with) }
 
-func (p *proxy) mend() { p.onDelete.Store(nil) }
+// failSetups lasts until mend.
+func (p *proxy) failSetups(with fault) { p.onSetup.Store(&with) }
+
+func (p *proxy) mend() {
+	p.onDelete.Store(nil)
+	p.onSetup.Store(nil)
+}
 
 // answers is a fault that says always the same.
 func answers(status int, contentType, body string) fault {
@@ -78,7 +89,7 @@ func stalls(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Contex
 // hangsUp ends the connection without an answer.
 func hangsUp(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
 
-// losesAnswer lets InfluxDB delete, and keeps its answer from the caller.
+// losesAnswer lets InfluxDB do it, and keeps its answer from the caller.
 func losesAnswer(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	next.ServeHTTP(httptest.NewRecorder(), r)
 	stalls(w, r, next)

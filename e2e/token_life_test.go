@@ -84,7 +84,7 @@ func (e *engine) watch(t *testing.T, m minted) <-chan time.Time {
 	ctx := t.Context()
 	go func() {
 		defer close(death)
-		err := lab.Await(ctx, 2*lateness, "the token's end", func(ctx context.Context) error {
+		err := lab.Await(ctx, tickLimit, "the token's end", func(ctx context.Context) error {
 			// Every living token may ask for the list of resource types.
 			status, _, err := e.influx.Call(ctx, m.token, http.MethodGet, "/api/v2/resources", nil)
 			if err == nil && status != http.StatusUnauthorized {

@@ -5,10 +5,11 @@
 #   scripts/server.sh influxd         influxd 2.9.1  (stores tokens hashed)
 #   scripts/server.sh influxd 2.7.12  influxd 2.7.12 (stores tokens in clear)
 #   scripts/server.sh influx          the influx command-line client that influxd 2.9.1 is tested with
+#   scripts/server.sh telegraf        Telegraf 1.37.2, with the few plugins that the tests use
 #
 # Where it looks, in this order:
-#   1. VAULT_BIN, INFLUXD_BIN or INFLUX_BIN, used as they are (INFLUXD_BIN stands for the default
-#      version only; an older one is named by its own variable, such as INFLUXD_2_7_12_BIN);
+#   1. VAULT_BIN, INFLUXD_BIN, INFLUX_BIN or TELEGRAF_BIN, used as they are (INFLUXD_BIN stands for the
+#      default version only; an older one is named by its own variable, such as INFLUXD_2_7_12_BIN);
 #   2. the PATH, if the binary there is of the wanted version;
 #   3. the user's cache directory, where 4. put it;
 #   4. a build from published Go modules: 1 to 10 minutes, once. A second call for the same binary
@@ -19,6 +20,7 @@ set -euo pipefail
 vault_version=1.21.1
 influxd_version=2.9.1
 influx_version=2.7.1-0.20250130214939-76d1c4d9b777
+telegraf_version=1.37.2
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "server.sh: $*"; exit 1; }
@@ -96,6 +98,19 @@ build_influx() {
     -o "$work/out" github.com/influxdata/influx-cli/v2/cmd/influx
 }
 
+build_telegraf() {
+  new_module
+  say "  fetching modules"
+  # Telegraf's own sums come first: one of the modules it needs is not in the checksum database.
+  local module=github.com/influxdata/telegraf
+  quietly go mod download "$module@v$version"
+  cat "$(go list -m -f '{{.Dir}}' "$module@v$version")/go.sum" >go.sum
+  quietly go get -tool "$module/cmd/telegraf@v$version"
+  say "  compiling"
+  CGO_ENABLED=0 quietly go build -tags custom,inputs.mock,outputs.influxdb_v2,secretstores.vault,serializers.influx \
+    -ldflags "-s -w -X $module/internal.Version=$version" -o "$work/out" "$module/cmd/telegraf"
+}
+
 # influxd links Flux, which is written in Rust: InfluxData's pkg-config wrapper compiles it on the way.
 build_influxd() {
   need cc "a C compiler (Debian: apt-get install gcc libc6-dev; macOS: xcode-select --install)"
@@ -166,14 +181,16 @@ name=${1:-}
 case $name in
   vault) version=$vault_version override=VAULT_BIN ;;
   influx) version=$influx_version override=INFLUX_BIN ;;
+  telegraf) version=$telegraf_version override=TELEGRAF_BIN ;;
   influxd)
     version=${2:-$influxd_version} override=INFLUXD_BIN
     if [ "$version" != "$influxd_version" ]; then override=INFLUXD_${version//./_}_BIN; fi ;;
-  *) die "usage: server.sh vault | influxd [version] | influx" ;;
+  *) die "usage: server.sh vault | influxd [version] | influx | telegraf" ;;
 esac
 on_path_pattern="v${version//./\\.}([[:space:],]|\$)"
 # The client names no exact version of its own; from 2.5 on all of them create the same tokens.
 if [ "$name" = influx ]; then on_path_pattern='Influx CLI v?2\.([5-9]|[1-9][0-9])'; fi
+if [ "$name" = telegraf ]; then on_path_pattern="Telegraf ${version//./\\.} "; fi
 
 if [ -n "${!override:-}" ]; then
   [ -x "${!override}" ] || die "$override=${!override} is not an executable file"

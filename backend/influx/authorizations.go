@@ -41,6 +41,12 @@ func (c *Client) DeleteAuthorization(ctx context.Context, id string) error {
 	ctx, cancel := c.withTimeout(ctx)
 	defer cancel()
 	r := request{method: http.MethodDelete, path: "authorizations/" + url.PathEscape(id)}
+	select {
+	case c.deletions <- struct{}{}:
+		defer func() { <-c.deletions }()
+	case <-ctx.Done():
+		return c.silence(r, ctx.Err(), false)
+	}
 	status := 0
 	err := c.stream(ctx, r, func(resp *http.Response) error {
 		status = resp.StatusCode

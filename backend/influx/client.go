@@ -29,6 +29,10 @@ const (
 	maxBody = 4 << 20
 	// maxErrorBody bounds what is read of an answer that is not a success.
 	maxErrorBody = 64 << 10
+	// deletionShare is which part of the connections deletions may hold at once: one in so many. Vault sends up to
+	// 200 revocations together, and a mint must not queue behind all of them. Few are enough: on two processors
+	// InfluxDB was measured to delete 2411 a second with 8 at once, and 2500 with 32.
+	deletionShare = 4
 )
 
 // Options say how to reach one InfluxDB.
@@ -54,6 +58,8 @@ type Client struct {
 	base      string
 	token     string
 	timeout   time.Duration
+	// deletions holds an element for each deletion under way.
+	deletions chan struct{}
 }
 
 // New returns a client; it makes no call. The only error is a URL that can't be used.
@@ -83,6 +89,7 @@ func New(o Options) (*Client, error) {
 		base:      strings.TrimRight(o.URL, "/"),
 		token:     o.Token,
 		timeout:   o.Timeout,
+		deletions: make(chan struct{}, max(1, o.MaxConnections/deletionShare)),
 	}, nil
 }
 

@@ -13,7 +13,7 @@ func (c *Client) CanRead(ctx context.Context, _, bucketID string) (bool, error) 
 }
 
 // CanWrite reports whether the client's token may write to a bucket. It writes nothing: the right is checked before
-// InfluxDB finds that there are no points, which it answers with 204 (measured on 2.9.1).
+// InfluxDB finds that there are no points, which it answers with 204 (measured on 2.9.1 and 2.7.12).
 func (c *Client) CanWrite(ctx context.Context, orgID, bucketID string) (bool, error) {
 	ctx, cancel := c.withTimeout(ctx)
 	defer cancel()

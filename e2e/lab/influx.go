@@ -120,6 +120,9 @@ func (i *Influx) Stop() error { return i.process.stop() }
 // Kill is a crash.
 func (i *Influx) Kill() { i.process.kill() }
 
+// PID is the number of its process.
+func (i *Influx) PID() int { return i.process.pid() }
+
 // Logs is everything it has written so far.
 func (i *Influx) Logs() string { return i.process.logs() }
 

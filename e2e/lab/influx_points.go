@@ -24,8 +24,12 @@ func (i *Influx) WritePoint(ctx context.Context, token, org, bucket string) (int
 // QueryPoint reads the points of WritePoint with a token and answers the HTTP status and the CSV,
 // which is empty when nothing is found. A bucket that the token may not read answers 404.
 func (i *Influx) QueryPoint(ctx context.Context, token, org, bucket string) (int, string, error) {
-	flux := fmt.Sprintf(`from(bucket: %q) |> range(start: -1h) |> filter(fn: (r) => r._measurement == %q)`,
-		bucket, measurement)
+	return i.Query(ctx, token, org, fmt.Sprintf(
+		`from(bucket: %q) |> range(start: -1h) |> filter(fn: (r) => r._measurement == %q)`, bucket, measurement))
+}
+
+// Query runs a Flux query with a token and answers the HTTP status and the CSV.
+func (i *Influx) Query(ctx context.Context, token, org, flux string) (int, string, error) {
 	body, err := json.Marshal(map[string]string{"query": flux, "type": "flux"})
 	if err != nil {
 		return 0, "", err

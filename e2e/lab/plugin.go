@@ -23,48 +23,71 @@ const (
 
 // Plugin is a built plugin binary.
 type Plugin struct {
-	Path    string
+	Path string
+	// Name is its name in Vault's catalog; Register takes PluginName where it is empty.
+	Name    string
 	Version string
 	SHA256  string
 }
 
-// Plugin builds the plugin from this repository, once for each version in the life of a lab.
-func (l *Lab) Plugin(ctx context.Context, version string) (Plugin, error) {
-	return l.build(ctx, version)
-}
+// The plugin's build tags.
+const (
+	// Hasty makes its waits short, for tests of crashes.
+	Hasty = "hasty"
+	// Profiled makes it serve profiles and statistics.
+	Profiled = "pprof"
+)
 
-// HastyPlugin is the plugin with short waits (backend/graces_hasty.go), for tests of crashes.
-func (l *Lab) HastyPlugin(ctx context.Context) (Plugin, error) {
-	return l.build(ctx, PluginVersion, "hasty")
-}
-
-func (l *Lab) build(ctx context.Context, version string, tags ...string) (Plugin, error) {
+// Plugin builds the plugin from this repository, once for each version and its build tags in the life of a lab.
+func (l *Lab) Plugin(ctx context.Context, version string, tags ...string) (Plugin, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := strings.Join(append([]string{version}, tags...), "_")
 	if built, ok := l.plugins[key]; ok {
 		return built, nil
 	}
+	flags := append(pluginFlags(version), "-tags", strings.Join(tags, ","))
+	built, err := l.build(ctx, pluginCommand+"_"+key, ".", "./cmd/"+pluginCommand, flags...)
+	if err != nil {
+		return Plugin{}, err
+	}
+	built.Version = version
+	l.plugins[key] = built
+	return built, nil
+}
+
+// ProfiledPlugin is the plugin with the build tag pprof.
+func (l *Lab) ProfiledPlugin(ctx context.Context) (Plugin, error) {
+	return l.build(ctx, pluginCommand, ".", "./cmd/"+pluginCommand, append(pluginFlags(PluginVersion), "-tags", Profiled)...)
+}
+
+// Floor is the engine that the plugin is measured against.
+func (l *Lab) Floor(ctx context.Context) (Plugin, error) {
+	built, err := l.build(ctx, "floor", "e2e", "./floor")
+	built.Name = "floor"
+	return built, err
+}
+
+// pluginFlags are those of `make build`: what is tested is what is shipped.
+func pluginFlags(version string) []string {
+	return []string{"-ldflags", "-s -w -X vault-plugin-secrets-influxdb/backend.Version=" + version}
+}
+
+// build compiles a command of the module in a directory of this repository.
+func (l *Lab) build(ctx context.Context, name, module, command string, flags ...string) (Plugin, error) {
 	root, err := repositoryRoot()
 	if err != nil {
 		return Plugin{}, err
 	}
-	path := filepath.Join(l.dir, pluginCommand+"_"+key)
-	// The same flags as `make build`: what is tested is what is shipped.
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", strings.Join(tags, ","),
-		"-ldflags", "-X vault-plugin-secrets-influxdb/backend.Version="+version,
-		"-o", path, "./cmd/"+pluginCommand)
-	cmd.Dir = root
+	path := filepath.Join(l.dir, name)
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-trimpath", "-o", path}, flags...), command)...)
+	cmd.Dir = filepath.Join(root, module)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return Plugin{}, fmt.Errorf("building the plugin: %w\n%s", err, out)
+		return Plugin{}, fmt.Errorf("building %s: %w\n%s", name, err, out)
 	}
 	sum, err := fileSHA256(path)
-	if err != nil {
-		return Plugin{}, err
-	}
-	l.plugins[key] = Plugin{Path: path, Version: version, SHA256: sum}
-	return l.plugins[key], nil
+	return Plugin{Path: path, SHA256: sum}, err
 }
 
 func fileSHA256(path string) (string, error) {

@@ -139,6 +139,16 @@ func (p *process) gone() error {
 	return fmt.Errorf("%s ended (%s); the last lines of its log:\n%s", p.path, r.cmd.ProcessState, p.tail(20))
 }
 
+// pid is the number of the process that runs, or ran last; 0 before the first start.
+func (p *process) pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := p.current(); r != nil {
+		return r.pid()
+	}
+	return 0
+}
+
 // groups are the process groups of all runs: the server's and those of its orphans.
 func (p *process) groups() []int {
 	p.mu.Lock()

@@ -190,6 +190,9 @@ func (v *Vault) Restart(ctx context.Context) error {
 	return v.Start(ctx)
 }
 
+// PID is the number of its process.
+func (v *Vault) PID() int { return v.process.pid() }
+
 // Logs is everything Vault and its plugins have written so far.
 func (v *Vault) Logs() string { return v.process.logs() }
 

@@ -13,14 +13,18 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// Register puts a plugin into the plugin directory and into Vault's catalog, under PluginName.
+// Register puts a plugin into the plugin directory and into Vault's catalog.
 func (v *Vault) Register(ctx context.Context, plugin Plugin) error {
 	command := filepath.Base(plugin.Path)
 	if err := copyExecutable(filepath.Join(v.PluginDirectory, command), plugin.Path); err != nil {
 		return err
 	}
+	name := plugin.Name
+	if name == "" {
+		name = PluginName
+	}
 	err := v.Client().Sys().RegisterPluginWithContext(ctx, &api.RegisterPluginInput{
-		Name: PluginName, Type: api.PluginTypeSecrets, Command: command,
+		Name: name, Type: api.PluginTypeSecrets, Command: command,
 		SHA256: plugin.SHA256, Version: plugin.Version,
 	})
 	if err != nil {
@@ -31,8 +35,13 @@ func (v *Vault) Register(ctx context.Context, plugin Plugin) error {
 
 // Mount enables the plugin at a path. Empty times stand for Vault's own.
 func (v *Vault) Mount(ctx context.Context, path, defaultLeaseTTL, maxLeaseTTL string) error {
+	return v.MountPlugin(ctx, PluginName, path, defaultLeaseTTL, maxLeaseTTL)
+}
+
+// MountPlugin enables any plugin that was registered.
+func (v *Vault) MountPlugin(ctx context.Context, name, path, defaultLeaseTTL, maxLeaseTTL string) error {
 	return v.Client().Sys().MountWithContext(ctx, path, &api.MountInput{
-		Type:   PluginName,
+		Type:   name,
 		Config: api.MountConfigInput{DefaultLeaseTTL: defaultLeaseTTL, MaxLeaseTTL: maxLeaseTTL},
 	})
 }
@@ -52,6 +61,13 @@ func (v *Vault) PluginPIDs(ctx context.Context) ([]int, error) {
 	found, err := living(ctx, func(m member) bool {
 		return slices.Contains(groups, m.group) && filepath.Dir(m.command) == v.PluginDirectory
 	})
+	return numbers(found), err
+}
+
+// PIDsOf are those of them that run one plugin.
+func (v *Vault) PIDsOf(ctx context.Context, plugin Plugin) ([]int, error) {
+	groups, command := v.process.groups(), filepath.Join(v.PluginDirectory, filepath.Base(plugin.Path))
+	found, err := living(ctx, func(m member) bool { return slices.Contains(groups, m.group) && m.command == command })
 	return numbers(found), err
 }
 

@@ -33,6 +33,21 @@ var grantClauses = []clause{
 		s.call("GET", "/api/v2/buckets/"+mine.ID, token, nil).is(200)
 		s.call("GET", "/api/v2/buckets/"+other.ID, token, nil).lacks(InOrgByID("read", "buckets", other.ID, s.OrgID))
 	}},
+	{"a write of nothing tells who may write, and writes nothing", func(s *suite) {
+		mine, other := s.bucket(s.OrgID), s.bucket(s.OrgID)
+		reader := s.token(s.OrgID, s.UserID, InOrg("read", "buckets", s.OrgID))
+		writer := s.token(s.OrgID, s.UserID, InOrgByID("write", "buckets", mine.ID, s.OrgID))
+		path := "/api/v2/write?org=" + s.OrgID + "&bucket="
+		require.Empty(s.T, s.call("POST", path+mine.ID, writer.Token, nil).is(204).body)
+		for token, bucket := range map[string]string{writer.Token: other.ID, reader.Token: mine.ID} {
+			s.call("POST", path+bucket, token, nil).fails(403, "forbidden", "insufficient permissions for write")
+		}
+		s.call("POST", path+unknownID, s.OperatorToken, nil).errorIs(404, "not found")
+		s.setStatus(tokenPath(writer), "inactive")
+		s.call("POST", path+mine.ID, writer.Token, nil).errorIs(403, "forbidden")
+		s.delete(tokenPath(writer))
+		s.call("POST", path+mine.ID, writer.Token, nil).fails(401, "unauthorized", "unauthorized access")
+	}},
 	{"instance is granted to nobody", func(s *suite) {
 		s.notGranted(s.OperatorToken, Everywhere("write", "instance"))
 	}},

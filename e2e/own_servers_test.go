@@ -12,7 +12,13 @@ import (
 // newVault starts a Vault of the test's own, which knows the plugin.
 func newVault(t *testing.T) *lab.Vault {
 	t.Helper()
-	vault, err := shared.lab.StartVault(t.Context(), lab.VaultOptions{Storage: "inmem"})
+	return newVaultOn(t, "inmem")
+}
+
+// newVaultOn is the same with a storage of the test's choice.
+func newVaultOn(t *testing.T, storage string) *lab.Vault {
+	t.Helper()
+	vault, err := shared.lab.StartVault(t.Context(), lab.VaultOptions{Storage: storage})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, vault.Stop()) })
 	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion)
@@ -28,4 +34,15 @@ func engineIn(t *testing.T, vault *lab.Vault, path string, influx *lab.Influx) *
 	require.NoError(t, vault.Mount(t.Context(), path, "1h", "24h"))
 	e.write(t, "config", leadingTo(influx, map[string]any{"org": org}))
 	return e
+}
+
+// newInflux starts an InfluxDB of the test's own, set up.
+func newInflux(t *testing.T, options lab.InfluxOptions) *lab.Influx {
+	t.Helper()
+	influx, err := shared.lab.StartInflux(t.Context(), options)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
+	_, err = influx.Setup(t.Context(), org, bucket, user)
+	require.NoError(t, err)
+	return influx
 }

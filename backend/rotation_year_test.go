@@ -1,0 +1,114 @@
+package backend
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/stretchr/testify/require"
+)
+
+// pair is a yearly on two nodes: the standby ticks too, and does nothing until it takes over.
+type pair struct {
+	*yearly
+	standby *mount
+	hours   int
+}
+
+func newPair(t *testing.T, plan map[string]any) *pair {
+	t.Helper()
+	if onWire {
+		t.Skip("a year of ticks takes minutes over the plugin protocol, and shows nothing of it")
+	}
+	y := newYearly(t, plan)
+	y.clock.zone = time.FixedZone("Kiritimati", 14*3600) // where each day begins before it does in UTC
+	standby := newNode(t, y.storage, y.clock)
+	standby.system.ReplicationStateVal = consts.ReplicationPerformanceStandby
+	return &pair{yearly: y, standby: standby}
+}
+
+// hour is a tick on both nodes. Now and then the active one has crashed, or the other takes over.
+func (p *pair) hour() {
+	p.t.Helper()
+	switch p.hours++; {
+	case p.hours%350 == 0:
+		p.mount, p.standby = p.standby, p.mount
+		p.system.ReplicationStateVal, p.standby.system.ReplicationStateVal = 0, consts.ReplicationPerformanceStandby
+	case p.hours%90 == 0:
+		p.crash()
+	}
+	writes := p.storage.writeCount()
+	require.NoError(p.t, p.standby.tick())
+	require.Equal(p.t, writes, p.storage.writeCount(), "a standby leaves all as it is")
+	p.minute(time.Hour)
+}
+
+// plannedHour is an hour in which nothing is wrong: the root token is rotated when that is due, and only then.
+func (p *pair) plannedHour() {
+	p.t.Helper()
+	due, times, start := p.stored().NextRotation, len(p.rotated), p.clock.now()
+	p.hour()
+	early, late := start.Add(time.Hour), p.clock.now()
+	switch len(p.rotated) - times {
+	case 0:
+		require.True(p.t, early.Before(due), "at %s none, though it was due at %s", early, due)
+	case 1:
+		require.False(p.t, late.Before(due), "at %s one, though it was due at %s", late, due)
+	}
+}
+
+func TestRotationByPeriodOverAYear(t *testing.T) {
+	const week = 7 * 24 * time.Hour
+	p := newPair(t, map[string]any{"rotation_period": "168h"})
+	last := p.clock.now()
+	for p.clock.now().UTC().Year() == 2027 {
+		p.plannedHour()
+		if n := len(p.rotated); n > 0 && p.rotated[n-1] != last {
+			require.GreaterOrEqual(t, p.rotated[n-1].Sub(last), week-time.Minute)
+			last = p.rotated[n-1]
+		}
+		if p.hours == 2000 {
+			p.clock.advance(30 * 24 * time.Hour) // Vault stands still: what was missed is done once
+		}
+	}
+	require.InDelta(t, (365-30)/7, len(p.rotated), 1)
+	require.Len(t, p.server.Tokens(), 1)
+	require.Equal(t, true, p.read("check").Data["healthy"])
+}
+
+func TestRotationByScheduleOverAYear(t *testing.T) {
+	p := newPair(t, map[string]any{"rotation_schedule": "15 3 1 * *", "rotation_window": "2h"})
+	require.Equal(t, "2027-02-01T03:15:00Z", p.read("config").Data["next_vault_rotation"])
+	until := func(month time.Month, hour int, hours func()) {
+		for p.clock.now().Before(time.Date(2027, month, 1, hour, 0, 0, 0, time.UTC)) {
+			hours()
+		}
+	}
+	skipped := func(due, why string) {
+		t.Helper()
+		problems := fmt.Sprint(p.read("check").Data["problems"])
+		require.Contains(t, problems, "the rotation of the root token that was due at "+due+" was skipped ("+why)
+	}
+	until(time.May, 0, p.plannedHour)
+	p.server.Refuse("", "/")
+	until(time.May, 9, p.hour)
+	p.server.Intercept(nil)
+	skipped("2027-05-01T03:15:00Z", "GET "+p.server.URL+authorizations)
+
+	until(time.August, 1, p.plannedHour)
+	require.Equal(t, true, p.read("check").Data["healthy"], "the rotation in June ended that")
+	p.clock.set(time.Date(2027, time.August, 1, 6, 30, 0, 0, time.UTC)) // Vault was sealed
+	p.hour()
+	skipped("2027-08-01T03:15:00Z", "the engine was not running")
+	until(13, 1, p.plannedHour)
+
+	var months []time.Month
+	for _, at := range p.rotated {
+		due := time.Date(2027, at.Month(), 1, 3, 15, 0, 0, time.UTC)
+		require.WithinRange(t, at, due, due.Add(2*time.Hour))
+		months = append(months, at.Month())
+	}
+	require.Equal(t, []time.Month{2, 3, 4, 6, 7, 9, 10, 11, 12}, months)
+	require.Len(t, p.server.Tokens(), 1)
+}

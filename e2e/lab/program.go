@@ -1,0 +1,55 @@
+package lab
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// programLimit is how long a program may take for what it does of itself: minutes, where it asks again each minute.
+const programLimit = 5 * time.Minute
+
+// Program is a client of the servers that runs on its own, until Stop or the lab's Close.
+type Program struct{ process *process }
+
+// StartTelegraf starts a Telegraf.
+func (l *Lab) StartTelegraf(ctx context.Context, config string) (*Program, error) {
+	return l.startProgram(ctx, "telegraf", "telegraf.conf", config, "--config")
+}
+
+// StartAgent starts a Vault Agent.
+func (l *Lab) StartAgent(ctx context.Context, config string) (*Program, error) {
+	return l.startProgram(ctx, "vault", "agent.hcl", config, "agent", "-config")
+}
+
+// startProgram starts a binary with a configuration file, whose path follows the arguments. The secrets that it
+// holds are nobody else's to read.
+func (l *Lab) startProgram(ctx context.Context, binary, file, config string, args ...string) (*Program, error) {
+	path, err := Binary(ctx, binary)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := l.subdirectory(binary + "-client")
+	if err != nil {
+		return nil, err
+	}
+	file = filepath.Join(dir, file)
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		return nil, err
+	}
+	started := newProcess(dir, path, append(args, file), nil)
+	l.own(started)
+	return &Program{started}, started.start()
+}
+
+// Await asks probe until it answers nil, as the function Await does; it gives up when the program has ended.
+func (p *Program) Await(ctx context.Context, what string, probe func(context.Context) error) error {
+	return p.process.await(ctx, programLimit, what, probe)
+}
+
+// Stop stops it as an administrator would.
+func (p *Program) Stop() error { return p.process.stop() }
+
+// Logs is everything it has written so far.
+func (p *Program) Logs() string { return p.process.logs() }

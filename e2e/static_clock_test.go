@@ -1,0 +1,30 @@
+package e2e
+
+import (
+	"testing"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+// TestStaticClock has what waits for Vault's ticks, which come once a minute. All of it happens at once: each
+// scenario begins, and ends in a subtest of its own.
+func TestStaticClock(t *testing.T) {
+	t.Parallel()
+	type scenario struct {
+		name string
+		end  func(*testing.T)
+	}
+	scenarios := []scenario{ // the outage ends first: the longer it lasts, the longer the engine waits between attempts
+		{"a rotation waits for InfluxDB to be back", outageIsOutlasted(t)},
+		{"Vault Agent follows rotations and keeps a lease", agentFollows(t, connectedEngine(t, shared.influx))},
+	}
+	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+		e := connectedEngine(t, influxOf(t, version))
+		scenarios = append(scenarios,
+			scenario{version + "/Telegraf loses no point to a rotation", telegrafLosesNothing(t, e)},
+			scenario{version + "/a token is taken over", tokenIsTakenOver(t, e)})
+	}
+	for _, s := range scenarios {
+		t.Run(s.name, s.end)
+	}
+}

@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+// A static token that somebody deletes in InfluxDB is replaced by the next pass.
+func TestStaticTokenDeletedByHandIsReplaced(t *testing.T) {
+	onBothInfluxes(t, func(t *testing.T, e *engine) {
+		e.staticRole(t, "kept", nil)
+		e.staticRole(t, "other", nil)
+		lost, other := e.stands(t, "kept"), e.stands(t, "other")
+		require.NoError(t, e.influx.DeleteAuthorization(t.Context(), lost.id))
+
+		assert.Equal(t, "done", e.tidy(t, nil)["state"])
+		healed := e.stands(t, "kept")
+		assert.NotEqual(t, lost.token, healed.token)
+		assertWorks(t, e.influx, healed.token)
+		assert.Equal(t, other, e.stands(t, "other"))
+		assert.Len(t, e.staticTokens(t), 2)
+	})
+}
+
+// A Vault that was restored from a snapshot hands out a token that was rotated away since, until the next pass.
+func TestStaticRolesOfARestoredVaultHeal(t *testing.T) {
+	t.Parallel()
+	vault := newVaultOn(t, "raft")
+	var engines []*engine
+	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+		e := engineIn(t, vault, "influxdb-"+version, influxOf(t, version))
+		e.staticRole(t, "kept", map[string]any{"grace_period": 0})
+		engines = append(engines, e)
+	}
+	snapshot, err := vault.Snapshot(t.Context())
+	require.NoError(t, err)
+	old, newer := map[string]standing{}, map[string]standing{}
+	for _, e := range engines {
+		old[e.path], newer[e.path] = e.stands(t, "kept"), e.rotate(t, "kept", "0")
+		assert.Equal(t, http.StatusUnauthorized, writes(t, e.influx, old[e.path].token))
+	}
+
+	require.NoError(t, vault.Restore(t.Context(), snapshot))
+	for _, e := range engines {
+		require.Equal(t, old[e.path], e.stands(t, "kept"), "as it was then")
+		assert.Equal(t, "done", e.tidy(t, nil)["state"])
+		healed := e.stands(t, "kept")
+		assertWorks(t, e.influx, healed.token)
+		assert.ElementsMatch(t, []string{healed.id, newer[e.path].id}, e.staticTokens(t),
+			"what was made after the snapshot belongs to nobody, and is left for a person to delete")
+		require.NoError(t, e.influx.DeleteAuthorization(t.Context(), newer[e.path].id))
+	}
+}
+
+// While InfluxDB is down a static role's token is read as ever, and its rotation waits and says why; once InfluxDB is
+// back there is a new token, and the old one lives out its grace.
+func outageIsOutlasted(t *testing.T) func(*testing.T) {
+	influx := newInflux(t, lab.InfluxOptions{})
+	e := connectedEngine(t, influx)
+	e.staticRole(t, "kept", map[string]any{"rotation_schedule": "* * * * *", "grace_period": "1h"})
+	require.NoError(t, influx.Stop())
+	old := e.stands(t, "kept") // after the stop: no rotation can come between
+	return func(t *testing.T) {
+		require.NoError(t, lab.Await(t.Context(), tickLimit, "a rotation that fails", func(context.Context) error {
+			if said := fmt.Sprint(e.staticRoleNow(t, "kept")["last_error"]); !strings.Contains(said, "connection refused") {
+				return errors.New("last_error: " + said)
+			}
+			return nil
+		}))
+		assert.Equal(t, old, e.stands(t, "kept"))
+		checked, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/check")
+		require.NoError(t, err)
+		assert.Contains(t, fmt.Sprint(checked.Data["problems"]), `static role "kept"`)
+
+		require.NoError(t, influx.Start(t.Context()))
+		assert.Equal(t, http.StatusNoContent, writes(t, influx, old.token))
+		now := e.awaitOther(t, "kept", old)
+		assertWorks(t, influx, now.token)
+		assert.LessOrEqual(t, len(e.staticTokens(t)), 2)
+		assert.Empty(t, e.staticRoleNow(t, "kept")["last_error"])
+	}
+}
+
+// staticTokens are the IDs of the mount's static tokens.
+func (e *engine) staticTokens(t *testing.T) []string {
+	t.Helper()
+	all, err := e.influx.Authorizations(t.Context())
+	require.NoError(t, err)
+	var ids []string
+	for _, a := range all {
+		if strings.Contains(a.Description, "[vault:v1:"+e.uuid(t)+":static:") {
+			ids = append(ids, a.ID)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+// telegrafInput makes a point with the next number each 200 milliseconds, and writes at once.
+const telegrafInput = `
+[agent]
+  interval = "200ms"
+  flush_interval = "200ms"
+  round_interval = false
+  precision = "1ns"
+  omit_hostname = true
+[[inputs.mock]]
+  metric_name = "counted"
+  [[inputs.mock.step]]
+    name = "number"
+    start = 0.0
+    step = 1.0
+`
+
+// A Telegraf that reads static-creds writes through three rotations and loses nothing: the first with a grace, the
+// second as after a leak, with none, the third with one that is seen to end.
+func telegrafLosesNothing(t *testing.T, e *engine) func(*testing.T) {
+	w := startTelegraf(t, e)
+	w.awaitMore(t)
+	first := e.stands(t, "telegraf")
+	second := e.rotate(t, "telegraf", "1h")
+	assert.Equal(t, http.StatusNoContent, writes(t, e.influx, first.token))
+	w.awaitMore(t)
+	third := e.rotate(t, "telegraf", "0")
+	assert.Equal(t, http.StatusUnauthorized, writes(t, e.influx, first.token))
+	assert.Equal(t, http.StatusUnauthorized, writes(t, e.influx, second.token))
+	w.awaitMore(t)
+	e.rotate(t, "telegraf", briefGrace)
+	assertEnded := e.watchGrace(t, "telegraf", third.token)
+	return func(t *testing.T) {
+		w.awaitMore(t)
+		assertEnded(t)
+		w.awaitMore(t)
+		require.NoError(t, w.program.Stop())
+		numbers := w.numbers(t.Context(), t)
+		for i, number := range numbers {
+			require.Equal(t, i, number, "of %d points", len(numbers))
+		}
+		fmt.Printf("telegraf: %d points through three rotations on InfluxDB %s, none lost\n", len(numbers), e.influx.Version)
+	}
+}
+
+// startTelegraf starts the Telegraf that the documentation shows, with something to write.
+func startTelegraf(t *testing.T, e *engine) *writer {
+	t.Helper()
+	counted := newBucket(t, e.influx, e.influx.Onboarding.Org.ID, unique("counted"))
+	e.staticRole(t, "telegraf", map[string]any{"write_buckets": []string{counted.Name, bucket}})
+	l := newLogin(t, `path "`+e.path+`/static-creds/telegraf" { capabilities = ["read"] }`)
+	telegraf, err := shared.lab.StartTelegraf(t.Context(), telegrafInput+recipe(t, "telegraf", map[string]string{
+		"https://vault.example:8200": shared.vault.Address, "https://influxdb.example:8086": e.influx.URL,
+		`"influxdb"`: strconv.Quote(e.path), `"metrics"`: strconv.Quote(counted.Name),
+		"00000000-0000-0000-0000-000000000000": l.roleID, "${VAULT_SECRET_ID}": l.secretID,
+	}))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, telegraf.Stop()) })
+	return &writer{engine: e, program: telegraf, bucket: counted.Name}
+}
+
+// writer is a program that counts in a bucket.
+type writer struct {
+	*engine
+	program *lab.Program
+	bucket  string
+}
+
+// awaitMore waits for some points more.
+func (w *writer) awaitMore(t *testing.T) {
+	t.Helper()
+	before := len(w.numbers(t.Context(), t))
+	require.NoError(t, w.program.Await(t.Context(), "more points", func(ctx context.Context) error {
+		if now := len(w.numbers(ctx, t)); now < before+5 {
+			return fmt.Errorf("%d points, after %d; its log:\n%s", now, before, w.program.Logs())
+		}
+		return nil
+	}))
+}
+
+// numbers are the numbers in the bucket, sorted.
+func (w *writer) numbers(ctx context.Context, t *testing.T) []int {
+	t.Helper()
+	status, answer, err := w.influx.Query(ctx, w.influx.Operator, org, fmt.Sprintf(
+		`from(bucket: %q) |> range(start: -1h) |> filter(fn: (r) => r._field == "number") |> keep(columns: ["_value"])`, w.bucket))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status, answer)
+	rows, err := csv.NewReader(strings.NewReader(answer)).ReadAll()
+	require.NoError(t, err)
+	var numbers []int
+	for _, row := range rows[min(1, len(rows)):] {
+		number, err := strconv.ParseFloat(row[len(row)-1], 64)
+		require.NoError(t, err)
+		numbers = append(numbers, int(number))
+	}
+	slices.Sort(numbers)
+	return numbers
+}
