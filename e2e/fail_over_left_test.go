@@ -95,7 +95,7 @@ func (o *owing) assertCounted(t *testing.T) {
 func (f *failOver) assertRotatedOnce(t *testing.T) {
 	var role map[string]any
 	require.NoError(t, lab.Await(t.Context(), staticPeriod+drainLimit, "the rotation", func(ctx context.Context) error {
-		f.traffic.readStatic(staticRole)
+		f.traffic.readStatic()
 		read, err := f.engine.vault.Logical().ReadWithContext(ctx, f.engine.path+"/static-roles/"+staticRole)
 		if err != nil {
 			return err

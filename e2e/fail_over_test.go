@@ -18,11 +18,6 @@ const (
 	underWay = 2000
 	// mintsLimit is how long half of them may take on a machine with much else to do.
 	mintsLimit = 5 * time.Minute
-
-	keptRole   = "kept"
-	staticRole = "telegraf"
-	// staticPeriod is the shortest there is.
-	staticPeriod = time.Minute
 )
 
 // Three nodes of Vault, one after another active, with applications at work on all of them.
@@ -78,12 +73,8 @@ func newFailOver(t *testing.T, binary string) *failOver {
 	require.NoError(t, cluster.Nodes[0].Register(t.Context(), plugin))
 
 	f := &failOver{cluster: cluster, engine: engineOnCluster(t, cluster, influx, "influxdb", influx.URL)}
-	f.engine.role(t, keptRole, bucketRole(map[string]any{"ttl": "1h"}))
-	f.engine.write(t, "static-roles/"+staticRole, map[string]any{
-		"read_buckets": bucket, "rotation_period": staticPeriod.String(), "grace_period": staticPeriod.String(),
-	})
 	f.owing = newOwing(t, cluster, influx)
-	f.traffic = startTraffic(t, f.engine, staticRole)
+	f.traffic = startTraffic(t, f.engine)
 	return f
 }
 
@@ -110,7 +101,8 @@ func (f *failOver) survives(t *testing.T) {
 		})
 	}
 	f.traffic.end()
-	t.Run("tokens are leases", f.assertTokensAreLeases)
+	fmt.Printf("fail-over: %d mints, %d failed requests\n", f.traffic.minted.Load(), len(f.traffic.failures))
+	t.Run("tokens are leases", f.traffic.assertTokensAreLeases)
 	t.Run("a pending deletion is finished", f.owing.assertFinished)
 	t.Run("max_leases counts", f.owing.assertCounted)
 	t.Run("a static role is rotated on time, once", f.assertRotatedOnce)
@@ -187,43 +179,11 @@ func (f *failOver) assertOnlyElectionsFailed(t *testing.T) {
 	t.Helper()
 	f.traffic.mu.Lock()
 	defer f.traffic.mu.Unlock()
-	for _, r := range f.traffic.refusals {
+	for _, r := range f.traffic.failures {
 		allowed := false
 		for _, e := range f.elections {
 			allowed = allowed || r.began.Before(e.end) && r.ended.After(e.begin)
 		}
 		assert.True(t, allowed, "%s failed outside of every election, at %s: %v", r.what, r.began, r.err)
 	}
-}
-
-// assertTokensAreLeases waits until the short leases have run out, with what the fail-overs cut off: then InfluxDB has
-// the tokens of the kept leases, Vault those leases, and neither anything else.
-func (f *failOver) assertTokensAreLeases(t *testing.T) {
-	e := f.engine
-	require.NoError(t, lab.Await(t.Context(), busyMaxTTL+2*lateness, "the leases to run out", func(ctx context.Context) error {
-		if left := e.leases(ctx, t, busyRole); left > 0 {
-			return fmt.Errorf("%d are left", left)
-		}
-		return nil
-	}))
-	var kept []string
-	for _, m := range f.traffic.kept {
-		kept = append(kept, m.id)
-	}
-	require.NoError(t, lab.Await(t.Context(), busyMaxTTL+lateness, "what was cut off to be reaped", func(context.Context) error {
-		e.tidy(t, nil)
-		if left := e.tokensOf(t, busyRole); len(left) > 0 {
-			return fmt.Errorf("%d tokens are left: %v", len(left), descriptions(left))
-		}
-		return nil
-	}))
-	assert.ElementsMatch(t, kept, ids(e.tokensOf(t, keptRole)))
-	assert.Equal(t, len(kept), e.leases(t.Context(), t, keptRole))
-	assert.Equal(t, "0", e.irrevocable(t))
-	for _, m := range f.traffic.kept {
-		assertWorks(t, e.influx, m.token)
-		e.revoke(t, m.lease)
-	}
-	assertGone(t, e.influx, f.traffic.kept...)
-	fmt.Printf("fail-over: %d mints, %d refused requests, all in elections\n", f.traffic.minted.Load(), len(f.traffic.refusals))
 }

@@ -19,12 +19,12 @@ import (
 // proxy is a reverse proxy in front of a real InfluxDB, as there are many, and as faulty as they can be.
 type proxy struct {
 	*httptest.Server
-	onDelete, onSetup atomic.Pointer[fault]
+	onDelete, onSetup, onEach atomic.Pointer[fault]
 	// deletions counts those that InfluxDB was asked for through the proxy.
 	deletions atomic.Int64
 }
 
-// fault answers a deletion or a setup in InfluxDB's place, or hands it on to next.
+// fault answers a call in InfluxDB's place, or hands it on to next.
 type fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
 // startProxy serves an InfluxDB under a base path ("" or "/influx"), with TLS where that is given.
@@ -33,11 +33,13 @@ func startProxy(t *testing.T, influx *lab.Influx, base string, settings *tls.Con
 	target, err := url.Parse(influx.URL)
 	require.NoError(t, err)
 	p := &proxy{}
+	quiet := log.New(io.Discard, "", 0) // refused handshakes and connections are what a test wants
 	forward := http.StripPrefix(base, &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ErrorLog: quiet,
 	})
 	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var answer *fault
+		answer := p.onEach.Load()
 		switch {
 		case r.Method == http.MethodDelete:
 			p.deletions.Add(1)
@@ -51,7 +53,7 @@ func startProxy(t *testing.T, influx *lab.Influx, base string, settings *tls.Con
 		}
 		forward.ServeHTTP(w, r)
 	}))
-	p.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are what a test wants
+	p.Config.ErrorLog = quiet
 	if settings != nil {
 		p.TLS = settings
 		p.StartTLS()
@@ -84,7 +86,10 @@ func answers(status int, contentType, body string) fault {
 }
 
 // stalls answers nothing until the caller has given up.
-func stalls(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() }
+func stalls(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+	_, _ = io.Copy(io.Discard, r.Body) // before that nobody looks whether the caller is there
+	<-r.Context().Done()
+}
 
 // hangsUp ends the connection without an answer.
 func hangsUp(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }

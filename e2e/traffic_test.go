@@ -3,12 +3,15 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/vault/api"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/e2e/lab"
 )
@@ -18,12 +21,21 @@ const (
 	applications = 8
 	// A busy lease is short, so that what a crash cuts off runs out soon, and longer than an election.
 	busyTTL, busyMaxTTL = 20 * time.Second, 30 * time.Second
+	// readEvery is how often the static role's token is read, and a kept lease renewed.
+	readEvery = 50 * time.Millisecond
 	// patience is how long an application goes on asking.
 	patience = 2 * time.Minute
+	// settleLimit is how long Vault and the engine may take to end what was begun.
+	settleLimit = 5 * time.Minute
+
+	keptRole   = "kept"
+	staticRole = "telegraf"
+	// staticPeriod is the shortest there is.
+	staticPeriod = time.Minute
 )
 
-// traffic is what applications do all day: they mint, renew and revoke; some leases they leave to run out. What is
-// refused they ask for again until they get it, and each refusal is noted.
+// traffic is what applications do all day: they mint, renew and revoke; some leases they leave to run out. What
+// fails they ask for again until they get it, and each failure is noted.
 type traffic struct {
 	engine *engine
 	ctx    context.Context
@@ -33,7 +45,7 @@ type traffic struct {
 	minted atomic.Int64
 
 	mu       sync.Mutex
-	refusals []failedRequest
+	failures []failedRequest
 	// kept are leases that are held, and renewed again and again.
 	kept []minted
 	// rotations are the tokens that static-creds has answered, and when each came to be.
@@ -50,27 +62,39 @@ type failedRequest struct {
 // busyRole is the role that the applications use.
 const busyRole = "busy"
 
-// startTraffic needs the static role of staticRole; end ends it, at the latest the test's end.
-func startTraffic(t *testing.T, e *engine, staticRole string) *traffic {
+// startTraffic writes the roles that it uses. It lasts until end.
+func startTraffic(t *testing.T, e *engine) *traffic {
 	t.Helper()
+	e.role(t, keptRole, bucketRole(map[string]any{"ttl": "1h"}))
+	e.write(t, "static-roles/"+staticRole, map[string]any{
+		"read_buckets": bucket, "rotation_period": staticPeriod.String(), "grace_period": staticPeriod.String(),
+	})
 	e.role(t, busyRole, bucketRole(map[string]any{"ttl": busyTTL.String(), "max_ttl": busyMaxTTL.String()}))
 	tr := &traffic{engine: e, ctx: t.Context(), ending: make(chan struct{}), rotations: map[string]time.Time{}}
+	busy := make(chan time.Time)
+	close(busy)
 	for range applications {
-		tr.repeat(tr.useToken)
+		tr.repeat(busy, tr.useToken)
 	}
-	tr.repeat(tr.renewKept)
-	tr.repeat(func(int) { tr.readStatic(staticRole) })
+	now := time.NewTicker(readEvery)
+	t.Cleanup(now.Stop)
+	tr.repeat(now.C, func(turn int) {
+		tr.renewKept(turn)
+		tr.readStatic()
+	})
 	return tr
 }
 
-// repeat does something again and again until the traffic ends.
-func (tr *traffic) repeat(do func(turn int)) {
+// repeat does something whenever it is time, until the traffic ends.
+func (tr *traffic) repeat(when <-chan time.Time, do func(turn int)) {
 	tr.at.Go(func() {
-		for turn := 0; tr.ctx.Err() == nil; turn++ {
+		for turn := 0; ; turn++ {
 			select {
 			case <-tr.ending:
 				return
-			default:
+			case <-tr.ctx.Done():
+				return
+			case <-when:
 				do(turn)
 			}
 		}
@@ -83,14 +107,14 @@ func (tr *traffic) end() {
 	tr.at.Wait()
 }
 
-// ask tries until it is not refused.
+// ask tries until it succeeds.
 func (tr *traffic) ask(what string, do func(context.Context) error) bool {
 	return lab.Await(tr.ctx, patience, what, func(ctx context.Context) error {
 		began := time.Now()
 		err := do(ctx)
 		if err != nil && tr.ctx.Err() == nil {
 			tr.mu.Lock()
-			tr.refusals = append(tr.refusals, failedRequest{what, began, time.Now(), err})
+			tr.failures = append(tr.failures, failedRequest{what, began, time.Now(), err})
 			tr.mu.Unlock()
 		}
 		return err
@@ -152,9 +176,9 @@ func (tr *traffic) renewKept(turn int) {
 }
 
 // readStatic reads a static role's token as Telegraf does, and notes when it is another one.
-func (tr *traffic) readStatic(role string) {
+func (tr *traffic) readStatic() {
 	tr.ask("read static-creds", func(ctx context.Context) error {
-		answer, err := tr.read(ctx, "static-creds/"+role)
+		answer, err := tr.read(ctx, "static-creds/"+staticRole)
 		if err != nil {
 			return err
 		}
@@ -178,4 +202,35 @@ func (tr *traffic) keep(t *testing.T, count int) {
 		tr.kept = append(tr.kept, m)
 		tr.mu.Unlock()
 	}
+}
+
+// assertTokensAreLeases waits, after the end, until the short leases have run out, with what was cut off: then InfluxDB
+// has the tokens of the kept leases, Vault those leases, and neither anything else.
+func (tr *traffic) assertTokensAreLeases(t *testing.T) {
+	e := tr.engine
+	require.NoError(t, lab.Await(t.Context(), settleLimit, "the leases to run out", func(ctx context.Context) error {
+		if left := e.leases(ctx, t, busyRole); left > 0 {
+			return fmt.Errorf("%d are left", left)
+		}
+		return nil
+	}))
+	require.NoError(t, lab.Await(t.Context(), settleLimit, "what was cut off to be reaped", func(context.Context) error {
+		e.tidy(t, nil)
+		if left := e.tokensOf(t, busyRole); len(left) > 0 {
+			return fmt.Errorf("%d tokens are left: %v", len(left), descriptions(left))
+		}
+		return nil
+	}))
+	var kept []string
+	for _, m := range tr.kept {
+		kept = append(kept, m.id)
+	}
+	assert.ElementsMatch(t, kept, ids(e.tokensOf(t, keptRole)))
+	assert.Equal(t, len(kept), e.leases(t.Context(), t, keptRole))
+	assert.Equal(t, "0", e.irrevocable(t))
+	for _, m := range tr.kept {
+		assertWorks(t, e.influx, m.token)
+		e.revoke(t, m.lease)
+	}
+	assertGone(t, e.influx, tr.kept...)
 }
