@@ -100,7 +100,10 @@ func answers(status int, contentType, body string) fault {
 }
 
 // stalls answers nothing until the caller has given up.
-func stalls(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() }
+func stalls(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+	_, _ = io.Copy(io.Discard, r.Body) // before that nobody looks whether the caller is there
+	<-r.Context().Done()
+}
 
 // hangsUp ends the connection without an answer.
 func hangsUp(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }

@@ -30,8 +30,13 @@ type Plugin struct {
 	SHA256  string
 }
 
-// Hasty is the build tag of a plugin for tests of crashes: its waits are short, and it stops where the test says.
-const Hasty = "hasty"
+// The plugin's build tags.
+const (
+	// Hasty makes its waits short, and has it stop where a test of crashes says.
+	Hasty = "hasty"
+	// Profiled makes it serve profiles and statistics.
+	Profiled = "pprof"
+)
 
 // Plugin builds the plugin from this repository, once for each version and its build tags in the life of a lab.
 func (l *Lab) Plugin(ctx context.Context, version string, tags ...string) (Plugin, error) {
@@ -48,11 +53,6 @@ func (l *Lab) Plugin(ctx context.Context, version string, tags ...string) (Plugi
 	built.Version = version
 	l.plugins[key] = built
 	return built, nil
-}
-
-// ProfiledPlugin is the plugin with the build tag pprof.
-func (l *Lab) ProfiledPlugin(ctx context.Context) (Plugin, error) {
-	return l.Plugin(ctx, PluginVersion, "pprof")
 }
 
 // Floor is the engine that the plugin is measured against.
