@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/e2e/lab"
@@ -61,21 +60,10 @@ var (
 
 func newCrashScene(t *testing.T) *crashScene {
 	t.Helper()
-	s := &crashScene{stops: startStops(t), influx: ownInflux(t)}
-	_, err := s.influx.Setup(t.Context(), org, bucket, user)
-	require.NoError(t, err)
+	s := &crashScene{stops: startStops(t), influx: newInflux(t, lab.InfluxOptions{})}
 	s.vault = newVaultWith(t, lab.VaultOptions{Env: []string{"HASTY_STOPS=" + s.stops.URL}}, lab.Hasty)
 	s.proxy = s.stops.proxy(t, s.influx)
 	return s
-}
-
-// ownInflux starts an InfluxDB of the test's own, as it is after its installation.
-func ownInflux(t *testing.T) *lab.Influx {
-	t.Helper()
-	influx, err := shared.lab.StartInflux(t.Context(), lab.InfluxOptions{})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
-	return influx
 }
 
 // crashPoint is a call that is cut off at one point, on a mount of its own.
