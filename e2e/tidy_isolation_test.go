@@ -114,7 +114,7 @@ func TestRestoredVaultDeletesNothingBeforeItsDeadline(t *testing.T) {
 			assert.Equal(t, 7200, h.renew(t, m.lease, 7200))
 		}
 	}
-	require.NoError(t, vault.Restore(t.Context(), snapshot))
+	require.NoError(t, vault.Restore(t.Context(), snapshot, vault))
 	for _, h := range all {
 		assertCounts(t, h.tidy(t, nil), 0, 0)
 		for _, m := range []minted{h.before, h.after, h.dead} {

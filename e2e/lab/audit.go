@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 
 	"github.com/hashicorp/vault/api"
@@ -15,8 +16,16 @@ func (l *Lab) AuditVaults() {
 	l.auditsVaults = true
 }
 
-// auditEverything makes Vault write its audit log to AuditPath as it is.
-func (v *Vault) auditEverything(ctx context.Context) error {
+// auditStarted makes a Vault that has just been started write its audit log to AuditPath as it is, where the
+// lab wants that. Of a cluster it is one node's: the file is all nodes'.
+func (l *Lab) auditStarted(ctx context.Context, v *Vault) error {
+	l.mu.Lock()
+	audited := l.auditsVaults
+	l.mu.Unlock()
+	if !audited {
+		return nil
+	}
+	v.AuditPath = filepath.Join(v.dir, "audit.log")
 	return v.Client().Sys().EnableAuditWithOptionsWithContext(ctx, "everything", &api.EnableAuditOptions{
 		Type: "file", Options: map[string]string{"file_path": v.AuditPath, "log_raw": "true"},
 	})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 const (
@@ -29,25 +30,29 @@ type Plugin struct {
 	SHA256  string
 }
 
-// Plugin builds the plugin from this repository, once for each version in the life of a lab.
-func (l *Lab) Plugin(ctx context.Context, version string) (Plugin, error) {
+// The plugin's build tags.
+const (
+	// Hasty makes its waits short, and has it stop where a test of crashes says.
+	Hasty = "hasty"
+	// Profiled makes it serve profiles and statistics.
+	Profiled = "pprof"
+)
+
+// Plugin builds the plugin from this repository, once for each version and its build tags in the life of a lab.
+func (l *Lab) Plugin(ctx context.Context, version string, tags ...string) (Plugin, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if built, ok := l.plugins[version]; ok {
+	key := strings.Join(append([]string{version}, tags...), "_")
+	if built, ok := l.plugins[key]; ok {
 		return built, nil
 	}
-	built, err := l.build(ctx, pluginCommand+"_"+version, ".", "./cmd/"+pluginCommand, pluginFlags(version)...)
+	built, err := l.build(ctx, pluginCommand+"_"+key, ".", "./cmd/"+pluginCommand, pluginFlags(version, tags...)...)
 	if err != nil {
 		return Plugin{}, err
 	}
 	built.Version = version
-	l.plugins[version] = built
+	l.plugins[key] = built
 	return built, nil
-}
-
-// ProfiledPlugin is the plugin with the build tag pprof.
-func (l *Lab) ProfiledPlugin(ctx context.Context) (Plugin, error) {
-	return l.build(ctx, pluginCommand, ".", "./cmd/"+pluginCommand, append(pluginFlags(PluginVersion), "-tags", "pprof")...)
 }
 
 // Floor is the engine that the plugin is measured against.
@@ -57,9 +62,9 @@ func (l *Lab) Floor(ctx context.Context) (Plugin, error) {
 	return built, err
 }
 
-// pluginFlags are those of `make build`: what is tested is what is shipped.
-func pluginFlags(version string) []string {
-	return []string{"-ldflags", "-s -w -X vault-plugin-secrets-influxdb/backend.Version=" + version}
+// pluginFlags are those of `make build`, and build tags: without one, what is tested is what is shipped.
+func pluginFlags(version string, tags ...string) []string {
+	return []string{"-tags", strings.Join(tags, ","), "-ldflags", "-s -w -X vault-plugin-secrets-influxdb/backend.Version=" + version}
 }
 
 // build compiles a command of the module in a directory of this repository.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -23,6 +24,19 @@ type VaultOptions struct {
 	Config string
 	// Env are further environment variables, NAME=value.
 	Env []string
+	// Binary is another server that speaks Vault's language, such as OpenBao's; else this machine's Vault.
+	Binary string
+
+	node node
+}
+
+// node is a Vault's place in a cluster; the zero value stands alone.
+type node struct {
+	// name and leaders are what raft calls it, and whom it asks to let it in.
+	name    string
+	leaders []string
+	// pluginDirectory is all nodes'.
+	pluginDirectory string
 }
 
 // Vault is a running Vault server, initialized and unsealed. Its root token and unseal key are kept
@@ -34,42 +48,60 @@ type Vault struct {
 	// AuditPath is the audit log of a lab that audits; empty where it doesn't.
 	AuditPath string
 
+	dir       string
 	process   *process
+	inCluster bool
 	rootToken string
 	unsealKey string
 }
 
 // StartVault starts a Vault with empty data, initializes and unseals it.
 func (l *Lab) StartVault(ctx context.Context, options VaultOptions) (*Vault, error) {
-	binary, err := Binary(ctx, "vault")
+	address, err := freeAddress()
 	if err != nil {
 		return nil, err
+	}
+	vault, err := l.newVault(ctx, address, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := vault.Start(ctx); err != nil {
+		return vault, err
+	}
+	return vault, l.auditStarted(ctx, vault)
+}
+
+// newVault makes what a Vault needs to be started.
+func (l *Lab) newVault(ctx context.Context, address string, options VaultOptions) (*Vault, error) {
+	if options.Binary == "" {
+		binary, err := Binary(ctx, "vault")
+		if err != nil {
+			return nil, err
+		}
+		options.Binary = binary
 	}
 	dir, err := l.subdirectory("vault")
 	if err != nil {
 		return nil, err
 	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
+	vault := &Vault{
+		Address: "http://" + address, PluginDirectory: options.node.pluginDirectory,
+		dir: dir, inCluster: options.node.name != "",
 	}
-	vault := &Vault{Address: "http://" + address, PluginDirectory: filepath.Join(dir, "plugins")}
+	if !vault.inCluster {
+		vault.PluginDirectory = filepath.Join(dir, "plugins")
+	}
 	config, err := vault.configure(dir, address, options)
 	if err != nil {
 		return nil, err
 	}
 	env := append([]string{"TMPDIR=" + socketDirectory(dir)}, options.Env...)
-	vault.process = newProcess(dir, binary, []string{"server", "-config=" + config}, env)
+	vault.process = newProcess(dir, options.Binary, []string{"server", "-config=" + config}, env)
 	l.own(vault.process)
 	l.mu.Lock()
 	l.vaults = append(l.vaults, vault)
-	audited := l.auditsVaults
 	l.mu.Unlock()
-	if err := vault.Start(ctx); err != nil || !audited {
-		return vault, err
-	}
-	vault.AuditPath = filepath.Join(dir, "audit.log")
-	return vault, vault.auditEverything(ctx)
+	return vault, nil
 }
 
 // configure writes Vault's configuration file and makes the directories it names.
@@ -83,7 +115,7 @@ func (v *Vault) configure(dir, address string, options VaultOptions) (string, er
 		storage = "raft"
 	}
 	data := filepath.Join(dir, "data")
-	if err := errors.Join(os.Mkdir(data, 0o700), os.Mkdir(v.PluginDirectory, 0o700)); err != nil {
+	if err := errors.Join(os.Mkdir(data, 0o700), os.MkdirAll(v.PluginDirectory, 0o700)); err != nil {
 		return "", err
 	}
 	config := fmt.Sprintf(`
@@ -99,16 +131,18 @@ listener "tcp" {
 }
 storage %[4]q {
 %[5]s}
-%[6]s`, address, cluster, v.PluginDirectory, storage, storageSettings(storage, data), options.Config)
+%[6]s`, address, cluster, v.PluginDirectory, storage, storageSettings(storage, data, options.node), options.Config)
 	path := filepath.Join(dir, "vault.hcl")
 	return path, os.WriteFile(path, []byte(config), 0o600)
 }
 
-func storageSettings(storage, data string) string {
-	switch storage {
-	case "raft": // the shortest time-outs: there is nobody to wait for
+func storageSettings(storage, data string, n node) string {
+	switch {
+	case storage == "raft" && n.name != "": // Vault's own time-outs: a busy machine must not look like a dead leader
+		return n.settings(data)
+	case storage == "raft": // the shortest time-outs: there is nobody to wait for
 		return fmt.Sprintf("  path = %q\n  node_id = \"lab\"\n  performance_multiplier = 1\n", data)
-	case "file":
+	case storage == "file":
 		return fmt.Sprintf("  path = %q\n", data)
 	default:
 		return ""
@@ -169,13 +203,19 @@ func (v *Vault) LogPath() string { return v.process.logPath }
 func (v *Vault) RootToken() string { return v.rootToken }
 
 // Client is a new client with the root token. It does not retry: a test wants the first answer.
-func (v *Vault) Client() *api.Client {
+func (v *Vault) Client() *api.Client { return v.clientThrough(v.Address, nil) }
+
+// clientThrough is a client with a transport of its own, or the usual one where that is nil.
+func (v *Vault) clientThrough(address string, transport http.RoundTripper) *api.Client {
 	config := api.DefaultConfig()
-	config.Address, config.AgentAddress = v.Address, ""
+	config.Address, config.AgentAddress = address, ""
 	config.MaxRetries = 0
+	if transport != nil {
+		config.HttpClient.Transport = transport
+	}
 	client, err := api.NewClient(config)
 	if err != nil { // only an address that is no URL, or broken VAULT_* variables around this program
-		panic(fmt.Sprintf("making a client of %s (is a VAULT_* variable set wrongly?): %v", v.Address, err))
+		panic(fmt.Sprintf("making a client of %s (is a VAULT_* variable set wrongly?): %v", address, err))
 	}
 	client.ClearNamespace()
 	client.SetToken(v.rootToken)

@@ -23,20 +23,32 @@ func (v *Vault) initializeOnce(ctx context.Context) error {
 // Seal seals it.
 func (v *Vault) Seal(ctx context.Context) error { return v.Client().Sys().SealWithContext(ctx) }
 
-// Unseal unseals it and waits until it is active, which is when its mounts answer.
+// Unseal unseals it and waits until its mounts answer: until it is active or, in a cluster, knows who is.
 func (v *Vault) Unseal(ctx context.Context) error {
-	if _, err := v.Client().Sys().UnsealWithContext(ctx, v.unsealKey); err != nil {
-		return fmt.Errorf("unsealing Vault: %w", err)
-	}
-	return v.process.await(ctx, vaultStart, "Vault to become active", func(ctx context.Context) error {
-		health, err := v.Client().Sys().HealthWithContext(ctx)
-		switch {
-		case err != nil:
-			return err
-		case !health.Initialized || health.Sealed || health.Standby:
-			return fmt.Errorf("its health: initialized %t, sealed %t, standby %t",
-				health.Initialized, health.Sealed, health.Standby)
-		}
-		return nil
+	// A new node of a cluster takes the key when it has found the others.
+	err := v.process.await(ctx, vaultStart, "Vault to take its unseal key", func(ctx context.Context) error {
+		_, err := v.Client().Sys().UnsealWithContext(ctx, v.unsealKey)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	return v.process.await(ctx, vaultStart, "Vault to become active", v.serves)
+}
+
+// serves is an error until its mounts answer.
+func (v *Vault) serves(ctx context.Context) error {
+	health, err := v.Client().Sys().HealthWithContext(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !health.Initialized || health.Sealed || health.Standby && !v.inCluster:
+		return fmt.Errorf("its health: initialized %t, sealed %t, standby %t",
+			health.Initialized, health.Sealed, health.Standby)
+	case !v.inCluster:
+		return nil
+	}
+	// A write is the active node's to do, whatever standbys answer by themselves.
+	_, err = v.Client().Logical().WriteWithContext(ctx, "cubbyhole/serves", map[string]any{"by": v.Address})
+	return err
 }

@@ -1,0 +1,129 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+// engineOnCluster mounts the engine in a cluster; what it is asked goes to all nodes in turn.
+func engineOnCluster(t *testing.T, cluster *lab.Cluster, influx *lab.Influx, path, url string) *engine {
+	t.Helper()
+	require.NoError(t, cluster.Nodes[0].Mount(t.Context(), path, "1h", "24h"))
+	e := &engine{path: path, influx: influx, vault: cluster.Client()}
+	e.write(t, "config", leadingTo(influx, map[string]any{"url": url, "org": org}))
+	return e
+}
+
+// owing is a mount whose first leader leaves something to do: a deletion that InfluxDB refused, and a role that has
+// as many tokens as it may.
+type owing struct {
+	*engine
+	proxy *proxy
+	owed  minted
+}
+
+func newOwing(t *testing.T, cluster *lab.Cluster, influx *lab.Influx) *owing {
+	t.Helper()
+	p := startProxy(t, influx, "", nil)
+	o := &owing{engine: engineOnCluster(t, cluster, influx, "owing", p.URL), proxy: p}
+	o.role(t, "app", bucketRole(nil))
+	o.role(t, "few", bucketRole(map[string]any{"max_leases": 2}))
+	o.mint(t, "few")
+	o.mint(t, "few")
+	require.Error(t, o.exceeds(t), "the third is one too many")
+
+	o.owed = o.mint(t, "app")
+	p.failDeletions(answers(http.StatusServiceUnavailable, asJSON, `{"code":"unavailable","message":"not now"}`))
+	require.ErrorContains(t, o.tryRevoke(t.Context(), o.owed), "is not deleted yet")
+	return o
+}
+
+// exceeds asks for one token more than role few may have, and gives it back where it gets one.
+func (o *owing) exceeds(t *testing.T) error {
+	t.Helper()
+	answer, err := o.vault.Logical().ReadWithContext(t.Context(), o.path+"/creds/few")
+	var refused *api.ResponseError
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusTooManyRequests {
+		return err
+	}
+	require.NoError(t, err)
+	o.revoke(t, answer.LeaseID)
+	return nil
+}
+
+// assertFinished asserts that the latest leader knows what the first one wrote down, and does it: that node alone.
+func (o *owing) assertFinished(t *testing.T) {
+	checked, err := o.vault.Logical().ReadWithContext(t.Context(), o.path+"/check")
+	require.NoError(t, err)
+	assert.Equal(t, "1", fmt.Sprint(checked.Data["pending_deletions"]))
+
+	var deletions atomic.Int64
+	o.proxy.failDeletions(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		deletions.Add(1)
+		next.ServeHTTP(w, r)
+	})
+	require.NoError(t, lab.Await(t.Context(), drainLimit, "the pending deletion", func(ctx context.Context) error {
+		return deleted(ctx, o.influx, o.owed)
+	}))
+	assert.EqualValues(t, 1, deletions.Load())
+	o.revoke(t, o.owed.lease)
+}
+
+// assertCounted asserts that the latest leader counts the tokens that the first one minted, once it has looked.
+func (o *owing) assertCounted(t *testing.T) {
+	require.NoError(t, lab.Await(t.Context(), drainLimit, "max_leases to count what was minted before", func(context.Context) error {
+		if o.exceeds(t) == nil {
+			return errors.New("one more was minted")
+		}
+		return nil
+	}))
+}
+
+// assertRotatedOnce asserts that no rotation of the static role came early or twice, with all fail-overs in its period,
+// and that the next one came.
+func (f *failOver) assertRotatedOnce(t *testing.T) {
+	var role map[string]any
+	require.NoError(t, lab.Await(t.Context(), staticPeriod+drainLimit, "the rotation", func(ctx context.Context) error {
+		f.traffic.readStatic()
+		read, err := f.engine.vault.Logical().ReadWithContext(ctx, f.engine.path+"/static-roles/"+staticRole)
+		if err != nil {
+			return err
+		}
+		if role = read.Data; len(f.traffic.rotations) < 2 {
+			return errors.New("the token is still the first one")
+		}
+		return nil
+	}))
+	made := f.madeInOrder()
+	for i := range made[1:] {
+		gap := f.traffic.rotations[made[i+1]].Sub(f.traffic.rotations[made[i]])
+		assert.GreaterOrEqual(t, gap, staticPeriod, "rotation %d is not early", i+1)
+	}
+	last, previous := made[len(made)-1], made[len(made)-2]
+	assert.Equal(t, last, role["authorization_id"])
+	assert.Equal(t, previous, role["previous_authorization_id"], "between them there was no other")
+	for _, a := range f.engine.inInflux(t) {
+		assert.Contains(t, []string{last, previous}, a.ID, a.Description)
+	}
+}
+
+// madeInOrder are the static role's tokens that were read, the oldest first.
+func (f *failOver) madeInOrder() []string {
+	var made []string
+	for id := range f.traffic.rotations {
+		made = append(made, id)
+	}
+	slices.SortFunc(made, func(a, b string) int { return f.traffic.rotations[a].Compare(f.traffic.rotations[b]) })
+	return made
+}
