@@ -78,7 +78,7 @@ func (b *backend) replaceStatic(ctx context.Context, s logical.Storage, name str
 		return nil, nil
 	}
 	if err := b.endPrevious(ctx, s, name, role); err != nil {
-		b.log.Warn("the previous token still works; its deletion is tried each minute", "role", name, "error", err)
+		b.log.Warn("the previous token still works; its deletion is tried each minute", "authorization_id", role.Previous.AuthorizationID, "role", name, "error", err)
 		warnings = append(warnings, fmt.Sprintf("the new token is in place, but the previous one still works, and its deletion is tried each minute: %v", err))
 	}
 	return warnings, nil
