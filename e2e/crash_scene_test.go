@@ -221,7 +221,7 @@ func (p *crashPoint) awaitReached(t *testing.T, held *stop) {
 		}
 		select {
 		case <-p.done:
-			return lab.Final(fmt.Errorf("the call ended before: %v", p.err))
+			return lab.Final(errors.Join(errors.New("the call ended before"), p.err))
 		default:
 			return errors.New("the call is on its way")
 		}
