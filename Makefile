@@ -15,7 +15,7 @@ help: ## list these targets
 
 .PHONY: build
 build: ## build the plugin into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '-X $(PLUGIN)/backend.Version=$(VERSION)' -o bin/$(PLUGIN) ./cmd/$(PLUGIN)
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(PLUGIN)/backend.Version=$(VERSION)' -o bin/$(PLUGIN) ./cmd/$(PLUGIN)
 
 # Built and then run: `go run` would make a failure of a Ctrl-C.
 .PHONY: playground
@@ -64,13 +64,20 @@ fuzz: ## fuzz each target for FUZZTIME (8m), one after another
 	go test ./backend -run '^$$' -fuzz '^FuzzStamp$$' -fuzztime $(FUZZTIME)
 	go test ./backend -run '^$$' -fuzz '^FuzzLease$$' -fuzztime $(FUZZTIME)
 
+BENCH ?= -out ../docs
+
 .PHONY: bench
-bench: ## what a mint of a 50-permission role costs besides its one call
+bench: servers ## measure the plugin beside the least engine there can be, with real servers and nothing else running, and write docs/performance.* (some 15 minutes; BENCH=-short prints hints in few)
+	@cd e2e && go build -o ../bin/bench ./bench && ../bin/bench $(BENCH)
+
+.PHONY: microbench
+microbench: ## Go benchmarks of what a lease costs in the plugin, with its allocations
 	go test ./backend -run '^$$' -bench . -benchmem
 
 .PHONY: lint
 lint: ## format, style, and who may import whom
 	$(GOLANGCI_LINT) run ./...
+	go vet -tags pprof ./cmd/...
 	cd e2e && $(GOLANGCI_LINT) run --config ../.golangci.yml ./...
 	@for script in scripts/*.sh .ci/run; do bash -n "$$script" || exit 1; done
 

@@ -65,31 +65,70 @@ func proveOwner(ctx context.Context, bearer *endpoint, a *adoption) error {
 
 // proveReach compares what the ID grants on buckets with what the token can do there, also where it should do nothing.
 func (a *adoption) proveReach(ctx context.Context, e, bearer *endpoint) error {
-	orgID := *a.authorization.OrgID
-	buckets, err := e.client.Buckets(ctx, orgID, maxCompared)
-	if err != nil && !influx.Is(err, influx.MissingPermission) {
+	held := copied(a.authorization)
+	buckets, err := a.compared(ctx, e, held)
+	if err != nil {
 		return err
 	}
-	held := copied(a.authorization)
 	for _, bucket := range buckets {
-		if strings.HasPrefix(bucket.Name, "_") { // a system bucket is read with a right on the organization
+		if err := a.proveBucket(ctx, bearer, held, bucket); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compared are the buckets to compare, those first that the ID grants one by one: where there are many, they are what
+// tells it from others. One that is gone tells nothing.
+func (a *adoption) compared(ctx context.Context, e *endpoint, held []permission.Permission) ([]influx.Bucket, error) {
+	var buckets []influx.Bucket
+	seen := map[string]bool{}
+	add := func(bucket influx.Bucket) {
+		system := strings.HasPrefix(bucket.Name, "_") // is read with a right on the organization
+		if !seen[bucket.ID] && !system && len(buckets) < maxCompared {
+			buckets = append(buckets, bucket)
+		}
+		seen[bucket.ID] = true
+	}
+	for _, p := range held {
+		if p.Type != permission.Buckets || p.ID == "" || seen[p.ID] || len(buckets) == maxCompared {
 			continue
 		}
-		for action, can := range map[string]func(context.Context, string, string) (bool, error){
-			permission.Read:  bearer.client.CanRead,
-			permission.Write: bearer.client.CanWrite,
-		} {
-			wanted := permission.Permission{Action: action, Type: permission.Buckets, ID: bucket.ID, OrgID: orgID}
-			grants := len(permission.Missing(held, []permission.Permission{wanted})) == 0
-			does, err := can(ctx, orgID, bucket.ID)
-			switch {
-			case err != nil:
-				return err
-			case grants && !does:
-				return a.mismatch("the ID grants " + action + " on bucket " + bucket.Name + ", and the token may not")
-			case does && !grants:
-				return a.mismatch("the token may " + action + " bucket " + bucket.Name + ", which the ID does not grant")
-			}
+		bucket, err := e.client.BucketByID(ctx, p.ID)
+		switch {
+		case influx.Is(err, influx.NotFound), influx.Is(err, influx.MissingPermission):
+		case err != nil:
+			return nil, err
+		default:
+			add(bucket)
+		}
+	}
+	others, err := e.client.Buckets(ctx, *a.authorization.OrgID, maxCompared)
+	if err != nil && !influx.Is(err, influx.MissingPermission) {
+		return nil, err
+	}
+	for _, bucket := range others {
+		add(bucket)
+	}
+	return buckets, nil
+}
+
+func (a *adoption) proveBucket(ctx context.Context, bearer *endpoint, held []permission.Permission, bucket influx.Bucket) error {
+	orgID := *a.authorization.OrgID
+	for action, can := range map[string]func(context.Context, string, string) (bool, error){
+		permission.Read:  bearer.client.CanRead,
+		permission.Write: bearer.client.CanWrite,
+	} {
+		wanted := permission.Permission{Action: action, Type: permission.Buckets, ID: bucket.ID, OrgID: orgID}
+		grants := len(permission.Missing(held, []permission.Permission{wanted})) == 0
+		does, err := can(ctx, orgID, bucket.ID)
+		switch {
+		case err != nil:
+			return err
+		case grants && !does:
+			return a.mismatch("the ID grants " + action + " on bucket " + bucket.Name + ", and the token may not")
+		case does && !grants:
+			return a.mismatch("the token may " + action + " bucket " + bucket.Name + ", which the ID does not grant")
 		}
 	}
 	return nil

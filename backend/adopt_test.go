@@ -157,3 +157,22 @@ func TestAdoptionRefusesATokenThatIsTaken(t *testing.T) {
 		require.NotContains(t, existing(server), id)
 	})
 }
+
+// Of many buckets those tell most that the ID grants.
+func TestAdoptionComparesTheBucketsThatTheIDGrants(t *testing.T) {
+	m := newMount(t)
+	server := m.connected(influxtest.HashedTokens(true))
+	var last string
+	for i := range 2 * maxCompared {
+		last = server.AddBucket(server.OrgID(), fmt.Sprintf("more-%02d", i))
+	}
+	before := server.AddBucket(server.OrgID(), "before-the-last")
+	grants := func(bucket string) (id, token string) {
+		return server.AddToken(server.OrgID(), server.UserID(), influxtest.InOrgByID("read", "buckets", bucket, server.OrgID()))
+	}
+	id, token := grants(last)
+	_, other := grants(before)
+	require.Contains(t, m.rejected(logical.UpdateOperation, "static-roles/kept", adopting(id, other, nil)),
+		"the ID grants read on bucket more-39, and the token may not")
+	m.write("static-roles/kept", adopting(id, token, nil))
+}

@@ -50,8 +50,10 @@ func (b *backend) rotateStatic(ctx context.Context, s logical.Storage, mount, na
 //
 // Wherever it is cut off, the token in storage works. It warns where the old token should be gone, and is not yet.
 func (b *backend) replaceStatic(ctx context.Context, s logical.Storage, name string, role *store.StaticRole, r replacement) (warnings []string, err error) {
-	if err := b.endPrevious(ctx, s, name, role); err != nil {
-		return nil, fmt.Errorf("the token before the current one is to go first, so that there are never more than two: %w", err)
+	if !r.gone { // else the one before is all that still works, and may end in its own time
+		if err := b.endPrevious(ctx, s, name, role); err != nil {
+			return nil, fmt.Errorf("the token before the current one is to go first, so that there are never more than two: %w", err)
+		}
 	}
 	if r.mount != "" {
 		role.Mount = r.mount
@@ -72,7 +74,7 @@ func (b *backend) replaceStatic(ctx context.Context, s logical.Storage, name str
 		return nil, err
 	}
 	*role = next
-	if r.grace > 0 {
+	if r.gone || r.grace > 0 {
 		return nil, nil
 	}
 	if err := b.endPrevious(ctx, s, name, role); err != nil {

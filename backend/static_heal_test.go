@@ -41,6 +41,22 @@ func TestStaticTokenThatIsGoneIsReplaced(t *testing.T) {
 	})
 }
 
+// The previous token is all that works when the current one is gone: it has its grace, whatever becomes of the other.
+func TestPreviousTokenOutlivesTheOneThatIsGone(t *testing.T) {
+	m := newMount(t)
+	server := m.statically(map[string]any{"grace_period": 0})
+	first := m.readStatic("kept")["token"].(string)
+	m.write("rotate-role/kept", map[string]any{"grace_period": "1h"})
+	server.DeleteToken(m.readStatic("kept")["authorization_id"].(string))
+	m.tidies()
+	require.Equal(t, http.StatusNoContent, writes(t, server, m.readStatic("kept")["token"].(string)))
+	require.Equal(t, http.StatusNoContent, writes(t, server, first))
+	require.Len(t, staticTokens(server), 2)
+	m.minutes(61)
+	require.Equal(t, http.StatusUnauthorized, writes(t, server, first))
+	require.Len(t, staticTokens(server), 1)
+}
+
 // What can't be replaced at once is tried again each minute.
 func TestStaticTokenThatIsGoneIsReplacedLater(t *testing.T) {
 	m := newMount(t)

@@ -138,6 +138,20 @@ func TestStaticRoleChangeThatFails(t *testing.T) {
 	require.Empty(t, m.pendingIDs())
 }
 
+// A grace that is cleared is the default again, and not none.
+func TestStaticRoleGraceIsCleared(t *testing.T) {
+	m := newMount(t)
+	m.statically(map[string]any{"grace_period": 0})
+	require.Equal(t, 0, seconds(t, m.read("static-roles/kept").Data["grace_period"]))
+	for _, cleared := range []any{nil, ""} {
+		m.ok(logical.PatchOperation, "static-roles/kept", map[string]any{"grace_period": "5m"})
+		m.ok(logical.PatchOperation, "static-roles/kept", map[string]any{"grace_period": cleared})
+		require.Equal(t, defaultGracePeriod, seconds(t, m.read("static-roles/kept").Data["grace_period"]))
+	}
+	m.write("static-roles/kept", staticFields(map[string]any{"rotation_period": "10m", "grace_period": ""}))
+	require.Equal(t, 600, seconds(t, m.read("static-roles/kept").Data["grace_period"]))
+}
+
 // A plan that is changed begins anew; one that stays as it is goes on, however often it is written.
 func TestStaticRolePlanChanges(t *testing.T) {
 	m := newMount(t)

@@ -88,8 +88,8 @@ func TestKindsOfBadTokens(t *testing.T) {
 		}{
 			"unknown":                     {canary, nil, `token: InfluxDB at ` + server.URL + ` does not know it (401 "unauthorized access")` + unchanged},
 			"inactive":                    {inactive, nil, `token: InfluxDB at ` + server.URL + ` knows it, but it is inactive (401 "token is inactive"); set it active there, or write another one` + unchanged},
-			"of an inactive user":         {ofInactive, nil, `token: its user is inactive or deleted in InfluxDB at ` + server.URL + ` (403 "User is inactive")` + unchanged},
-			"of a deleted user":           {ofGone, nil, `token: its user is inactive or deleted in InfluxDB at ` + server.URL + ` (403 "User is inactive")` + unchanged},
+			"of an inactive user":         {ofInactive, nil, `token: its user is inactive or deleted in InfluxDB at ` + server.URL + ` (403 "User is inactive"); set the user active there, or write a token of another one` + unchanged},
+			"of a deleted user":           {ofGone, nil, `token: its user is inactive or deleted in InfluxDB at ` + server.URL + ` (403 "User is inactive"); set the user active there, or write a token of another one` + unchanged},
 			"can't write authorizations":  {token(admin, influxtest.ByID("read", "orgs", org), influxtest.ByID("write", "users", admin)), nil, `token lacks write:orgs/` + org + `/authorizations, needed to create tokens in org "acme"; see docs/root-token.md`},
 			"can't write its user":        {token(admin, influxtest.ByID("read", "orgs", org), influxtest.InOrg("write", "authorizations", org)), nil, `token lacks write:users/` + admin + `, needed to create tokens for user "` + admin + `"; see docs/root-token.md`},
 			"can't write its user, named": {token(admin, influxtest.ByID("read", "orgs", org), influxtest.ByID("read", "users", admin), influxtest.InOrg("write", "authorizations", org)), nil, `token lacks write:users/` + admin + `, needed to create tokens for user "admin"; see docs/root-token.md`},

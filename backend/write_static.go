@@ -62,6 +62,9 @@ func (w staticWrite) lay(stored *store.StaticRole) (*store.StaticRole, error) {
 	decodeRole(w.fields, &role.Role)
 	decodePlan(w.fields, &role.RotationPlan)
 	w.fields.seconds("grace_period", &role.GracePeriod)
+	if w.fields.given("grace_period") && w.fields.empty("grace_period") { // cleared: it is not 0 then
+		role.GracePeriod = defaultGracePeriod
+	}
 	if w.fields.empty("grace_period") && role.RotationPeriod > 0 { // nobody asked for more than fits
 		role.GracePeriod = min(role.GracePeriod, role.RotationPeriod)
 	}

@@ -10,18 +10,21 @@ import (
 )
 
 // newVault starts a Vault of the test's own, which knows the plugin.
-func newVault(t *testing.T) *lab.Vault {
-	t.Helper()
-	return newVaultOn(t, "inmem")
-}
+func newVault(t *testing.T) *lab.Vault { return newVaultOn(t, "inmem") }
 
-// newVaultOn is the same with a storage of the test's choice.
+// newVaultOn is newVault with a storage of the test's choice.
 func newVaultOn(t *testing.T, storage string) *lab.Vault {
 	t.Helper()
-	vault, err := shared.lab.StartVault(t.Context(), lab.VaultOptions{Storage: storage})
+	return newVaultWith(t, lab.VaultOptions{Storage: storage})
+}
+
+// newVaultWith is newVault with options of Vault, and a plugin that is built with some tags.
+func newVaultWith(t *testing.T, options lab.VaultOptions, tags ...string) *lab.Vault {
+	t.Helper()
+	vault, err := shared.lab.StartVault(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, vault.Stop()) })
-	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion)
+	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion, tags...)
 	require.NoError(t, err)
 	require.NoError(t, vault.Register(t.Context(), plugin))
 	return vault

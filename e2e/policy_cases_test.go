@@ -92,6 +92,11 @@ func operates(t *testing.T, b *bearer) {
 	b.may(t, post, "influxdb/rotate-role/new", map[string]any{"grace_period": "0"})
 	b.mayNot(t, get, "influxdb/static-creds/new", nil)
 	b.may(t, remove, "influxdb/static-roles/new", nil)
+	// The policy lets them through; the engine says what it needs, and the shared InfluxDB stays as it is.
+	for path, needs := range map[string]string{"influxdb/config/rotate-root": "authorization_id: needed", "influxdb/config/setup": "username: missing"} {
+		_, said := b.try(t, put, path, nil)
+		assert.Contains(t, said, needs)
+	}
 
 	for _, method := range []string{get, post, put} {
 		b.mayNot(t, method, "influxdb/creds/app", nil)

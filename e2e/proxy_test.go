@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -19,7 +20,7 @@ import (
 // proxy is a reverse proxy in front of a real InfluxDB, as there are many, and as faulty as they can be.
 type proxy struct {
 	*httptest.Server
-	onDelete, onSetup, onEach atomic.Pointer[fault]
+	onCall atomic.Pointer[fault]
 	// deletions counts those that InfluxDB was asked for through the proxy.
 	deletions atomic.Int64
 }
@@ -27,33 +28,29 @@ type proxy struct {
 // fault answers a call in InfluxDB's place, or hands it on to next.
 type fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
+var silent = log.New(io.Discard, "", 0)
+
 // startProxy serves an InfluxDB under a base path ("" or "/influx"), with TLS where that is given.
 func startProxy(t *testing.T, influx *lab.Influx, base string, settings *tls.Config) *proxy {
 	t.Helper()
 	target, err := url.Parse(influx.URL)
 	require.NoError(t, err)
 	p := &proxy{}
-	quiet := log.New(io.Discard, "", 0) // refused handshakes and connections are what a test wants
 	forward := http.StripPrefix(base, &httputil.ReverseProxy{
 		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		ErrorLog: quiet,
+		ErrorLog: silent, // a server that is down is what a test wants
 	})
 	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := p.onEach.Load()
-		switch {
-		case r.Method == http.MethodDelete:
+		if r.Method == http.MethodDelete {
 			p.deletions.Add(1)
-			answer = p.onDelete.Load()
-		case r.Method == http.MethodPost && r.URL.Path == base+"/api/v2/setup":
-			answer = p.onSetup.Load()
 		}
-		if answer != nil {
+		if answer := p.onCall.Load(); answer != nil {
 			(*answer)(w, r, forward)
 			return
 		}
 		forward.ServeHTTP(w, r)
 	}))
-	p.Config.ErrorLog = quiet
+	p.Config.ErrorLog = silent // and so are refused handshakes
 	if settings != nil {
 		p.TLS = settings
 		p.StartTLS()
@@ -65,16 +62,33 @@ func startProxy(t *testing.T, influx *lab.Influx, base string, settings *tls.Con
 	return p
 }
 
+// intercept lasts until mend.
+func (p *proxy) intercept(with fault) { p.onCall.Store(&with) }
+
+// failing makes the calls fail that concerns says, until mend.
+func (p *proxy) failing(with fault, concerns func(*http.Request) bool) {
+	p.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if concerns(r) {
+			with(w, r, next)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // failDeletions lasts until mend.
-func (p *proxy) failDeletions(with fault) { p.onDelete.Store(&with) }
+func (p *proxy) failDeletions(with fault) {
+	p.failing(with, func(r *http.Request) bool { return r.Method == http.MethodDelete })
+}
 
 // failSetups lasts until mend.
-func (p *proxy) failSetups(with fault) { p.onSetup.Store(&with) }
-
-func (p *proxy) mend() {
-	p.onDelete.Store(nil)
-	p.onSetup.Store(nil)
+func (p *proxy) failSetups(with fault) {
+	p.failing(with, func(r *http.Request) bool {
+		return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/api/v2/setup")
+	})
 }
+
+func (p *proxy) mend() { p.onCall.Store(nil) }
 
 // answers is a fault that says always the same.
 func answers(status int, contentType, body string) fault {

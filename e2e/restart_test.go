@@ -2,9 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,28 +26,8 @@ func interruptions() []interruption {
 		{"crash", func(context.Context) error { vault.Kill(); return nil }, vault.Start},
 		{"seal", vault.Seal, vault.Unseal},
 		// Vault starts it again when it needs it: there is nothing to end.
-		{"plugin killed", killPlugins, func(context.Context) error { return nil }},
+		{"plugin killed", vault.KillPlugins, func(context.Context) error { return nil }},
 	}
-}
-
-// killPlugins is kill -9 of every plugin process, also of those that outlived a crash of Vault.
-func killPlugins(ctx context.Context) error {
-	pids, err := shared.vault.PluginPIDs(ctx)
-	if err != nil {
-		return err
-	}
-	for _, pid := range pids {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("killing plugin process %d: %w", pid, err)
-		}
-	}
-	return lab.Await(ctx, 10*time.Second, "the plugin to die", func(ctx context.Context) error {
-		left, err := lab.Living(ctx, pids)
-		if err == nil && len(left) > 0 {
-			err = fmt.Errorf("still there: %v", left)
-		}
-		return err
-	})
 }
 
 // held is what an engine has handed out before an interruption.
@@ -143,7 +120,7 @@ func TestKilledPluginIsReplacedByTheNextCall(t *testing.T) {
 			}},
 		} {
 			t.Run(call.name, func(t *testing.T) {
-				require.NoError(t, killPlugins(t.Context()))
+				require.NoError(t, shared.vault.KillPlugins(t.Context()))
 				require.NoError(t, lab.Await(t.Context(), 10*time.Second, "an answer", call.do))
 				running, err := shared.vault.PluginPIDs(t.Context())
 				require.NoError(t, err)

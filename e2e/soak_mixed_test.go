@@ -51,9 +51,9 @@ func TestSoakMixed(t *testing.T) {
 	s.traffic.keep(t, 20)
 
 	weather := fault(changeable)
-	p.onEach.Store(&weather)
+	p.intercept(weather)
 	s.lasts(t, length/soakSteps)
-	p.onEach.Store(nil)
+	p.mend()
 	s.traffic.end()
 	t.Logf("%d mints, %d requests failed, %d tokens of the static role", s.traffic.minted.Load(), len(s.traffic.failures), len(s.traffic.rotations))
 

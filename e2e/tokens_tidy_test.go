@@ -46,18 +46,15 @@ func TestTidyDeletesWhatIsDeadAndNothingElse(t *testing.T) {
 		e.role(t, "app", map[string]any{"read_buckets": bucket})
 		held := e.mint(t, "app")
 		mine, other := e.uuid(t), "00000000-0000-4000-8000-000000000000"
-		past, future := time.Now().Add(-time.Hour).Unix(), time.Now().Add(time.Hour).Unix()
-		stamp := func(uuid, kind string, deadline int64) string {
-			return fmt.Sprintf("by hand [vault:v1:%s:%s:app:0011223344556677:%d]", uuid, kind, deadline)
-		}
-		dead := e.handMade(t, stamp(mine, "lease", past))
+		past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+		dead := e.handMade(t, lookAlike(mine, "lease", past))
 		alive := []string{
 			held.id,
-			e.handMade(t, stamp(mine, "lease", future)),
-			e.handMade(t, stamp(mine, "static", past)),
-			e.handMade(t, stamp(mine, "root", past)),
-			e.handMade(t, stamp(other, "lease", past)),
-			e.handMade(t, stamp(mine, "lease", past)+" (cloned at 2026-11-23 12:00:00)"),
+			e.handMade(t, lookAlike(mine, "lease", future)),
+			e.handMade(t, lookAlike(mine, "static", past)),
+			e.handMade(t, lookAlike(mine, "root", past)),
+			e.handMade(t, lookAlike(other, "lease", past)),
+			e.handMade(t, lookAlike(mine, "lease", past)+" (cloned at 2026-11-23 12:00:00)"),
 			e.handMade(t, "by hand"),
 		}
 
@@ -121,6 +118,11 @@ func (e *engine) tidy(t *testing.T, fields map[string]any) map[string]any {
 		return nil
 	}))
 	return state
+}
+
+// lookAlike is a description as the mount with a UUID would write it.
+func lookAlike(uuid, kind string, deadline time.Time) string {
+	return fmt.Sprintf("by hand [vault:v1:%s:%s:app:0011223344556677:%d]", uuid, kind, deadline.Unix())
 }
 
 // handMade makes a token as a person would, with a description of their choice.

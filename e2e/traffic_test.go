@@ -25,8 +25,6 @@ const (
 	readEvery = 50 * time.Millisecond
 	// patience is how long an application goes on asking.
 	patience = 2 * time.Minute
-	// settleLimit is how long Vault and the engine may take to end what was begun.
-	settleLimit = 5 * time.Minute
 
 	keptRole   = "kept"
 	staticRole = "telegraf"

@@ -2,12 +2,16 @@ package main
 
 import (
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"sync"
 )
+
+var quiet = log.New(io.Discard, "", 0)
 
 // stallable stands before an InfluxDB. Stalled, it accepts what comes and answers nothing.
 type stallable struct {
@@ -35,8 +39,10 @@ func newStallable(target string) (*stallable, error) {
 	s := &stallable{url: "http://" + listener.Addr().String(), waiting: map[string]int{}, forward: &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(address) },
 		Transport: newHTTPClient().Transport,
+		ErrorLog:  quiet, // InfluxDB stops before what calls it
 	}}
-	go func() { _ = http.Serve(listener, s) }() // until the program ends
+	serving := &http.Server{Handler: s, ErrorLog: quiet}
+	go func() { _ = serving.Serve(listener) }() // until the program ends
 	return s, nil
 }
 

@@ -36,7 +36,7 @@ type stand struct {
 type binaries struct{ ours, floor lab.Plugin }
 
 func build(ctx context.Context, l *lab.Lab) (b binaries, err error) {
-	if b.ours, err = l.ProfiledPlugin(ctx); err != nil {
+	if b.ours, err = l.Plugin(ctx, lab.PluginVersion, lab.Profiled); err != nil {
 		return b, err
 	}
 	b.floor, err = l.Floor(ctx)

@@ -114,7 +114,7 @@ func (p *passCost) write(b *strings.Builder) {
 
 func (i *isolation) write(b *strings.Builder) {
 	heading(b, "Beside a stalled InfluxDB")
-	fmt.Fprintf(b, "One of two mounts leads to an InfluxDB that accepts and never answers; %d revocations, a drain of pending deletions and a run of tidy wait for it. Milliseconds, of requests the 99th percentile, %d rounds.\n\n", i.Revocations, i.Rounds)
+	fmt.Fprintf(b, "One of two mounts leads to an InfluxDB that accepts and never answers. Requests are measured while %d revocations and a run of tidy wait for it, seal and step-down while a drain of pending deletions and a run of tidy do. Milliseconds, of requests the 99th percentile, %d rounds.\n\n", i.Revocations, i.Rounds)
 	header(b, "", "undisturbed", "stalled", "ratio")
 	for _, line := range []struct {
 		name string

@@ -25,10 +25,14 @@ func Await(ctx context.Context, limit time.Duration, what string, probe func(con
 	defer cancel()
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
+	var last error
 	for {
 		err := probe(ctx)
 		if err == nil {
 			return nil
+		}
+		if last == nil || ctx.Err() == nil { // a probe that was cut short says nothing
+			last = err
 		}
 		if final := (finalError{}); errors.As(err, &final) {
 			return fmt.Errorf("waiting for %s: %w", what, final.error)
@@ -36,7 +40,7 @@ func Await(ctx context.Context, limit time.Duration, what string, probe func(con
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: not within %s; at last: %w", what, limit, err)
+			return fmt.Errorf("waiting for %s: not within %s; at last: %w", what, limit, last)
 		}
 	}
 }

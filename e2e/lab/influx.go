@@ -39,6 +39,7 @@ type Influx struct {
 	// Operator is the operator token that Setup made; the methods that manage use it.
 	Operator string
 
+	dir     string
 	process *process
 	http    *http.Client
 	handed  handed
@@ -62,11 +63,11 @@ func (l *Lab) StartInflux(ctx context.Context, options InfluxOptions) (*Influx, 
 	if err != nil {
 		return nil, err
 	}
-	influx := &Influx{URL: "http://" + address, Version: version, http: &http.Client{Timeout: time.Minute}}
+	influx := &Influx{URL: "http://" + address, Version: version, dir: dir, http: &http.Client{Timeout: time.Minute}}
 	args := append([]string{
 		"--http-bind-address", address,
-		"--bolt-path", filepath.Join(dir, "influxd.bolt"),
-		"--sqlite-path", filepath.Join(dir, "influxd.sqlite"),
+		"--bolt-path", influx.boltPath(),
+		"--sqlite-path", influx.sqlitePath(),
 		"--engine-path", filepath.Join(dir, "engine"),
 		"--reporting-disabled",
 	}, options.Args...)

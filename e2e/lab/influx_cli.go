@@ -10,15 +10,14 @@ import (
 	"path/filepath"
 )
 
-// CreateAuthorizationByCLI runs `influx auth create` as the operator, with further arguments, and returns
-// the ID of the token it made. The operator token goes through the environment: a command line is for
-// everybody to read.
-func (l *Lab) CreateAuthorizationByCLI(ctx context.Context, influx *Influx, args ...string) (string, error) {
+// CLI runs `influx` as the operator, and returns what it wrote. The operator token goes through the environment: a
+// command line is for everybody to read.
+func (l *Lab) CLI(ctx context.Context, influx *Influx, args ...string) ([]byte, error) {
 	binary, err := Binary(ctx, "influx")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, binary, append([]string{"auth", "create", "--json"}, args...)...)
+	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = append(cleanEnvironment(os.Environ()),
 		"INFLUX_HOST="+influx.URL,
 		"INFLUX_TOKEN="+influx.Operator,
@@ -28,7 +27,16 @@ func (l *Lab) CreateAuthorizationByCLI(ctx context.Context, influx *Influx, args
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("influx auth create %v: %w: %s", args, err, &complaints)
+		return nil, fmt.Errorf("influx %v: %w: %s", args, err, &complaints)
+	}
+	return out, nil
+}
+
+// CreateAuthorizationByCLI runs `influx auth create` with further arguments, and returns the ID of the token it made.
+func (l *Lab) CreateAuthorizationByCLI(ctx context.Context, influx *Influx, args ...string) (string, error) {
+	out, err := l.CLI(ctx, influx, append([]string{"auth", "create", "--json"}, args...)...)
+	if err != nil {
+		return "", err
 	}
 	var made struct {
 		ID string `json:"id"`

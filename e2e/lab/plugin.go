@@ -32,7 +32,7 @@ type Plugin struct {
 
 // The plugin's build tags.
 const (
-	// Hasty makes its waits short, for tests of crashes.
+	// Hasty makes its waits short, and has it stop where a test of crashes says.
 	Hasty = "hasty"
 	// Profiled makes it serve profiles and statistics.
 	Profiled = "pprof"
@@ -46,19 +46,13 @@ func (l *Lab) Plugin(ctx context.Context, version string, tags ...string) (Plugi
 	if built, ok := l.plugins[key]; ok {
 		return built, nil
 	}
-	flags := append(pluginFlags(version), "-tags", strings.Join(tags, ","))
-	built, err := l.build(ctx, pluginCommand+"_"+key, ".", "./cmd/"+pluginCommand, flags...)
+	built, err := l.build(ctx, pluginCommand+"_"+key, ".", "./cmd/"+pluginCommand, pluginFlags(version, tags...)...)
 	if err != nil {
 		return Plugin{}, err
 	}
 	built.Version = version
 	l.plugins[key] = built
 	return built, nil
-}
-
-// ProfiledPlugin is the plugin with the build tag pprof.
-func (l *Lab) ProfiledPlugin(ctx context.Context) (Plugin, error) {
-	return l.build(ctx, pluginCommand, ".", "./cmd/"+pluginCommand, append(pluginFlags(PluginVersion), "-tags", Profiled)...)
 }
 
 // Floor is the engine that the plugin is measured against.
@@ -68,9 +62,9 @@ func (l *Lab) Floor(ctx context.Context) (Plugin, error) {
 	return built, err
 }
 
-// pluginFlags are those of `make build`: what is tested is what is shipped.
-func pluginFlags(version string) []string {
-	return []string{"-ldflags", "-s -w -X vault-plugin-secrets-influxdb/backend.Version=" + version}
+// pluginFlags are those of `make build`, and build tags: without one, what is tested is what is shipped.
+func pluginFlags(version string, tags ...string) []string {
+	return []string{"-tags", strings.Join(tags, ","), "-ldflags", "-s -w -X vault-plugin-secrets-influxdb/backend.Version=" + version}
 }
 
 // build compiles a command of the module in a directory of this repository.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/hashicorp/vault/api"
 )
@@ -69,6 +70,26 @@ func (v *Vault) PIDsOf(ctx context.Context, plugin Plugin) ([]int, error) {
 	groups, command := v.process.groups(), filepath.Join(v.PluginDirectory, filepath.Base(plugin.Path))
 	found, err := living(ctx, func(m member) bool { return slices.Contains(groups, m.group) && m.command == command })
 	return numbers(found), err
+}
+
+// KillPlugins is kill -9 of every plugin process, also of those that outlived a crash of Vault.
+func (v *Vault) KillPlugins(ctx context.Context) error {
+	pids, err := v.PluginPIDs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("killing plugin process %d: %w", pid, err)
+		}
+	}
+	return Await(ctx, stopGrace, "the plugin to die", func(ctx context.Context) error {
+		left, err := Living(ctx, pids)
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("still there: %v", left)
+		}
+		return err
+	})
 }
 
 // copyExecutable puts a new file in the place of an old one, which may be running.

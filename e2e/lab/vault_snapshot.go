@@ -3,19 +3,29 @@ package lab
 import (
 	"bytes"
 	"context"
+	"fmt"
 )
 
-// Snapshot is a copy of all that a Vault on raft has stored.
+// Snapshot is all that a Vault on raft has stored.
 func (v *Vault) Snapshot(ctx context.Context) ([]byte, error) {
 	var snapshot bytes.Buffer
 	err := v.Client().Sys().RaftSnapshotWithContext(ctx, &snapshot)
 	return snapshot.Bytes(), err
 }
 
-// Restore puts a snapshot of this Vault in the place of what is stored, and waits until it is active again.
-func (v *Vault) Restore(ctx context.Context, snapshot []byte) error {
-	if err := v.Client().Sys().RaftSnapshotRestoreWithContext(ctx, bytes.NewReader(snapshot), false); err != nil {
-		return err
+// Restore puts a snapshot in the place of all that it has stored. Where it is another Vault's, it has that one's keys
+// from then on.
+func (v *Vault) Restore(ctx context.Context, snapshot []byte, of *Vault) error {
+	if err := v.Client().Sys().RaftSnapshotRestoreWithContext(ctx, bytes.NewReader(snapshot), true); err != nil {
+		return fmt.Errorf("restoring a snapshot: %w", err)
 	}
-	return v.Unseal(ctx)
+	v.unsealKey, v.rootToken = of.unsealKey, of.rootToken
+	return v.process.await(ctx, vaultStart, "Vault to serve the snapshot", func(ctx context.Context) error {
+		// It seals itself in its own time, when the keys are not its own.
+		if _, err := v.Client().Sys().UnsealWithContext(ctx, v.unsealKey); err != nil {
+			return err
+		}
+		_, err := v.Client().Auth().Token().LookupSelfWithContext(ctx)
+		return err
+	})
 }

@@ -1,0 +1,162 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var mints = crashAct{
+	name: "mint",
+	prepare: func(t *testing.T, p *crashPoint) {
+		p.keep(t)
+		p.role(t, "app", bucketRole(map[string]any{"ttl": "15s", "max_ttl": "15s"}))
+	},
+	call: func(ctx context.Context, p *crashPoint) error {
+		_, err := p.vault.Logical().ReadWithContext(ctx, p.path+"/creds/app")
+		return err
+	},
+	settled: leasesAreTokens,
+	steps: slices.Concat(
+		aroundCall("call", "POST", ":{uuid}:lease:app:"),
+		aroundAnswer("read creds/app"),
+		afterFault(at{when: "after", what: "POST", about: ":{uuid}:lease:app:"},
+			aroundWrite("it is written down that it was not answered", "put", "pending/nonce-", 1)),
+	),
+}
+
+var revokes = crashAct{
+	name:    "revoke",
+	prepare: holdsLease, ready: mintsIt, call: revokesIt,
+	recovered: revokedIsGone, settled: leasesAreTokens,
+	steps: slices.Concat(
+		aroundCall("call", "DELETE", "/authorizations/{id}"),
+		aroundAnswer("revoke creds/app"),
+		afterFault(deletionLost, aroundWrite("it is written down that it failed", "put", "pending/{id}", 1)),
+	),
+}
+
+// revokesAgain revokes what could not be revoked before.
+var revokesAgain = crashAct{
+	name:    "revoke again",
+	prepare: holdsLease,
+	ready: func(t *testing.T, p *crashPoint) {
+		mintsIt(t, p)
+		mend := p.scene.stops.lose(p.about(deletionLost))
+		require.Error(t, revokesIt(t.Context(), p))
+		mend()
+	},
+	call: revokesIt, recovered: revokedIsGone, settled: leasesAreTokens,
+	steps: slices.Concat(
+		aroundCall("call", "DELETE", "/authorizations/{id}"),
+		aroundWrite("it is struck off", "delete", "pending/{id}", 1),
+	),
+}
+
+var renews = crashAct{
+	name:    "renew",
+	prepare: holdsLease, ready: mintsIt,
+	call: func(ctx context.Context, p *crashPoint) error {
+		_, err := p.vault.Sys().RenewWithContext(ctx, p.held.lease, 3600)
+		return err
+	},
+	settled: func(t *testing.T, p *crashPoint) {
+		if p.err == nil { // then it lives for an hour
+			assertWorks(t, p.influx, p.held.token)
+			p.leaseTimes(t, p.held.lease)
+		}
+		leasesAreTokens(t, p)
+	},
+	steps: slices.Concat(aroundCall("look at the token", "GET", "/authorizations/{id}"), aroundAnswer("renew creds/app")),
+}
+
+var deletionLost = at{when: "before", what: "DELETE", about: "/authorizations/{id}"}
+
+// keep connects the mount, and mints what nothing happens to.
+func (p *crashPoint) keep(t *testing.T) {
+	t.Helper()
+	p.connect(t, nil)
+	p.role(t, "kept", bucketRole(map[string]any{"ttl": "1h"}))
+	p.kept = p.mint(t, "kept")
+}
+
+func holdsLease(t *testing.T, p *crashPoint) {
+	t.Helper()
+	p.keep(t)
+	p.role(t, "app", bucketRole(map[string]any{"ttl": "90s", "max_ttl": "2h"}))
+}
+
+// mintsIt comes last: the lease is to live until everything is at its point, and to be over when all is settled.
+func mintsIt(t *testing.T, p *crashPoint) {
+	t.Helper()
+	p.held = p.mint(t, "app")
+	p.id = p.held.id
+}
+
+func revokesIt(ctx context.Context, p *crashPoint) error { return p.tryRevoke(ctx, p.held) }
+
+// revokedIsGone: whoever was told that a token is revoked was told the truth.
+func revokedIsGone(t *testing.T, p *crashPoint) {
+	if p.err != nil {
+		return
+	}
+	living, err := p.stamped(t.Context(), "lease", "app")
+	require.NoError(t, err)
+	assert.NotContains(t, living, p.id)
+}
+
+// leasesAreTokens waits until the mount's tokens that live are those of its leases that do, and asserts that nothing was
+// deleted that a lease owns, and that every lease can be ended.
+func leasesAreTokens(t *testing.T, p *crashPoint) {
+	p.awaitSettled(t, func(ctx context.Context) error {
+		known := 0
+		for _, role := range []string{"app", "kept"} {
+			leases, err := p.leases(ctx, role)
+			if err != nil {
+				return err
+			}
+			tokens, err := p.stamped(ctx, "lease", role)
+			if err != nil || len(leases) != len(tokens) {
+				return errors.Join(err, fmt.Errorf("role %s has %d leases and %d tokens", role, len(leases), len(tokens)))
+			}
+			known += len(tokens)
+		}
+		all, err := p.stamped(ctx, "", "")
+		if err == nil && len(all) != known {
+			err = fmt.Errorf("%d tokens bear the mount's stamp, and %d leases live", len(all), known)
+		}
+		return err
+	})
+	p.leaseTimes(t, p.kept.lease)
+	assertWorks(t, p.influx, p.kept.token)
+	require.NoError(t, p.vault.Sys().UnmountWithContext(t.Context(), p.path))
+	p.awaitNothing(t)
+}
+
+// awaitNothing waits until no token bears the mount's stamp. What a reaper looks around with may be among them for a
+// moment.
+func (p *crashPoint) awaitNothing(t *testing.T) {
+	t.Helper()
+	p.awaitRecovery(t, func(ctx context.Context, p *crashPoint) error {
+		left, err := p.stamped(ctx, "", "")
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("the tokens %v are left", left)
+		}
+		return err
+	})
+}
+
+// leases are those of a role that Vault has.
+func (p *crashPoint) leases(ctx context.Context, role string) ([]any, error) {
+	listed, err := p.vault.Logical().ListWithContext(ctx, "sys/leases/lookup/"+p.path+"/creds/"+role+"/")
+	if err != nil || listed == nil {
+		return nil, err
+	}
+	keys, _ := listed.Data["keys"].([]any)
+	return keys, nil
+}

@@ -1,0 +1,241 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+const (
+	// reachLimit is how long the calls may take to get to their points, all at once on a busy machine.
+	reachLimit = 2 * time.Minute
+	// settleLimit is how long it may take until everything is settled: the engine needs two of Vault's ticks, one each
+	// minute, and the deadlines of the tokens must have passed.
+	settleLimit = 5 * time.Minute
+)
+
+// crashScene is a Vault with an InfluxDB. Many calls are held in it, each at its own point; then one of the processes is
+// killed, and they all are cut off at once.
+type crashScene struct {
+	victim victim
+	stops  *stops
+	vault  *lab.Vault
+	influx *lab.Influx
+	proxy  *proxy
+	points []*crashPoint
+}
+
+// victim is a process that can be killed, and what an operator then does.
+type victim struct {
+	name          string
+	kill, recover func(context.Context, *crashScene) error
+}
+
+var (
+	// vaultDies, and its plugin lives on for a while.
+	vaultDies = victim{
+		"Vault",
+		func(_ context.Context, s *crashScene) error { s.vault.Kill(); return nil },
+		func(ctx context.Context, s *crashScene) error { return s.vault.Start(ctx) },
+	}
+	// pluginDies, and Vault starts it again when it needs it.
+	pluginDies = victim{
+		"plugin",
+		func(ctx context.Context, s *crashScene) error { return s.vault.KillPlugins(ctx) },
+		func(context.Context, *crashScene) error { return nil },
+	}
+	influxdDies = victim{
+		"influxd",
+		func(_ context.Context, s *crashScene) error { s.influx.Kill(); return nil },
+		func(ctx context.Context, s *crashScene) error { return s.influx.Start(ctx) },
+	}
+)
+
+func newCrashScene(t *testing.T) *crashScene {
+	t.Helper()
+	s := &crashScene{stops: startStops(t), influx: ownInflux(t)}
+	_, err := s.influx.Setup(t.Context(), org, bucket, user)
+	require.NoError(t, err)
+	s.vault = newVaultWith(t, lab.VaultOptions{Env: []string{"HASTY_STOPS=" + s.stops.URL}}, lab.Hasty)
+	s.proxy = s.stops.proxy(t, s.influx)
+	return s
+}
+
+// ownInflux starts an InfluxDB of the test's own, as it is after its installation.
+func ownInflux(t *testing.T) *lab.Influx {
+	t.Helper()
+	influx, err := shared.lab.StartInflux(t.Context(), lab.InfluxOptions{})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
+	return influx
+}
+
+// crashPoint is a call that is cut off at one point, on a mount of its own.
+type crashPoint struct {
+	*engine
+	scene *crashScene
+	act   crashAct
+	step  step
+	uuid  string
+	// kept is a lease that nothing happens to, and held is what the call is about.
+	kept, held minted
+	// proxied is where the engine reaches an InfluxDB of the call's own.
+	proxied string
+	// id is the authorization that the call is about.
+	id string
+	// done closes when the call has ended, with err.
+	done chan struct{}
+	err  error
+}
+
+// crashAct is a kind of call.
+type crashAct struct {
+	name string
+	// prepare makes on a new mount what the call is about; ready does what must be young when it begins.
+	prepare, ready func(*testing.T, *crashPoint)
+	call           func(context.Context, *crashPoint) error
+	// recovered asserts what must be right as soon as everything runs again, and settled what must be in the end.
+	recovered, settled func(*testing.T, *crashPoint)
+	steps              []step
+}
+
+// add prepares a call for each step of an act.
+func (s *crashScene) add(t *testing.T, act crashAct) {
+	t.Helper()
+	for i, step := range act.steps {
+		path := fmt.Sprintf("%s-%d", act.name, i)
+		require.NoError(t, s.vault.Mount(t.Context(), path, "1h", "24h"))
+		p := &crashPoint{
+			engine: &engine{path: path, influx: s.influx, vault: s.vault.Client()},
+			scene:  s, act: act, step: step, done: make(chan struct{}),
+		}
+		act.prepare(t, p)
+		p.uuid = p.mountUUID(t)
+		s.points = append(s.points, p)
+	}
+}
+
+func (p *crashPoint) String() string { return p.act.name + "/" + p.step.name }
+
+// connect writes the mount's connection: through the proxy, whose calls may be held for minutes, with a reaper that runs
+// as often as Vault ticks.
+func (p *crashPoint) connect(t *testing.T, more map[string]any) {
+	t.Helper()
+	fields := map[string]any{
+		"url": p.scene.proxy.URL, "token": p.influx.Operator, "org": org, "request_timeout": "5m", "tidy_interval": "10s",
+	}
+	for name, value := range more {
+		fields[name] = value
+	}
+	p.write(t, "config", fields)
+}
+
+// mountUUID is what marks the mount's tokens, also where there is no connection yet.
+func (p *crashPoint) mountUUID(t *testing.T) string {
+	t.Helper()
+	checked, err := p.vault.Logical().ReadWithContext(t.Context(), p.path+"/check")
+	require.NoError(t, err)
+	mark, _ := checked.Data["mount_uuid"].(string)
+	require.NotEmpty(t, mark)
+	return mark
+}
+
+// about fills a point in.
+func (p *crashPoint) about(a at) at {
+	a.about = strings.NewReplacer("{uuid}", p.uuid, "{id}", p.id).Replace(a.about)
+	return a
+}
+
+// begin starts the call, to be held at its point.
+func (p *crashPoint) begin(t *testing.T) *stop {
+	t.Helper()
+	if p.act.ready != nil {
+		p.act.ready(t, p)
+	}
+	var held *stop
+	if p.step.name != afterAnswer {
+		held = p.scene.stops.hold(p.about(p.step.at), p.step.cut)
+	}
+	if p.step.fault != nil {
+		p.scene.stops.lose(p.about(*p.step.fault)) // until everything is let go
+	}
+	ctx := t.Context()
+	go func() {
+		defer close(p.done)
+		p.err = p.act.call(ctx, p)
+	}()
+	return held
+}
+
+// crash has every call held at its point, kills a victim, lets go of what is held, and has everything run again.
+func (s *crashScene) crash(t *testing.T, victim victim) {
+	t.Helper()
+	s.victim = victim
+	held := map[*crashPoint]*stop{}
+	for _, p := range s.points {
+		held[p] = p.begin(t)
+	}
+	for _, p := range s.points {
+		p.awaitReached(t, held[p])
+	}
+	require.NoError(t, victim.kill(t.Context(), s))
+	s.stops.end()
+	for _, p := range s.points {
+		p.awaitEnd(t)
+	}
+	require.NoError(t, victim.recover(t.Context(), s))
+	s.assert(t, "at once", func(act crashAct) func(*testing.T, *crashPoint) { return act.recovered })
+}
+
+// assert runs what an act asserts at some time, for each point by its name.
+func (s *crashScene) assert(t *testing.T, when string, what func(crashAct) func(*testing.T, *crashPoint)) {
+	t.Helper()
+	for _, p := range s.points {
+		if check := what(p.act); check != nil {
+			t.Run(strings.Join([]string{s.victim.name, p.String(), when}, "/"), func(t *testing.T) { check(t, p) })
+		}
+	}
+}
+
+// awaitReached waits until the call is at its point.
+func (p *crashPoint) awaitReached(t *testing.T, held *stop) {
+	t.Helper()
+	if held == nil {
+		p.awaitEnd(t)
+		require.NoError(t, p.err, p)
+		return
+	}
+	require.NoError(t, lab.Await(t.Context(), reachLimit, p.String(), func(context.Context) error {
+		select {
+		case <-held.reached: // and a renewal, which waits for InfluxDB for 3 s, may be over already
+			return nil
+		default:
+		}
+		select {
+		case <-p.done:
+			return lab.Final(errors.Join(errors.New("the call ended before"), p.err))
+		default:
+			return errors.New("the call is on its way")
+		}
+	}))
+}
+
+func (p *crashPoint) awaitEnd(t *testing.T) {
+	t.Helper()
+	require.NoError(t, lab.Await(t.Context(), reachLimit, "the end of "+p.String(), func(context.Context) error {
+		select {
+		case <-p.done:
+			return nil
+		default:
+			return errors.New("the call is on its way")
+		}
+	}))
+}

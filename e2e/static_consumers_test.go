@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"encoding/json"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What a real Vault answers for static-creds is what Vault Secrets Operator and consul-template (and so Vault Agent
+// and Nomad) go by, for each kind of plan.
+func TestStaticCredsAreWhatConsumersGoBy(t *testing.T) {
+	e := connectedEngine(t, shared.influx)
+	for name, plan := range map[string]map[string]any{
+		"period":   {"rotation_period": "24h"},
+		"schedule": {"rotation_schedule": "0 3 * * SUN", "rotation_window": "2h"},
+		"by-hand":  nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			e.staticRole(t, name, plan)
+			first, second := e.readStaticCreds(t, name), e.readStaticCreds(t, name)
+			assert.Empty(t, first.LeaseID)
+			assert.False(t, first.Renewable)
+			assert.Positive(t, number(t, first.Data, "ttl"), "consul-template reads again then")
+			assert.Positive(t, number(t, first.Data, "rotation_period"), "and takes ttl only where this is, too")
+
+			last, err := time.Parse(time.RFC3339Nano, text(t, first.Data, "last_vault_rotation"))
+			require.NoError(t, err)
+			assert.Positive(t, last.Unix())
+			_, scheduled := first.Data["rotation_schedule"]
+			assert.Equal(t, plan["rotation_schedule"] != nil, scheduled)
+			assert.Equal(t, lasting(first.Data), lasting(second.Data), "Vault Secrets Operator restarts workloads when anything else changes")
+			for field, value := range lasting(first.Data) {
+				if field != "rotation_window" {
+					assert.IsType(t, "", value, "%s is text in a Kubernetes secret", field)
+				}
+			}
+		})
+	}
+}
+
+func (e *engine) readStaticCreds(t *testing.T, name string) *api.Secret {
+	t.Helper()
+	answer, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/static-creds/"+name)
+	require.NoError(t, err)
+	return answer
+}
+
+// lasting is an answer without the fields that Vault Secrets Operator does not compare.
+func lasting(data map[string]any) map[string]any {
+	kept := maps.Clone(data)
+	for _, ignored := range []string{"ttl", "rotation_schedule", "rotation_period", "last_vault_rotation"} {
+		delete(kept, ignored)
+	}
+	return kept
+}
+
+// number is a field that has to be a number in JSON.
+func number(t *testing.T, data map[string]any, field string) int64 {
+	t.Helper()
+	value, isNumber := data[field].(json.Number)
+	require.True(t, isNumber, "%s is a number, not %T", field, data[field])
+	whole, err := value.Int64()
+	require.NoError(t, err)
+	return whole
+}
+
+// text is a field that has to be a string.
+func text(t *testing.T, data map[string]any, field string) string {
+	t.Helper()
+	value, isText := data[field].(string)
+	require.True(t, isText, "%s is a string, not %T", field, data[field])
+	return value
+}
