@@ -96,8 +96,9 @@ func (b *bench) measure(ctx context.Context, servers *lab.Lab, only string) (*re
 		}
 		found.Rates = ratesOf(results, b.clients)
 	}
+	settle := func() error { return nil }
 	if only == "" || only == "scale" {
-		if err := b.measureScale(ctx, small, built, found); err != nil {
+		if settle, err = b.measureScale(ctx, small, built, found); err != nil {
 			return nil, fmt.Errorf("scale: %w", err)
 		}
 	}
@@ -105,6 +106,9 @@ func (b *bench) measure(ctx context.Context, servers *lab.Lab, only string) (*re
 		if found.Isolation, err = b.measureIsolation(ctx, small); err != nil {
 			return nil, fmt.Errorf("isolation: %w", err)
 		}
+	}
+	if err := settle(); err != nil {
+		return nil, err
 	}
 	found.Minutes = time.Since(b.started).Minutes()
 	return found, nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -32,46 +31,46 @@ const (
 )
 
 // measureScale fills a stand with tokens and roles, measures it beside the small one, has tidy look at all of it, and
-// revokes it all.
-func (b *bench) measureScale(ctx context.Context, small *stand, built binaries, found *report) error {
+// revokes it all. What it answers is for later: it sees what is left of the plugin once its connections were idle.
+func (b *bench) measureScale(ctx context.Context, small *stand, built binaries, found *report) (settle func() error, err error) {
 	large, err := newStand(ctx, small.lab, built)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	process, err := large.process(ctx, large.ours)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	found.Footprint = &footprint{Tokens: b.tokens}
 	if err := found.Footprint.idle(ctx, process); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := b.fill(ctx, small, fewTokens, fewRoles); err != nil {
-		return err
+		return nil, err
 	}
 	leases, err := b.fill(ctx, large, b.tokens, b.roles)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if found.Footprint.AfterMints, err = megabytes(process.resident(ctx)); err != nil {
-		return err
+		return nil, err
 	}
 	if found.Scale, err = b.compareScales(ctx, small, large); err != nil {
-		return err
+		return nil, err
 	}
 	if found.Pass, err = b.measurePass(ctx, large, process); err != nil {
-		return err
+		return nil, err
 	}
 	b.say("revoking %d leases", len(leases))
 	l, err := forAll(ctx, fillClients, leases, large.vaultAPI.revoke)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b.say("  %.0f/s", l.rate())
-	if err := found.Footprint.settled(ctx, process); err != nil {
-		return err
+	if found.Footprint.AfterRevocations, err = megabytes(process.resident(ctx)); err != nil {
+		return nil, err
 	}
-	return errors.Join(large.vault.Stop(), large.influx.Stop())
+	return func() error { return found.Footprint.settled(ctx, process) }, nil
 }
 
 // roleName is one of the roles that fill makes.
@@ -191,9 +190,6 @@ func (f *footprint) idle(ctx context.Context, p process) (err error) {
 
 // settled waits until idle connections, which keep two goroutines each, are closed.
 func (f *footprint) settled(ctx context.Context, p process) (err error) {
-	if f.AfterRevocations, err = megabytes(p.resident(ctx)); err != nil {
-		return err
-	}
 	_ = lab.Await(ctx, 2*time.Minute, "goroutines to end", func(ctx context.Context) error {
 		if f.Goroutines, err = p.goroutines(ctx); err == nil && f.Goroutines > f.IdleGoroutines {
 			return fmt.Errorf("%d run", f.Goroutines)
