@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -17,10 +18,17 @@ import (
 type liveTokens struct {
 	mu     sync.Mutex
 	seeded bool
-	// byRole holds the deadlines, in unix seconds, by authorization ID.
-	byRole map[string]map[uint64]int64
+	byRole map[string]*roleTokens
 	// revoked are the tokens deleted while a pass runs, which its list may still name; nil when none runs.
 	revoked map[uint64]bool
+}
+
+// roleTokens are the live tokens of one role.
+type roleTokens struct {
+	// deadlines are in unix seconds, by authorization ID.
+	deadlines map[uint64]int64
+	// earliest is not after any of them: until then none has passed, and a role that is full needs no look at each.
+	earliest int64
 }
 
 func (l *liveTokens) add(role, id string, deadline time.Time) {
@@ -34,12 +42,17 @@ func (l *liveTokens) add(role, id string, deadline time.Time) {
 		return
 	}
 	if l.byRole == nil {
-		l.byRole = map[string]map[uint64]int64{}
+		l.byRole = map[string]*roleTokens{}
 	}
 	if l.byRole[role] == nil {
-		l.byRole[role] = map[uint64]int64{}
+		l.byRole[role] = &roleTokens{deadlines: map[uint64]int64{}, earliest: deadline.Unix()}
 	}
-	l.byRole[role][number] = deadline.Unix()
+	l.byRole[role].add(number, deadline.Unix())
+}
+
+func (t *roleTokens) add(number uint64, deadline int64) {
+	t.deadlines[number] = deadline
+	t.earliest = min(t.earliest, deadline)
 }
 
 func (l *liveTokens) remove(role, id string) {
@@ -52,8 +65,12 @@ func (l *liveTokens) remove(role, id string) {
 	if l.revoked != nil {
 		l.revoked[number] = true
 	}
-	delete(l.byRole[role], number)
-	if len(l.byRole[role]) == 0 {
+	tokens := l.byRole[role]
+	if tokens == nil {
+		return
+	}
+	delete(tokens.deadlines, number)
+	if len(tokens.deadlines) == 0 {
 		delete(l.byRole, role)
 	}
 }
@@ -63,15 +80,24 @@ func (l *liveTokens) reached(role string, limit int, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	tokens := l.byRole[role]
-	if len(tokens) < limit {
+	if tokens == nil || len(tokens.deadlines) < limit {
 		return false
 	}
-	for id, deadline := range tokens {
-		if deadline < now.Unix() {
-			delete(tokens, id)
+	if tokens.earliest < now.Unix() {
+		tokens.dropPassed(now.Unix())
+	}
+	return len(tokens.deadlines) >= limit
+}
+
+func (t *roleTokens) dropPassed(now int64) {
+	t.earliest = math.MaxInt64
+	for id, deadline := range t.deadlines {
+		if deadline < now {
+			delete(t.deadlines, id)
+		} else {
+			t.earliest = min(t.earliest, deadline)
 		}
 	}
-	return len(tokens) >= limit
 }
 
 // last is the latest deadline of all, and how many tokens are known to live.
@@ -80,7 +106,7 @@ func (l *liveTokens) last(now time.Time) (count int, deadline time.Time) {
 	defer l.mu.Unlock()
 	latest := int64(0)
 	for _, tokens := range l.byRole {
-		for _, unix := range tokens {
+		for _, unix := range tokens.deadlines {
 			if unix >= now.Unix() {
 				count++
 				latest = max(latest, unix)

@@ -64,6 +64,7 @@ func newDirectMount(t testing.TB) *mount {
 func newNode(t testing.TB, storage *faultyStorage, at *clock) *mount {
 	t.Helper()
 	m := &mount{t: t, log: &lockedBuffer{}, contexts: &atomic.Pointer[context.Context]{}, clock: at, storage: storage}
+	t.Cleanup(func() { assertTokensAreNamed(t, m.log.String()) })
 	m.system = &logical.StaticSystemView{
 		DefaultLeaseTTLVal: time.Hour,
 		MaxLeaseTTLVal:     24 * time.Hour,

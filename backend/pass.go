@@ -94,7 +94,7 @@ func (b *backend) pass(ctx context.Context, s logical.Storage, e *endpoint, p *p
 	}
 	for _, at := range places {
 		if err == nil && !sees[at] {
-			err = &errBlind{at}
+			err = blindAt(e, at)
 		}
 	}
 	return err

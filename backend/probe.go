@@ -36,6 +36,14 @@ func leastGrant(orgID string) permission.Permission {
 // errBlind says that the root token does not see all tokens.
 type errBlind struct{ place place }
 
+// blindAt names the root token's own user, where it is known.
+func blindAt(e *endpoint, at place) error {
+	if at.userID == "" && e.Found != nil {
+		at.userID = e.Found.RootUserID
+	}
+	return &errBlind{at}
+}
+
 func (e *errBlind) Error() string {
 	owner := e.place.userID
 	if owner == "" {
@@ -106,7 +114,7 @@ func (b *backend) surveyUsual(ctx context.Context, e *endpoint, visit func(domai
 	}
 	sees, err := b.survey(ctx, e, []place{usual}, visit)
 	if err == nil && !sees[usual] {
-		err = &errBlind{usual}
+		err = blindAt(e, usual)
 	}
 	return err
 }

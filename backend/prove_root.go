@@ -77,6 +77,6 @@ func (b *backend) switchOnAgain(ctx context.Context, e *endpoint, id string) err
 	if err == nil || isAnswer(err) {
 		return nil
 	}
-	b.log.Error("a token may be switched off that was taken for the root token; it is tried again to switch it on", "authorization_id", id, "error", err)
+	b.log.Error("a token may be switched off that was taken for the root token; it is tried again to switch it on", "authorization_id", id, "role", rootRole, "error", err)
 	return err
 }

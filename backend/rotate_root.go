@@ -90,7 +90,7 @@ func (b *backend) replaceRoot(ctx context.Context, s logical.Storage, e *endpoin
 	if err != nil {
 		return b.giveUpRotation(ctx, s, e, created, err)
 	}
-	b.log.Info("the root token was rotated", "authorization_id", *created.Id, "previous", intention.OldID)
+	b.log.Info("the root token was rotated", "authorization_id", *created.Id, "role", rootRole, "previous", intention.OldID)
 	return b.finishRotation(ctx, s, intention)
 }
 

@@ -84,7 +84,7 @@ func (b *backend) secretTokenRevoke(ctx context.Context, req *logical.Request, _
 		return nil, err
 	}
 	entry := store.Pending{AuthorizationID: l.authorizationID, Connection: l.connection, Role: l.role, Since: b.now()}
-	if err := b.retire(ctx, req.Storage, entry); err != nil && !b.takesOver(ctx, err) {
+	if err := b.retire(ctx, req.Storage, entry); err != nil && !b.takesOver(ctx, entry, err) {
 		return nil, err
 	}
 	// A mount that is being disabled must not end while we owe a deletion: nobody would be left to do it.
@@ -105,7 +105,7 @@ const (
 // lease: the deletion is written down and tried each minute. Only in the background: there the context has a
 // deadline. Whoever waits for an answer is told the truth, and so is a mount that is being disabled, because
 // nobody would be left to finish.
-func (b *backend) takesOver(ctx context.Context, err error) bool {
+func (b *backend) takesOver(ctx context.Context, entry store.Pending, err error) bool {
 	var owed *owedDeletion
 	if _, background := ctx.Deadline(); !background || !errors.As(err, &owed) || b.System().Tainted() {
 		return false
@@ -113,6 +113,6 @@ func (b *backend) takesOver(ctx context.Context, err error) bool {
 	if owed.attempts < takeOverAttempts && b.now().Sub(owed.since) < takeOverAge {
 		return false
 	}
-	b.log.Warn("a revocation is taken over: the lease ends, and the deletion is tried each minute", "error", err)
+	b.log.Warn("a revocation is taken over: the lease ends, and the deletion is tried each minute", "authorization_id", entry.AuthorizationID, "role", entry.Role, "error", err)
 	return true
 }

@@ -38,11 +38,12 @@ func (b *backend) settleRoot(ctx context.Context, s logical.Storage) error {
 // settleIfPossible is settleRoot for a write of the configuration, which must be possible when InfluxDB is not: what
 // is left is settled later, whatever the configuration is then.
 func (b *backend) settleIfPossible(ctx context.Context, s logical.Storage) error {
-	if intention, err := store.GetRootIntention(ctx, s); err != nil || intention == nil {
+	intention, err := store.GetRootIntention(ctx, s)
+	if err != nil || intention == nil {
 		return err
 	}
 	if err := b.settleRoot(ctx, s); err != nil {
-		b.log.Warn("a change of the root token that was cut off is still to be settled", "error", err)
+		b.log.Warn("a change of the root token that was cut off is still to be settled", "role", rootRole, "nonce", intention.Nonce, "error", err)
 	}
 	return nil
 }
@@ -61,7 +62,7 @@ func (b *backend) settleUnstored(ctx context.Context, s logical.Storage, e *endp
 	if err := b.oweNonce(ctx, s, e, rootRole, i.Nonce, place{i.OrgID, i.UserID}); err != nil {
 		return err
 	}
-	b.log.Warn("a rotation of the root token that was cut off is taken back", "began", rfc3339(i.Since))
+	b.log.Warn("a rotation of the root token that was cut off is taken back", "role", rootRole, "nonce", i.Nonce, "began", rfc3339(i.Since))
 	return store.DeleteRootIntention(ctx, s)
 }
 
@@ -93,7 +94,7 @@ func (b *backend) retireRoot(ctx context.Context, s logical.Storage, e *endpoint
 	err := b.retire(ctx, s, store.Pending{AuthorizationID: id, Connection: e.ID, Role: rootRole, Since: b.now()})
 	var owed *owedDeletion
 	if errors.As(err, &owed) {
-		b.log.Warn("the old root token still works; its deletion is tried each minute", "authorization_id", id, "error", err)
+		b.log.Warn("the old root token still works; its deletion is tried each minute", "authorization_id", id, "role", rootRole, "error", err)
 		return nil
 	}
 	return err

@@ -91,7 +91,7 @@ func (b *backend) setUp(ctx context.Context, s logical.Storage, mount string, c 
 		OrgIDs: []string{*answer.Org.Id}, DefaultOrg: f.org, DefaultOrgID: *answer.Org.Id,
 		RootUser: f.username, RootUserID: *answer.User.Id, ServerVersion: server.Version,
 	}
-	b.log.Info("InfluxDB was set up", "url", c.URL, "authorization_id", founded.AuthorizationID)
+	b.log.Info("InfluxDB was set up", "url", c.URL, "authorization_id", founded.AuthorizationID, "role", rootRole)
 	return founded, b.storeSetup(ctx, s, founded)
 }
 
@@ -171,7 +171,7 @@ func (b *backend) settleSetup(ctx context.Context, s logical.Storage, i *store.R
 	}
 	if config != nil {
 		if config.Token != i.Setup.Token {
-			b.log.Error("a setup of InfluxDB was cut off, and another configuration was written meanwhile; should it have been carried out, nobody knows its operator token", "url", i.Setup.URL)
+			b.log.Error("a setup of InfluxDB was cut off, and another configuration was written meanwhile; should it have been carried out, nobody knows its operator token", "role", rootRole, "url", i.Setup.URL)
 		}
 		return store.DeleteRootIntention(ctx, s)
 	}

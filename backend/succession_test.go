@@ -123,7 +123,7 @@ func TestAnotherInfluxDBWhenTheOldRootCanNotTell(t *testing.T) {
 			influxtest.InOrg("read", "buckets", server.OrgID()))...)
 		m.configure(server, map[string]any{"token": token, "org": "", "org_id": server.OrgID()})
 		text := m.rejected(logical.UpdateOperation, "config", connection(other, map[string]any{"org_id": ""}))
-		require.Contains(t, text, "where tokens may still live: the old root token can't tell (the root token is not shown the list of tokens: it lacks read:orgs/"+server.OrgID()+"/authorizations or read:users/<owner>; see docs/root-token.md)")
+		require.Contains(t, text, "where tokens may still live: the old root token can't tell (the root token is not shown the list of tokens: it lacks read:orgs/"+server.OrgID()+"/authorizations or read:users/"+server.UserID()+"; see docs/root-token.md)")
 
 		for name, fault := range map[string]func(){
 			"is down":        func() { server.Refuse("", "/") },

@@ -77,7 +77,7 @@ func (b *backend) skipRotation(ctx context.Context, s logical.Storage) error {
 		return err
 	}
 	b.rootAttempts.ended(nil, b.now()) // the next time begins without a pause
-	b.log.Warn("a rotation of the root token was skipped", "due", rfc3339(config.Skipped.Due), "next", rfc3339(config.NextRotation), "reason", config.Skipped.Reason)
+	b.log.Warn("a rotation of the root token was skipped", "authorization_id", config.AuthorizationID, "role", rootRole, "due", rfc3339(config.Skipped.Due), "next", rfc3339(config.NextRotation), "reason", config.Skipped.Reason)
 	return nil
 }
 

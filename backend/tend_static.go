@@ -96,7 +96,7 @@ func (b *backend) tendEach(ctx context.Context, s logical.Storage, mount string,
 				return nil
 			}
 			if err := b.tendStatic(ctx, s, mount, name); err != nil {
-				b.log.Warn("a static role could not be tended; the old token stays", "role", name, "error", err)
+				b.log.Warn("a static role could not be tended; it stays as it is", "role", name, "error", err)
 			}
 			return nil
 		})

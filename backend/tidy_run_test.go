@@ -90,7 +90,7 @@ func TestTidyIsBlindWithoutTheRightToList(t *testing.T) {
 		m.storedToken(blindToken(server))
 		state := m.tidy(nil)
 		require.Equal(t, tidyBlind, state["state"])
-		require.Contains(t, state["last_error"], "lacks read:orgs/"+server.OrgID()+"/authorizations")
+		require.Contains(t, state["last_error"], "lacks read:orgs/"+server.OrgID()+"/authorizations or read:users/"+server.UserID())
 		require.True(t, exists(server, id))
 		require.Len(t, live(server), 1, "its probe is gone")
 

@@ -126,7 +126,7 @@ func (p *crashPoint) nothingCutOff(ctx context.Context) error {
 var setsUp = crashAct{
 	name: "setup",
 	prepare: func(t *testing.T, p *crashPoint) {
-		p.influx = ownInflux(t)
+		p.influx = freshInflux(t, lab.InfluxOptions{})
 		p.proxied = p.scene.stops.proxy(t, p.influx).URL
 	},
 	call: setsItUp,

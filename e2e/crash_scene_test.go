@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/e2e/lab"
@@ -61,21 +60,10 @@ var (
 
 func newCrashScene(t *testing.T) *crashScene {
 	t.Helper()
-	s := &crashScene{stops: startStops(t), influx: ownInflux(t)}
-	_, err := s.influx.Setup(t.Context(), org, bucket, user)
-	require.NoError(t, err)
+	s := &crashScene{stops: startStops(t), influx: newInflux(t, lab.InfluxOptions{})}
 	s.vault = newVaultWith(t, lab.VaultOptions{Env: []string{"HASTY_STOPS=" + s.stops.URL}}, lab.Hasty)
 	s.proxy = s.stops.proxy(t, s.influx)
 	return s
-}
-
-// ownInflux starts an InfluxDB of the test's own, as it is after its installation.
-func ownInflux(t *testing.T) *lab.Influx {
-	t.Helper()
-	influx, err := shared.lab.StartInflux(t.Context(), lab.InfluxOptions{})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
-	return influx
 }
 
 // crashPoint is a call that is cut off at one point, on a mount of its own.
@@ -110,8 +98,8 @@ type crashAct struct {
 // add prepares a call for each step of an act.
 func (s *crashScene) add(t *testing.T, act crashAct) {
 	t.Helper()
-	for i, step := range act.steps {
-		path := fmt.Sprintf("%s-%d", act.name, i)
+	for _, step := range act.steps {
+		path := fmt.Sprintf("influxdb-%d", len(s.points))
 		require.NoError(t, s.vault.Mount(t.Context(), path, "1h", "24h"))
 		p := &crashPoint{
 			engine: &engine{path: path, influx: s.influx, vault: s.vault.Client()},

@@ -42,10 +42,17 @@ func engineIn(t *testing.T, vault *lab.Vault, path string, influx *lab.Influx) *
 // newInflux starts an InfluxDB of the test's own, set up.
 func newInflux(t *testing.T, options lab.InfluxOptions) *lab.Influx {
 	t.Helper()
+	influx := freshInflux(t, options)
+	_, err := influx.Setup(t.Context(), org, bucket, user)
+	require.NoError(t, err)
+	return influx
+}
+
+// freshInflux starts an InfluxDB of the test's own, as it is after its installation.
+func freshInflux(t *testing.T, options lab.InfluxOptions) *lab.Influx {
+	t.Helper()
 	influx, err := shared.lab.StartInflux(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
-	_, err = influx.Setup(t.Context(), org, bucket, user)
-	require.NoError(t, err)
 	return influx
 }

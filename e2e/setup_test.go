@@ -27,9 +27,7 @@ func TestAFreshInfluxDBIsSetUp(t *testing.T) {
 		"old":      {Version: lab.OldInfluxVersion},
 	} {
 		t.Run(name, func(t *testing.T) {
-			influx, err := shared.lab.StartInflux(t.Context(), options)
-			require.NoError(t, err)
-			t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
+			influx := freshInflux(t, options)
 			e := &engine{path: mountEngine(t), influx: influx, vault: shared.vault.Client()}
 			assert.Contains(t, e.refuses(t, "config/setup", map[string]any{"url": influx.URL, "username": user, "org": org, "bucket": bucket, "retention_period": "59m"}),
 				"retention_period: must be 1h or more")
@@ -99,15 +97,13 @@ func (e *engine) assertOnlyMintedTokens(t *testing.T) {
 // Where the answer to a setup is lost, the same call again finishes it: the token was written down before.
 func TestASetupWhoseAnswerIsLostIsFinished(t *testing.T) {
 	t.Parallel()
-	influx, err := shared.lab.StartInflux(t.Context(), lab.InfluxOptions{})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
+	influx := freshInflux(t, lab.InfluxOptions{})
 	p := startProxy(t, influx, "", nil)
 	e := &engine{path: mountEngine(t), influx: influx, vault: shared.vault.Client()}
 	fields := founding(p.URL)
 	fields["request_timeout"] = "5s"
 	p.failSetups(losesAnswer)
-	_, err = e.vault.Logical().WriteWithContext(t.Context(), e.path+"/config/setup", fields)
+	_, err := e.vault.Logical().WriteWithContext(t.Context(), e.path+"/config/setup", fields)
 	require.ErrorContains(t, err, "whether InfluxDB is set up now is not known: call config/setup again, or wait some minutes")
 	p.mend()
 	answer, err := e.vault.Logical().WriteWithContext(t.Context(), e.path+"/config/setup", fields)

@@ -43,6 +43,29 @@ func TestStaticCredsAreWhatConsumersGoBy(t *testing.T) {
 	}
 }
 
+// What Terraform does at each apply, which is a write, and at each plan, which is a read: it finds every field as it was
+// written, and the token stays.
+func TestStaticRoleIsWrittenAgainAndAgain(t *testing.T) {
+	e := connectedEngine(t, shared.influx)
+	e.deleteStaticRole(t, "applied")
+	written := map[string]any{"write_buckets": []any{bucket}, "rotation_period": json.Number("86400"), "grace_period": json.Number("3600")}
+	var first standing
+	for range 3 {
+		require.Empty(t, e.write(t, "static-roles/applied", written))
+		read := e.staticRoleNow(t, "applied")
+		for field, value := range written {
+			assert.Equal(t, value, read[field], field)
+		}
+		if first == (standing{}) {
+			first = e.stands(t, "applied")
+		}
+		assert.Equal(t, first, e.stands(t, "applied"))
+	}
+	_, err := e.vault.Logical().DeleteWithContext(t.Context(), e.path+"/static-roles/applied")
+	require.NoError(t, err)
+	assert.Empty(t, e.staticTokens(t))
+}
+
 func (e *engine) readStaticCreds(t *testing.T, name string) *api.Secret {
 	t.Helper()
 	answer, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/static-creds/"+name)

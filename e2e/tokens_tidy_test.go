@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,24 +82,34 @@ func TestTidyDeletesWhatIsDeadAndNothingElse(t *testing.T) {
 
 // A root token that can mint and delete but is not shown the list learns nothing from it, and says so.
 func TestTidyWithARootThatSeesNothingIsBlind(t *testing.T) {
-	onBothInfluxes(t, func(t *testing.T, e *engine) {
-		organization := e.influx.Onboarding
-		blind := e.tokenOf(t, lab.Authorization{
-			OrgID: organization.Org.ID, Description: "blind root",
-			Permissions: []lab.Permission{
-				{Action: "write", Resource: lab.Resource{Type: "authorizations", OrgID: organization.Org.ID}},
-				{Action: "write", Resource: lab.Resource{Type: "users", ID: organization.User.ID}},
-				{Action: "read", Resource: lab.Resource{Type: "orgs", ID: organization.Org.ID}},
-				{Action: "read", Resource: lab.Resource{Type: "buckets", OrgID: organization.Org.ID}},
-			},
-		})
-		e.write(t, "config", map[string]any{"token": blind})
-		state := e.tidy(t, nil)
-		assert.Equal(t, "blind", state["state"])
-		assert.Contains(t, state["last_error"], "read:orgs/"+organization.Org.ID+"/authorizations")
-		checked, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/check")
-		require.NoError(t, err)
-		assert.Contains(t, fmt.Sprint(checked.Data["problems"]), "read:orgs/"+organization.Org.ID+"/authorizations")
+	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
+		l := newLandscape(t, influx)
+		for name, lacks := range map[string]lab.Permission{
+			"read:orgs/" + l.home.ID + "/authorizations": to("read", "authorizations", "", l.home.ID),
+			"read:users/" + l.root.ID:                    to("read", "users", l.root.ID, ""),
+		} {
+			t.Run(name, func(t *testing.T) {
+				held := append(leastRoot(l), to("write", "buckets", "", l.home.ID))
+				e, _ := rootedIn(t, influx, l, slices.DeleteFunc(held, func(p lab.Permission) bool { return p == lacks }))
+				e.role(t, "app", map[string]any{"write_buckets": bucket})
+				m := e.mint(t, "app")
+				dead := e.handMade(t, lookAlike(e.uuid(t), "lease", time.Now().Add(-time.Hour)))
+
+				state := e.tidy(t, nil)
+				assert.Equal(t, "blind", state["state"])
+				assert.Contains(t, state["last_error"], name)
+				assert.Equal(t, "0", fmt.Sprint(state["deleted_count"]))
+				assert.True(t, e.exists(t, dead), "what is not seen is not deleted")
+				assert.Contains(t, fmt.Sprint(e.problems(t)), name)
+				assert.True(t, e.writes(t, m, place{org, bucket}))
+				e.revoke(t, m.lease)
+				assertGone(t, influx, m)
+
+				e.write(t, "config", map[string]any{"token": influx.Operator})
+				assertCounts(t, e.tidy(t, nil), 1, 1)
+				assert.Empty(t, e.problems(t))
+			})
+		}
 	})
 }
 
@@ -135,14 +146,6 @@ func (e *engine) handMade(t *testing.T, description string) string {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = e.influx.DeleteAuthorization(context.Background(), made.ID) }) // tidy may have been first
 	return made.ID
-}
-
-func (e *engine) tokenOf(t *testing.T, wanted lab.Authorization) string {
-	t.Helper()
-	made, err := e.influx.CreateAuthorization(t.Context(), wanted)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, e.influx.DeleteAuthorization(context.Background(), made.ID)) })
-	return made.Token
 }
 
 func (e *engine) exists(t *testing.T, id string) bool {

@@ -17,6 +17,8 @@ const (
 // colours are legible on white and on black.
 var colours = map[string]string{direct: "#8a8a8a", leaseOnly: "#b08900", floorName: "#c0392b", oursName: "#2471a3"}
 
+var titles = map[string]string{mint: "Mints", revoke: "Revocations"}
+
 // picture draws the rates of mints and revocations against the number of clients, with the spread of each.
 func (r *report) picture() string {
 	var b strings.Builder
@@ -72,7 +74,7 @@ func (p panel) x(clients int) float64 {
 func (p panel) y(perSecond float64) float64 { return marginTop + panelHeight*(1-perSecond/p.top) }
 
 func (p panel) draw(b *strings.Builder) {
-	fmt.Fprintf(b, `<text x="%.0f" y="%.0f" font-size="15">%ss per second</text>`+"\n", p.left, marginTop-20, strings.TrimSuffix(p.operation, "s"))
+	fmt.Fprintf(b, `<text x="%.0f" y="%.0f" font-size="15">%s per second</text>`+"\n", p.left, marginTop-20, titles[p.operation])
 	for perSecond := 0.0; perSecond <= p.top; perSecond += p.step {
 		y := p.y(perSecond)
 		fmt.Fprintf(b, `<line x1="%.0f" y1="%.1f" x2="%.0f" y2="%.1f" stroke="#ddd"/>`, p.left, y, p.left+panelWidth, y)

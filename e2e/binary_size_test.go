@@ -1,0 +1,22 @@
+package e2e
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+// maxBinary is the most that the plugin may weigh as it is released: stripped.
+const maxBinary = 32 << 20
+
+func TestThePluginsBinaryIsSmall(t *testing.T) {
+	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion)
+	require.NoError(t, err)
+	built, err := os.Stat(plugin.Path)
+	require.NoError(t, err)
+	assert.LessOrEqual(t, built.Size(), int64(maxBinary))
+}
