@@ -61,6 +61,9 @@ func (b *backend) refuse(req *logical.Request) string {
 	default: // renewals and revocations carry the lease's path and data, help and the tick none of ours
 		return ""
 	}
+	if len(req.Data) == 0 { // most mints: the path need not be looked for twice
+		return ""
+	}
 	path := b.Route(req.Path)
 	if path == nil {
 		return ""

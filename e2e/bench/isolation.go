@@ -29,7 +29,6 @@ type comparison struct {
 
 const (
 	stallRevocations = 200
-	stallRounds      = 3
 	stallClients     = 8
 	stalledPath      = "stalled"
 	// stallTimeout keeps what waits for the stalled InfluxDB waiting for as long as is measured.
@@ -49,22 +48,18 @@ func (b *bench) measureIsolation(ctx context.Context, s *stand) (*isolation, err
 		return nil, err
 	}
 	var undisturbed, stalled figures
-	count := stallRounds
-	if b.rounds < count {
-		count = 1
-	}
-	for round := range count {
+	for round := range b.stalls {
 		if err := b.isolationRound(ctx, s, proxy, round, &undisturbed, &stalled); err != nil {
 			return nil, err
 		}
-		b.say("isolation: round %d of %d: p99 of mints elsewhere %.1f ms, stalled %.1f ms; seal %.0f ms, stalled %.0f ms", round+1, count,
+		b.say("isolation: round %d of %d: p99 of mints elsewhere %.1f ms, stalled %.1f ms; seal %.0f ms, stalled %.0f ms", round+1, b.stalls,
 			undisturbed.mints[round], stalled.mints[round], undisturbed.seal[round], stalled.seal[round])
 	}
 	compare := func(read func(*figures) []float64) comparison {
 		return comparison{spreadOf(read(&undisturbed)), spreadOf(read(&stalled)), ratios(read(&stalled), read(&undisturbed))}
 	}
 	return &isolation{
-		Revocations: stallRevocations, Rounds: count,
+		Revocations: stallRevocations, Rounds: b.stalls,
 		Mints:       compare(func(f *figures) []float64 { return f.mints }),
 		ConfigReads: compare(func(f *figures) []float64 { return f.configReads }),
 		StaticReads: compare(func(f *figures) []float64 { return f.staticReads }),
