@@ -34,7 +34,7 @@ demo: playground ## the same, and stop at the end
 unit: ## unit tests with the race detector, and the backend's once more over the plugin protocol; fails when too few statements of the backend are covered
 	@mkdir -p bin
 	go test -race -coverpkg=./backend/... -coverprofile=$(COVERAGE) ./...
-	TEST_MOUNT=grpc go test -race ./backend
+	TEST_MOUNT=grpc go test -count=1 -race ./backend
 	@scripts/coverage.sh $(COVERAGE) $(MINIMUM_COVERAGE)
 
 .PHONY: servers

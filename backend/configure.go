@@ -86,10 +86,12 @@ func (b *backend) configure(ctx context.Context, s logical.Storage, ch change) (
 	return slices.Concat(rootWarnings, warnings, more), nil
 }
 
-// configuringAlone waits for its turn to write the configuration.
+// configuringAlone waits for its turn to write the configuration, and has it read afresh: on a node that has just
+// become active what is kept may be old.
 func (b *backend) configuringAlone(ctx context.Context) (release func(), err error) {
 	select {
 	case b.configuring <- struct{}{}:
+		b.forget(store.ConfigKey)
 		return func() { <-b.configuring }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -167,3 +167,21 @@ func TestTidyThatMeetsARotation(t *testing.T) {
 	require.True(t, met.Load())
 	require.Equal(t, tidyDone, state["state"], state["last_error"])
 }
+
+// A rotation that is under way is no problem; one that was cut off is.
+func TestCheckBesideARotation(t *testing.T) {
+	m := newMount(t)
+	server := m.connected(influxtest.HashedTokens(false))
+	var met atomic.Bool
+	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodPost && met.CompareAndSwap(false, true) {
+			resp, err := m.request(logical.ReadOperation, "check", nil)
+			if assertGood(t, resp, err) && resp.Data["healthy"] != true {
+				t.Errorf("problems: %v", resp.Data["problems"])
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+	m.write("config/rotate-root", nil)
+	require.True(t, met.Load())
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-influxdb/backend/permission"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
@@ -50,15 +51,19 @@ func (b *backend) rotateStatic(ctx context.Context, s logical.Storage, mount, na
 //
 // Wherever it is cut off, the token in storage works. It warns where the old token should be gone, and is not yet.
 func (b *backend) replaceStatic(ctx context.Context, s logical.Storage, name string, role *store.StaticRole, r replacement) (warnings []string, err error) {
+	if r.mount != "" {
+		role.Mount = r.mount
+	}
+	where, err := b.placeStatic(ctx, s, role)
+	if err != nil {
+		return nil, err
+	}
 	if !r.gone { // else the one before is all that still works, and may end in its own time
 		if err := b.endPrevious(ctx, s, name, role); err != nil {
 			return nil, fmt.Errorf("the token before the current one is to go first, so that there are never more than two: %w", err)
 		}
 	}
-	if r.mount != "" {
-		role.Mount = r.mount
-	}
-	m, nonce, err := b.mintStatic(ctx, s, name, role)
+	m, nonce, err := b.mintStatic(ctx, s, name, role, where)
 	if err != nil {
 		return nil, err
 	}
@@ -105,18 +110,25 @@ func (b *backend) storeRotated(ctx context.Context, s logical.Storage, name stri
 	return nil
 }
 
-// mintStatic asks for a role's next token, and tries it. The intention is in storage when it answers a token.
-func (b *backend) mintStatic(ctx context.Context, s logical.Storage, name string, role *store.StaticRole) (*minted, string, error) {
+// placeStatic finds where a role's next token is to be, and that all that the role names is there: a rotation that
+// can't succeed is not to begin.
+func (b *backend) placeStatic(ctx context.Context, s logical.Storage, role *store.StaticRole) (*store.StaticIntention, error) {
 	e, err := b.current(ctx, s, role.Mount)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	scope, who, err := scopeOf(ctx, e, &role.Role)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
+	_, err = permission.Resolve(ctx, role.Role.Definition(), scope, e.names)
+	return &store.StaticIntention{Connection: e.ID, OrgID: scope.OrgID, UserID: who.id}, err
+}
+
+// mintStatic asks for a role's next token, and tries it. The intention is in storage when it answers a token.
+func (b *backend) mintStatic(ctx context.Context, s logical.Storage, name string, role *store.StaticRole, intention *store.StaticIntention) (*minted, string, error) {
 	nonce := newNonce()
-	intention := &store.StaticIntention{Nonce: nonce, Since: b.now().UTC(), Connection: e.ID, OrgID: scope.OrgID, UserID: who.id}
+	intention.Nonce, intention.Since = nonce, b.now().UTC()
 	if err := store.PutStaticIntention(ctx, s, name, intention); err != nil {
 		b.statics.lookAt(name, b.now()) // it may have been written all the same
 		return nil, "", err

@@ -35,6 +35,8 @@ func (p *pair) later(d time.Duration) {
 	case p.ticks%70 == 0:
 		p.mount, p.standby = p.standby, p.mount
 		p.system.ReplicationStateVal, p.standby.system.ReplicationStateVal = 0, consts.ReplicationPerformanceStandby
+		p.reload() // Vault makes its mounts anew on both sides
+		p.standby.reload()
 	case p.ticks%30 == 0:
 		p.crash()
 	}

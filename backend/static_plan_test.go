@@ -2,9 +2,11 @@ package backend
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
@@ -79,6 +81,19 @@ func TestStaticRotationAfterAnOutage(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(p.rotated), 2)
 	require.Empty(t, p.keys("intention/"))
+}
+
+// A rotation that can't succeed does not begin: the previous token keeps its grace.
+func TestStaticRotationOfWhatIsGoneBeginsNot(t *testing.T) {
+	m := newMount(t)
+	server := m.statically(map[string]any{"rotation_period": "24h"})
+	first := m.readStatic("kept")["token"].(string)
+	m.write("rotate-role/kept", nil)
+	server.RenameBucket(server.BucketID(), "renamed")
+	m.write("config", map[string]any{"request_timeout": 11}) // with nothing remembered of names
+	m.refused(logical.UpdateOperation, "rotate-role/kept", nil)
+	require.Equal(t, http.StatusNoContent, writes(t, server, first))
+	require.Len(t, staticTokens(server), 2)
 }
 
 // A time of the schedule whose window passes while InfluxDB is down is skipped, and said so; the next one is kept.

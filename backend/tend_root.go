@@ -83,12 +83,13 @@ func (b *backend) skipRotation(ctx context.Context, s logical.Storage) error {
 
 // examineRotation finds what is wrong with the root token's rotation.
 func (b *backend) examineRotation(ctx context.Context, s logical.Storage, h *health, config *store.Connection) error {
+	underWay := len(b.configuring) > 0
 	intention, err := store.GetRootIntention(ctx, s)
 	if err != nil {
 		return err
 	}
 	switch {
-	case intention == nil:
+	case intention == nil || underWay: // nothing was cut off
 	case intention.Setup != nil:
 		h.problem("%v", errSetupOpen)
 	default:

@@ -58,7 +58,7 @@ func TestSoakMixed(t *testing.T) {
 	t.Logf("%d mints, %d requests failed, %d tokens of the static role", s.traffic.minted.Load(), len(s.traffic.failures), len(s.traffic.rotations))
 
 	s.traffic.assertTokensAreLeases(t)
-	require.NoError(t, lab.Await(t.Context(), drainLimit, "nothing to be left", s.leftOver))
+	require.NoError(t, lab.Await(t.Context(), settleLimit, "nothing to be left", s.leftOver))
 	s.assertFlat(t)
 }
 

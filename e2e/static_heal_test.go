@@ -101,9 +101,10 @@ func (e *engine) staticTokens(t *testing.T) []string {
 	t.Helper()
 	all, err := e.influx.Authorizations(t.Context())
 	require.NoError(t, err)
+	stamp := "[vault:v1:" + e.uuid(t) + ":static:"
 	var ids []string
 	for _, a := range all {
-		if strings.Contains(a.Description, "[vault:v1:"+e.uuid(t)+":static:") {
+		if strings.Contains(a.Description, stamp) {
 			ids = append(ids, a.ID)
 		}
 	}

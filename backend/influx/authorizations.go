@@ -72,12 +72,20 @@ func (c *Client) SetAuthorizationStatus(ctx context.Context, id string, active b
 	return c.call(ctx, request{method: http.MethodPatch, path: "authorizations/" + url.PathEscape(id), body: body}, &changed)
 }
 
+// listTimeouts makes 10 minutes of the usual 10 seconds.
+const listTimeouts = 60
+
 // EachAuthorization hands each authorization that the token may see to visit, one decoded at a time: the
 // server has no paging, and 100,000 tokens are some 85 MB. Entries whose owner or organization was deleted
-// are left out by the server, as are those that the token may not see. It has no time-out but ctx's.
+// are left out by the server, as are those that the token may not see. It may take listTimeouts times as long as
+// another call, and no longer: an answer that never comes would hold up what waits for the list for ever.
 func (c *Client) EachAuthorization(ctx context.Context, visit func(domain.Authorization) error) error {
+	patient := *c
+	patient.timeout *= listTimeouts
+	ctx, cancel := patient.withTimeout(ctx)
+	defer cancel()
 	var stopped error
-	err := c.stream(ctx, request{method: http.MethodGet, path: "authorizations"}, func(resp *http.Response) error {
+	err := patient.stream(ctx, request{method: http.MethodGet, path: "authorizations"}, func(resp *http.Response) error {
 		decoder := json.NewDecoder(resp.Body)
 		err := each(decoder, "authorizations", func(a domain.Authorization) error {
 			stopped = visit(a)

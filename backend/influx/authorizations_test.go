@@ -133,8 +133,8 @@ func TestAVisitorStopsTheList(t *testing.T) {
 	require.Equal(t, []string{"a"}, ids)
 }
 
-// The list may take as long as its context allows: the server makes all of it before it answers.
-func TestTheListHasNoTimeoutOfItsOwn(t *testing.T) {
+// The list may take longer than other calls: the server makes all of it before it answers.
+func TestTheListMayTakeLongerThanOtherCalls(t *testing.T) {
 	srv := influxtest.New(t)
 	release := srv.Stall("GET", "/api/v2/authorizations")
 	srv.Stall("GET", "/api/v2/me")
@@ -212,4 +212,15 @@ func TestAListIsWholeOrAnError(t *testing.T) {
 		require.True(t, influx.Is(err, influx.Unavailable))
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	})
+}
+
+// A list whose answer never comes ends too: whoever waits for it would otherwise wait for ever.
+func TestTheListEndsWhenItsAnswerNeverComes(t *testing.T) {
+	t.Parallel()
+	srv := influxtest.New(t)
+	srv.Stall("GET", "/api/v2/authorizations")
+	client := dial(t, influx.Options{URL: srv.URL, Token: srv.RootToken(), Timeout: 50 * time.Millisecond})
+	err := client.EachAuthorization(t.Context(), func(domain.Authorization) error { return nil })
+	require.ErrorContains(t, err, "no answer within 3s")
+	require.True(t, influx.Is(err, influx.Unavailable))
 }
