@@ -70,7 +70,7 @@ func TestStaticRotationAfterAnOutage(t *testing.T) {
 	require.NotEmpty(t, p.read("static-roles/kept").Data["last_error"])
 	require.Contains(t, fmt.Sprint(p.problems()), `static role "kept": the last rotation failed, and the old token stays; it is tried again by itself: `)
 	p.server.Intercept(nil)
-	for range 40 {
+	for range 50 { // longer than the longest pause between two attempts
 		p.pass(time.Minute)
 	}
 	require.Len(t, p.rotated, 1)
