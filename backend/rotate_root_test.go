@@ -142,7 +142,13 @@ func statuses(tokens []influxtest.Token) map[string]string {
 // asks asks a server who a token is, and answers the HTTP status.
 func asks(t *testing.T, server *influxtest.Server, token string) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/api/v2/me", nil)
+	return statusOf(t, http.MethodGet, server.URL+"/api/v2/me", token)
+}
+
+// statusOf is how a call without a body is answered to a token.
+func statusOf(t *testing.T, method, url, token string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Token "+token)
 	resp, err := http.DefaultClient.Do(req)

@@ -97,13 +97,7 @@ func TestStaticRoleHasOneToken(t *testing.T) {
 // writes is the status that a server answers to a token that wants to write.
 func writes(t *testing.T, server *influxtest.Server, token string) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/api/v2/write?org="+server.OrgID()+"&bucket="+server.BucketID(), nil)
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Token "+token)
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	return resp.StatusCode
+	return statusOf(t, http.MethodPost, server.URL+"/api/v2/write?org="+server.OrgID()+"&bucket="+server.BucketID(), token)
 }
 
 func TestStaticRoleRotates(t *testing.T) {
