@@ -17,10 +17,13 @@ type scale struct {
 	ManyRoles  int    `json:"many_roles"`
 	DirectFew  spread `json:"direct_few_per_second"`
 	DirectMany spread `json:"direct_many_per_second"`
+	FloorFew   spread `json:"floor_few_per_second"`
+	FloorMany  spread `json:"floor_many_per_second"`
 	OursFew    spread `json:"plugin_few_per_second"`
 	OursMany   spread `json:"plugin_many_per_second"`
-	// DirectRatio and OursRatio are many to few, in the same round.
+	// The ratios are many to few, in the same round. What F loses is Vault's and InfluxDB's.
 	DirectRatio spread `json:"direct_ratio"`
+	FloorRatio  spread `json:"floor_ratio"`
 	OursRatio   spread `json:"plugin_ratio"`
 }
 
@@ -122,27 +125,38 @@ func (b *bench) compareScales(ctx context.Context, small, large *stand) (*scale,
 			stand *stand
 			roles int
 		}{{"few", small, fewRoles}, {"many", large, b.roles}} {
-			made, err := b.mintAndRevoke(ctx, at.stand.create, at.stand.remove)
-			if err != nil {
-				return nil, err
-			}
-			rates["direct "+at.name] = append(rates["direct "+at.name], made)
 			next := newCounter(at.roles)
-			mint := func(ctx context.Context) (string, error) {
-				return at.stand.vaultAPI.lease(ctx, oursPath+"/creds/"+roleName(next()))
+			leased := func(path func() string) func(context.Context) (string, error) {
+				return func(ctx context.Context) (string, error) { return at.stand.vaultAPI.lease(ctx, path()) }
 			}
-			if made, err = b.mintAndRevoke(ctx, mint, at.stand.vaultAPI.revoke); err != nil {
-				return nil, err
+			for _, subject := range []struct {
+				name string
+				mint func(context.Context) (string, error)
+				end  func(context.Context, string) error
+			}{
+				{"direct", at.stand.create, at.stand.remove},
+				{"floor", leased(func() string { return floorPath + "/one-call" }), at.stand.vaultAPI.revoke},
+				{"ours", leased(func() string { return oursPath + "/creds/" + roleName(next()) }), at.stand.vaultAPI.revoke},
+			} {
+				made, err := b.mintAndRevoke(ctx, subject.mint, subject.end)
+				if err != nil {
+					return nil, err
+				}
+				name := subject.name + " " + at.name
+				rates[name] = append(rates[name], made)
 			}
-			rates["ours "+at.name] = append(rates["ours "+at.name], made)
 		}
-		b.say("scale: round %d of %d: this plugin %.0f/s with few, %.0f/s with many", round+1, b.rounds, rates["ours few"][round], rates["ours many"][round])
+		b.say("scale: round %d of %d: F %.0f/s with few, %.0f/s with many; this plugin %.0f/s, %.0f/s", round+1, b.rounds,
+			rates["floor few"][round], rates["floor many"][round], rates["ours few"][round], rates["ours many"][round])
 	}
 	return &scale{
 		Clients: scaleClients, FewTokens: fewTokens, FewRoles: fewRoles, ManyTokens: b.tokens, ManyRoles: b.roles,
 		DirectFew: spreadOf(rates["direct few"]), DirectMany: spreadOf(rates["direct many"]),
+		FloorFew: spreadOf(rates["floor few"]), FloorMany: spreadOf(rates["floor many"]),
 		OursFew: spreadOf(rates["ours few"]), OursMany: spreadOf(rates["ours many"]),
-		DirectRatio: ratios(rates["direct many"], rates["direct few"]), OursRatio: ratios(rates["ours many"], rates["ours few"]),
+		DirectRatio: ratios(rates["direct many"], rates["direct few"]),
+		FloorRatio:  ratios(rates["floor many"], rates["floor few"]),
+		OursRatio:   ratios(rates["ours many"], rates["ours few"]),
 	}, nil
 }
 

@@ -89,6 +89,7 @@ func (s *scale) write(b *strings.Builder) {
 	fmt.Fprintf(b, "Mints per second with %d clients.\n\n", s.Clients)
 	header(b, "", fmt.Sprintf("%d tokens, %d roles", s.FewTokens, s.FewRoles), fmt.Sprintf("%d tokens, %d roles", s.ManyTokens, s.ManyRoles), "ratio")
 	row(b, direct, s.DirectFew.whole(), s.DirectMany.whole(), s.DirectRatio.ratio())
+	row(b, floorName, s.FloorFew.whole(), s.FloorMany.whole(), s.FloorRatio.ratio())
 	row(b, oursName, s.OursFew.whole(), s.OursMany.whole(), s.OursRatio.ratio())
 }
 
