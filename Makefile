@@ -31,10 +31,10 @@ demo: playground ## the same, and stop at the end
 	@bin/playground -demo
 
 .PHONY: unit
-unit: ## unit tests with the race detector, and the backend's once more over the plugin protocol without it; fails when too few statements of the backend are covered
+unit: ## unit tests with the race detector, and the backend's once more over the plugin protocol; fails when too few statements of the backend are covered
 	@mkdir -p bin
 	go test -race -coverpkg=./backend/... -coverprofile=$(COVERAGE) ./...
-	TEST_MOUNT=grpc go test -count=1 ./backend
+	TEST_MOUNT=grpc go test -count=1 -race ./backend
 	@scripts/coverage.sh $(COVERAGE) $(MINIMUM_COVERAGE)
 
 .PHONY: servers
