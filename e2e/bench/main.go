@@ -25,14 +25,15 @@ type bench struct {
 	// stalls is how often InfluxDB stalls; each takes more than a minute.
 	stalls int
 	// tokens and roles are how many there are at scale.
-	tokens, roles int
+	// sizes are those at which mints are measured, growing.
+	sizes []size
 	// profiles is a directory for CPU profiles of the plugin's mints; empty for none.
 	profiles string
 	started  time.Time
 }
 
 func main() {
-	b := &bench{clients: []int{1, 8, 32}, stalls: 3, tokens: 100000, roles: 10000, started: time.Now()}
+	b := &bench{clients: []int{1, 8, 32}, stalls: 3, sizes: []size{{1000, 10}, {10000, 1000}, {100000, 10000}}, started: time.Now()}
 	short := flag.Bool("short", false, "a run of few minutes with fewer rounds and tokens, whose numbers are only hints")
 	only := flag.String("only", "", "one part: rates, scale or isolation; nothing is written then")
 	flag.IntVar(&b.rounds, "rounds", 5, "how often each measurement is made")
@@ -41,7 +42,7 @@ func main() {
 	flag.StringVar(&b.profiles, "profiles", "", "a directory to write CPU profiles of the plugin's mints to")
 	flag.Parse()
 	if *short {
-		b.rounds, b.phase, b.stalls, b.tokens, b.roles = 3, 700*time.Millisecond, 1, 5000, 500
+		b.rounds, b.phase, b.stalls, b.sizes = 3, 700*time.Millisecond, 1, []size{{500, 10}, {5000, 500}}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	// After the first signal the next one ends the program at once; the lab's sentinels stop the servers.

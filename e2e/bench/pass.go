@@ -29,8 +29,8 @@ type passCost struct {
 // passRounds is how often the list is downloaded and looked at.
 const passRounds = 3
 
-func (b *bench) measurePass(ctx context.Context, s *stand, p process) (*passCost, error) {
-	cost := &passCost{Tokens: b.tokens}
+func (b *bench) measurePass(ctx context.Context, s *stand, tokens int, p process) (*passCost, error) {
+	cost := &passCost{Tokens: tokens}
 	var downloads, passes, rises []float64
 	for round := range passRounds {
 		took, size, err := s.download(ctx)

@@ -71,6 +71,15 @@ type rounds struct {
 	spent []usage
 }
 
+// rates are the calls per second in each round.
+func (r *rounds) rates() []float64 {
+	all := make([]float64, len(r.loads))
+	for i, l := range r.loads {
+		all[i] = l.rate()
+	}
+	return all
+}
+
 type rateKey struct {
 	subject, operation string
 	clients            int

@@ -12,13 +12,13 @@ type report struct {
 	Versions string  `json:"versions"`
 	Minutes  float64 `json:"minutes"`
 	// Load is the machine's load average when the run began: what others did on it.
-	Load      float64    `json:"load_average_before"`
-	Rounds    int        `json:"rounds"`
-	Rates     []rate     `json:"rates"`
-	Scale     *scale     `json:"scale,omitempty"`
-	Pass      *passCost  `json:"pass,omitempty"`
-	Footprint *footprint `json:"footprint,omitempty"`
-	Isolation *isolation `json:"isolation,omitempty"`
+	Load      float64      `json:"load_average_before"`
+	Rounds    int          `json:"rounds"`
+	Rates     []rate       `json:"rates"`
+	Scale     []scaleMints `json:"scale,omitempty"`
+	Pass      *passCost    `json:"pass,omitempty"`
+	Footprint *footprint   `json:"footprint,omitempty"`
+	Isolation *isolation   `json:"isolation,omitempty"`
 }
 
 // spread is the median of several rounds, and the ends.
@@ -91,12 +91,8 @@ func ratesOf(found results, clients []int) []rate {
 }
 
 func lineOf(key rateKey, measured, floor *rounds) rate {
-	rates := make([]float64, len(measured.loads))
-	for i, l := range measured.loads {
-		rates[i] = l.rate()
-	}
 	line := rate{
-		Subject: key.subject, Operation: key.operation, Clients: key.clients, PerSecond: spreadOf(rates),
+		Subject: key.subject, Operation: key.operation, Clients: key.clients, PerSecond: spreadOf(measured.rates()),
 		P50:         medianOf(measured.loads, func(l load) float64 { return milliseconds(l.quantile(0.50)) }),
 		P99:         medianOf(measured.loads, func(l load) float64 { return milliseconds(l.quantile(0.99)) }),
 		PluginCPU:   medianOf(measured.spent, func(u usage) float64 { return float64(u.plugin.Microseconds()) }),
@@ -106,11 +102,7 @@ func lineOf(key rateKey, measured, floor *rounds) rate {
 		Bytes:       medianOf(measured.spent, func(u usage) float64 { return u.bytes }),
 	}
 	if floor != nil {
-		ratios := make([]float64, len(rates))
-		for i := range rates {
-			ratios[i] = rates[i] / floor.loads[i].rate()
-		}
-		of := spreadOf(ratios)
+		of := ratios(measured.rates(), floor.rates())
 		line.OfFloor = &of
 	}
 	return line

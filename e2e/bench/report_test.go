@@ -63,20 +63,20 @@ func measured() *report {
 			}
 		}
 	}
-	return &report{Rounds: 2, Rates: ratesOf(found, []int{1, 8}), Scale: &scale{}, Pass: &passCost{}, Footprint: &footprint{}, Isolation: &isolation{}}
+	return &report{Rounds: 2, Rates: ratesOf(found, []int{1, 8}), Scale: []scaleMints{{}}, Pass: &passCost{}, Footprint: &footprint{}, Isolation: &isolation{}}
 }
 
 func TestReportReplacesItsPartOfThePage(t *testing.T) {
 	directory := t.TempDir()
 	page := filepath.Join(directory, "performance.md")
-	require.NoError(t, os.WriteFile(page, []byte("before\n"+tablesBegin+"old\n"+tablesEnd+"after\n"), 0o600))
+	require.NoError(t, os.WriteFile(page, []byte("before\n"+tablesBegin+"the last table\n"+tablesEnd+"after\n"), 0o600))
 	for range 2 { // what it wrote it replaces
 		require.NoError(t, measured().write(directory))
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		assert.True(t, strings.HasPrefix(string(text), "before\n"+tablesBegin))
 		assert.True(t, strings.HasSuffix(string(text), tablesEnd+"after\n"))
-		assert.NotContains(t, string(text), "old")
+		assert.NotContains(t, string(text), "the last table")
 		assert.Contains(t, string(text), "| mint | 8 | this plugin | 800 (800–801) | 1.00 (1.00–1.00) |")
 	}
 	numbers, err := os.ReadFile(filepath.Join(directory, "performance.json"))

@@ -13,8 +13,8 @@ func (r *report) markdown() string {
 	if len(r.Rates) > 0 {
 		r.writeRates(&b)
 	}
-	if r.Scale != nil {
-		r.Scale.write(&b)
+	if len(r.Scale) > 0 {
+		r.writeScale(&b)
 	}
 	if r.Footprint != nil {
 		r.Footprint.write(&b)
@@ -84,13 +84,23 @@ func orNone(s *spread) string {
 	return s.ratio()
 }
 
-func (s *scale) write(b *strings.Builder) {
+func (r *report) writeScale(b *strings.Builder) {
 	heading(b, "Many tokens and roles")
-	fmt.Fprintf(b, "Mints per second with %d clients.\n\n", s.Clients)
-	header(b, "", fmt.Sprintf("%d tokens, %d roles", s.FewTokens, s.FewRoles), fmt.Sprintf("%d tokens, %d roles", s.ManyTokens, s.ManyRoles), "ratio")
-	row(b, direct, s.DirectFew.whole(), s.DirectMany.whole(), s.DirectRatio.ratio())
-	row(b, floorName, s.FloorFew.whole(), s.FloorMany.whole(), s.FloorRatio.ratio())
-	row(b, oursName, s.OursFew.whole(), s.OursMany.whole(), s.OursRatio.ratio())
+	fmt.Fprintf(b, "Mints with %d clients, in the same rounds: where Vault and InfluxDB hold %d tokens and %d roles (few), and where they hold many.\n\n",
+		scaleClients, few.Tokens, few.Roles)
+	header(b, "tokens", "roles", "", "per second: few", "many", "many to few", "of F: few", "many", "CPU µs with few, many: plugin", "Vault", "InfluxDB")
+	for _, m := range r.Scale {
+		row(b, m.Tokens, m.Roles, m.Few.Subject, m.Few.PerSecond.whole(), m.Many.PerSecond.whole(), m.Ratio.ratio(), orNone(m.Few.OfFloor), orNone(m.Many.OfFloor),
+			both(m.Few.PluginCPU, m.Many.PluginCPU), both(m.Few.VaultCPU, m.Many.VaultCPU), both(m.Few.InfluxCPU, m.Many.InfluxCPU))
+	}
+}
+
+// both are a figure with few and with many, where it was measured.
+func both(few, many float64) string {
+	if few == 0 && many == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f, %.0f", few, many)
 }
 
 func (f *footprint) write(b *strings.Builder) {
