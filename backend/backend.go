@@ -47,6 +47,7 @@ type backend struct {
 	counts    background
 	rotations background
 	tending   background
+	retirees  retirees
 	statics   statics
 	turns     turns
 	// rootAttempts are the root token's planned rotations that failed.

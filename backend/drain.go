@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"golang.org/x/sync/errgroup"
@@ -22,7 +23,7 @@ func (b *backend) drain(ctx context.Context, s logical.Storage) error {
 	if err := b.pending.load(ctx, s); err != nil {
 		return err
 	}
-	d := drain{b: b, s: s, nonces: map[string]map[string]store.Pending{}}
+	d := drain{b: b, s: s, failures: map[string]int{}, nonces: map[string]map[string]store.Pending{}}
 	var group errgroup.Group
 	group.SetLimit(drainWidth)
 	for _, entry := range b.pending.all() {
@@ -37,6 +38,9 @@ func (b *backend) drain(ctx context.Context, s logical.Storage) error {
 		})
 	}
 	_ = group.Wait()
+	if d.skipped > 0 {
+		b.log.Warn("pending deletions wait for the next minute: their InfluxDB is out of reach, or does not accept what it is asked with", "count", d.skipped)
+	}
 	d.settleNonces(ctx)
 	if left := len(b.pending.all()); left > 0 {
 		return fmt.Errorf("%d deletions are still pending", left)
@@ -46,26 +50,57 @@ func (b *backend) drain(ctx context.Context, s logical.Storage) error {
 
 // drain is one run.
 type drain struct {
-	b *backend
-	s logical.Storage
-	// down holds the connections that were out of reach in this run.
-	down sync.Map
+	b  *backend
+	s  logical.Storage
+	mu sync.Mutex
+	// failures counts, by connection, the deletions that InfluxDB did not answer in this run; skipped those that were
+	// not tried for it.
+	failures map[string]int
+	skipped  int
 	// nonces are the unanswered mints, by connection and nonce.
 	nonces map[string]map[string]store.Pending
 }
 
 func (d *drain) deletion(ctx context.Context, entry store.Pending) {
-	if _, unreachable := d.down.Load(entry.Connection); unreachable || ctx.Err() != nil {
+	if ctx.Err() != nil || d.isDown(entry.Connection, 1) {
 		return
 	}
 	err := d.readFirst(ctx, entry)
 	if err == nil {
 		return
 	}
-	if influx.Is(err, influx.Unavailable) {
-		d.down.Store(entry.Connection, true)
-	}
+	d.failed(entry.Connection, err)
 	d.b.log.Warn("a pending deletion failed again", "authorization_id", entry.AuthorizationID, "role", entry.Role, "error", err)
+}
+
+// isDown reports whether a connection is not to be asked any more in this run, and counts what is skipped for it.
+func (d *drain) isDown(connection string, skips int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failures[connection] < enoughFailures {
+		return false
+	}
+	d.skipped += skips
+	return true
+}
+
+// failed notes what a failed deletion says of its connection. Without an answer, and with a root token that is not
+// valid, none of the others can be done; where InfluxDB fails on some tokens, the others can.
+func (d *drain) failed(connection string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case isSilent(err), isReplaced(err), influx.Is(err, influx.InactiveUser):
+		d.failures[connection] = enoughFailures
+	case influx.Is(err, influx.Unavailable):
+		d.failures[connection]++
+	}
+}
+
+// isSilent reports whether a call had no answer at all.
+func isSilent(err error) bool {
+	var failed *influx.Error
+	return errors.As(err, &failed) && failed.Status == 0
 }
 
 // readFirst reads storage before it changes InfluxDB: a process that outlived its Vault has none to read.
@@ -91,12 +126,16 @@ func (d *drain) addNonce(entry store.Pending) {
 // settleNonces makes one pass for each connection on which an unanswered mint is old enough.
 func (d *drain) settleNonces(ctx context.Context) {
 	for connection, nonces := range d.nonces {
-		if _, unreachable := d.down.Load(connection); unreachable || ctx.Err() != nil || !d.anyDue(nonces) {
+		if ctx.Err() != nil || !d.anyDue(nonces) || d.isDown(connection, 0) {
 			continue
 		}
 		e, err := d.b.endpointOf(ctx, d.s, connection)
 		if err == nil {
+			if !e.blindness.ready(d.b.now()) && !d.b.System().Tainted() {
+				continue
+			}
 			err = d.b.pass(ctx, d.s, e, &pass{nonces: nonces})
+			e.sawBlindly(err, d.b.now())
 		}
 		switch {
 		case err == nil || ctx.Err() != nil:
@@ -105,6 +144,15 @@ func (d *drain) settleNonces(ctx context.Context) {
 		default:
 			d.b.log.Warn("mints that InfluxDB did not answer are still unsettled", "count", len(nonces), "error", err)
 		}
+	}
+}
+
+// sawBlindly has the next look wait where the root token was not shown all there is: that does not change by itself,
+// and a look at 100,000 tokens is dear. Other failures are tried again each minute.
+func (e *endpoint) sawBlindly(err error, now time.Time) {
+	var blind *errBlind
+	if err == nil || errors.As(err, &blind) {
+		e.blindness.ended(err, now)
 	}
 }
 

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -17,6 +18,8 @@ type endpoint struct {
 	*store.Connection
 	client *influx.Client
 	names  *directory
+	// blindness are the looks for unanswered mints that did not see everything.
+	blindness *attempts
 }
 
 // endpoints keeps one endpoint per connection, for as long as its stored revision stays the same.
@@ -82,7 +85,7 @@ func dial(c *store.Connection) (*endpoint, error) {
 	if err != nil {
 		return nil, &influx.FieldError{Field: "url", Text: err.Error()}
 	}
-	return &endpoint{Connection: c, client: client, names: newDirectory(client)}, nil
+	return &endpoint{Connection: c, client: client, names: newDirectory(client), blindness: &attempts{}}, nil
 }
 
 func tlsOptions(c *store.Connection) influx.TLSOptions {
@@ -139,16 +142,24 @@ func (b *backend) connectionOf(ctx context.Context, s logical.Storage, id string
 	if err != nil {
 		return nil, err
 	}
-	if config == nil || config.ID != id {
-		if config, err = b.retired(ctx, s, id); err != nil {
-			return nil, err
-		}
+	if config != nil && config.ID == id {
+		return config, nil
 	}
-	if config == nil {
-		return nil, fmt.Errorf("the connection %s that minted this token is not in storage any more", id)
+	if old, err := b.retired(ctx, s, id); err != nil || old != nil {
+		return old, err
+	}
+	// It may have become the current one again meanwhile, before its old copy was taken away.
+	if config, err = store.GetConfig(ctx, s); err != nil {
+		return nil, err
+	}
+	if config == nil || config.ID != id {
+		return nil, fmt.Errorf("connection %s: %w", id, errForgotten)
 	}
 	return config, nil
 }
+
+// errForgotten is a connection that is not in storage. It was forgotten when nothing that it minted was known to live.
+var errForgotten = errors.New("not in storage any more")
 
 // applicationURL is where applications reach the InfluxDB of a connection.
 func applicationURL(c *store.Connection) string {

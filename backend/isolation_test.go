@@ -15,7 +15,7 @@ import (
 func TestAStalledInfluxDBDelaysNobodyElse(t *testing.T) {
 	everyHost(t, func(t *testing.T, m *mount) {
 		server := m.statically(map[string]any{"rotation_period": "1h"})
-		m.write("config", map[string]any{"request_timeout": "5m"})
+		m.write("config", map[string]any{"request_timeout": "1m"})
 		other := newMount(t)
 		other.connected()
 		owing, revoked := m.mint("app"), m.mint("app")

@@ -38,7 +38,7 @@ func (m *mount) tick() error {
 	_, err := m.send(m.t.Context(), &logical.Request{Operation: logical.RollbackOperation})
 	idle := func() bool {
 		return !m.backend.drains.running.Load() && !m.backend.counts.running.Load() && !m.backend.rotations.running.Load() &&
-			!m.backend.tending.running.Load()
+			!m.backend.tending.running.Load() && !m.backend.retirees.running.Load()
 	}
 	for range 1000 { // most ticks have nothing to do, and a test may have thousands
 		if idle() {

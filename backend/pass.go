@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/influxdata/influxdb-client-go/v2/domain"
@@ -27,6 +26,8 @@ type pass struct {
 	nonces map[string]store.Pending
 
 	scanned, matched, deleted, failed atomic.Int64
+	// left counts the mount's lease tokens that are not to be reaped yet.
+	left atomic.Int64
 }
 
 // doomed is a token that a pass has found and is to delete.
@@ -66,6 +67,7 @@ func (b *backend) pass(ctx context.Context, s logical.Storage, e *endpoint, p *p
 	missing := b.statics.tokensOn(e.ID)
 	p.scanned.Store(0) // a pass that failed may be made again
 	p.failed.Store(0)
+	p.left.Store(0)
 	asked := b.now()
 	var found []doomed
 	present := map[string]bool{}
@@ -77,9 +79,10 @@ func (b *backend) pass(ctx context.Context, s logical.Storage, e *endpoint, p *p
 		if _, lost := p.nonces[st.nonce]; mine && lost && st.nonce != e.RootNonce {
 			present[st.nonce] = true
 			found = append(found, doomed{id, st})
-		} else if p.reaps(a, asked) {
-			_, st, _ = stampOf(a, p.reap)
+		} else if st, leased := p.leaseOf(a); leased && st.deadline.Add(reapGrace).Before(asked) {
 			found = append(found, doomed{id, st})
+		} else if leased {
+			p.left.Add(1)
 		}
 	})
 	if err != nil {
@@ -100,13 +103,10 @@ func (b *backend) pass(ctx context.Context, s logical.Storage, e *endpoint, p *p
 	return err
 }
 
-// reaps reports whether a token is a lease's whose deadline has long passed.
-func (p *pass) reaps(a domain.Authorization, now time.Time) bool {
-	if p.reap == "" {
-		return false
-	}
+// leaseOf reads the stamp of a token, if it is a lease's of the mount whose tokens are reaped.
+func (p *pass) leaseOf(a domain.Authorization) (stamp, bool) {
 	_, st, match := stampOf(a, p.reap)
-	return match && st.kind == kindLease && st.deadline.Add(reapGrace).Before(now)
+	return st, match && st.kind == kindLease && p.reap != ""
 }
 
 // enoughFailures ends a pass: InfluxDB is out of reach, and each further call would take its whole time-out. One

@@ -48,7 +48,7 @@ var configFields = with(planFields, map[string]*framework.FieldSchema{
 	"tls_server_name":  {Type: framework.TypeString, Description: "Name that InfluxDB's certificate must bear, where it is not the URL's host."},
 	"tls_min_version":  {Type: framework.TypeString, Description: "Least TLS version.", AllowedValues: []any{"tls12", "tls13"}},
 	"tls_skip_verify":  {Type: framework.TypeBool, Description: "Accept any certificate. Whoever stands in between can then read the root token."},
-	"request_timeout":  {Type: framework.TypeDurationSecond, Default: defaultRequestTimeout, Description: "Most that one call to InfluxDB takes, 1s to 5m."},
+	"request_timeout":  {Type: framework.TypeDurationSecond, Default: defaultRequestTimeout, Description: "Most that one call to InfluxDB takes, 1s to 1m."},
 	"max_open_connections": {Type: framework.TypeInt, Default: defaultConnections,
 		Description: "Most connections, and so most calls at once, to InfluxDB, 1 to 10000."},
 	"tidy_interval": {Type: framework.TypeDurationSecond, Default: defaultTidyInterval,

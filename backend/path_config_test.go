@@ -23,7 +23,7 @@ func everything(t testing.TB, server *influxtest.Server) map[string]any {
 		"authorization_id": server.RootID(), "org": "acme", "user": "admin",
 		"ca_cert": newAuthority(t).pem(), "client_cert": cert, "client_key": key,
 		"tls_server_name": "influx.internal", "tls_min_version": "tls13", "tls_skip_verify": true,
-		"request_timeout": "2m", "max_open_connections": 7, "tidy_interval": "30m",
+		"request_timeout": "30s", "max_open_connections": 7, "tidy_interval": "30m",
 		"rotation_schedule": "0 3 * * SUN", "rotation_window": "2h", "disable_automated_rotation": true,
 	}
 }
@@ -52,7 +52,7 @@ func TestConfigReadsBackAsWritten(t *testing.T) {
 		for _, pem := range []string{"ca_cert", "client_cert"} {
 			want[pem] = want[pem].(string)[:len(want[pem].(string))-1]
 		}
-		want["request_timeout"], want["tidy_interval"] = 120, 1800
+		want["request_timeout"], want["tidy_interval"] = 30, 1800
 		want["org_id"], want["user_id"] = server.OrgID(), server.UserID()
 		want["mount_uuid"] = testUUID
 		want["root_user"], want["root_user_id"] = "admin", server.UserID()
@@ -186,7 +186,7 @@ func TestConfigTakesNumbersAndFlagsInEveryForm(t *testing.T) {
 	everyHost(t, func(t *testing.T, m *mount) {
 		server := influxtest.New(t)
 		numbers := []any{5, 5.0, int64(5), "5", json.Number("5")}
-		durations := []any{90, 90.0, "90", "90s", "1m30s", json.Number("90")}
+		durations := []any{60, 60.0, "60", "60s", "1m", json.Number("60")}
 		flags := []any{true, "true", "1", "T"}
 		for i := range max(len(numbers), len(durations), len(flags)) {
 			data := map[string]any{}
@@ -201,7 +201,7 @@ func TestConfigTakesNumbersAndFlagsInEveryForm(t *testing.T) {
 				require.Equal(t, 5, m.stored().MaxOpenConnections, "%#v", numbers[i])
 			}
 			if i < len(durations) {
-				require.Equal(t, 90, m.stored().RequestTimeout, "%#v", durations[i])
+				require.Equal(t, 60, m.stored().RequestTimeout, "%#v", durations[i])
 			}
 			if i < len(flags) {
 				require.True(t, m.stored().TLSSkipVerify, "%#v", flags[i])

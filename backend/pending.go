@@ -13,9 +13,10 @@ import (
 // pendingDeletions mirrors what storage holds under pending/, so that asking costs nothing. Storage is what
 // counts: it is written first, and read again before anything is changed in InfluxDB.
 type pendingDeletions struct {
-	mu     sync.Mutex
-	loaded bool
-	byKey  map[string]*owed
+	mu      sync.Mutex
+	loaded  bool
+	byKey   map[string]*owed
+	loading turns
 }
 
 // owed is one pending deletion, and what was seen of it since the start.
@@ -25,12 +26,18 @@ type owed struct {
 	lastError string
 }
 
-// load reads the list once after a start.
+// load reads the list once after a start. Whoever comes meanwhile waits: hundreds of revocations that each read a
+// long list would take Vault's storage for themselves.
 func (p *pendingDeletions) load(ctx context.Context, s logical.Storage) error {
-	p.mu.Lock()
-	loaded := p.loaded
-	p.mu.Unlock()
-	if loaded {
+	if p.isLoaded() {
+		return nil
+	}
+	release, err := p.loading.take(ctx, store.PendingPrefix)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if p.isLoaded() {
 		return nil
 	}
 	keys, err := store.ListPending(ctx, s)
@@ -50,6 +57,12 @@ func (p *pendingDeletions) load(ctx context.Context, s logical.Storage) error {
 	p.loaded = true
 	p.mu.Unlock()
 	return nil
+}
+
+func (p *pendingDeletions) isLoaded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.loaded
 }
 
 func (p *pendingDeletions) add(entry store.Pending) {

@@ -153,38 +153,6 @@ func TestSwitchNeedsTheMountsLimits(t *testing.T) {
 	})
 }
 
-func TestRetiredConnectionsArePurged(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server, other := m.connected(), influxtest.New(t)
-		id := m.stored().ID
-		owing := m.mint("app")
-		server.Fail("DELETE", "/api/v2/authorizations", 503, "", "")
-		require.Error(t, owing.revoke(t.Context()))
-		m.ok(logical.DeleteOperation, "config", nil)
-		m.configure(other)
-		retired, err := store.GetRetired(t.Context(), m.storage.Storage, id)
-		require.NoError(t, err)
-		require.WithinDuration(t, m.clock.now().Add(24*time.Hour+deadlineGrace+time.Hour), retired.Retired.KeepUntil, 30*time.Second)
-
-		m.clock.advance(25 * time.Hour)
-		require.NoError(t, m.tick())
-		require.Equal(t, []string{"connection/" + id}, m.keys("connection/"), "not yet")
-		m.clock.advance(time.Hour)
-		for range 2 {
-			require.NoError(t, m.tick())
-			require.Equal(t, []string{"connection/" + id}, m.keys("connection/"), "not while a deletion is pending there")
-			m.reload()
-		}
-		server.Intercept(nil)
-		require.NoError(t, m.tick())
-		require.Empty(t, m.pendingIDs())
-		require.Empty(t, m.keys("connection/"))
-		require.Contains(t, m.log.String(), "forgetting a connection: everything it minted is past its deadline")
-		require.Equal(t, other.URL, m.stored().URL, "the current one stays")
-		require.Empty(t, live(server))
-	})
-}
-
 // The mount's limit can be lowered after a long lease was made: the connection is kept for that one too.
 func TestRetiredConnectionsAreKeptForTheLongestLease(t *testing.T) {
 	everyHost(t, func(t *testing.T, m *mount) {
@@ -198,22 +166,5 @@ func TestRetiredConnectionsAreKeptForTheLongestLease(t *testing.T) {
 		require.NoError(t, err)
 		require.WithinDuration(t, m.clock.now().Add(24*time.Hour+deadlineGrace+time.Hour), retired.Retired.KeepUntil, 30*time.Second)
 		tidyUp(t, server, l)
-	})
-}
-
-func TestPurgeWhileStorageFails(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		m.connected()
-		id := m.stored().ID
-		m.ok(logical.DeleteOperation, "config", nil)
-		m.clock.advance(26 * time.Hour)
-		for _, step := range [][2]string{{"list", "connection/"}, {"get", "connection/"}, {"delete", "connection/"}} {
-			m.storage.failOn(step[0], step[1])
-			require.NoError(t, m.tick(), "the minute does not wait for it")
-			m.storage.failing(nil)
-			require.Equal(t, []string{"connection/" + id}, m.keys("connection/"))
-		}
-		require.NoError(t, m.tick())
-		require.Empty(t, m.keys("connection/"))
 	})
 }

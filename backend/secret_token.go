@@ -84,7 +84,12 @@ func (b *backend) secretTokenRevoke(ctx context.Context, req *logical.Request, _
 		return nil, err
 	}
 	entry := store.Pending{AuthorizationID: l.authorizationID, Connection: l.connection, Role: l.role, Since: b.now()}
-	if err := b.retire(ctx, req.Storage, entry); err != nil && !b.takesOver(ctx, entry, err) {
+	err = b.retire(ctx, req.Storage, entry)
+	if errors.Is(err, errForgotten) && b.now().After(l.deadline) { // as when Vault was sealed, or the plugin did not start, for days
+		b.log.Warn("a lease ends long after its time: the connection that minted its token was forgotten meanwhile", "authorization_id", l.authorizationID, "role", l.role)
+		err = b.settle(ctx, req.Storage, entry.Key())
+	}
+	if err != nil && !b.takesOver(ctx, entry, err) {
 		return nil, err
 	}
 	// A mount that is being disabled must not end while we owe a deletion: nobody would be left to do it.

@@ -160,6 +160,6 @@ func TestStaticRoleOfADeletedConnection(t *testing.T) {
 	require.Contains(t, m.read("static-roles/kept").Data["last_error"], "influxdb is not configured")
 	m.ok(logical.DeleteOperation, "static-roles/kept", nil)
 	require.Empty(t, staticTokens(server))
-	m.minutes(2)
+	m.hourLater()
 	require.Empty(t, m.keys("connection/"))
 }

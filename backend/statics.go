@@ -14,6 +14,7 @@ type statics struct {
 	loaded   bool
 	byName   map[string]staticNote
 	attempts map[string]*attempts
+	loading  turns
 }
 
 // staticNote is one static role.

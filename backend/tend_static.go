@@ -18,13 +18,18 @@ import (
 // tendSlice is how long one minute's rotations go on beginning; what is left is due the next minute, oldest first.
 const tendSlice = 50 * time.Second
 
-// loadStatics reads every static role once after a start.
+// loadStatics reads every static role once after a start. Whoever comes meanwhile waits: half of the roles would
+// pass for all of them, and a connection that the others use would be forgotten. The caller may not hold a role's turn.
 func (b *backend) loadStatics(ctx context.Context, s logical.Storage) error {
+	release, err := b.statics.loading.take(ctx, store.StaticRolePrefix)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if !b.statics.beginLoad() {
 		return nil
 	}
-	err := b.readStatics(ctx, s)
-	if err != nil {
+	if err = b.readStatics(ctx, s); err != nil {
 		b.statics.forget()
 	}
 	return err

@@ -2,12 +2,9 @@ package backend
 
 import (
 	"context"
-	"errors"
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
-
-	"vault-plugin-secrets-influxdb/backend/store"
 )
 
 // tick is called by Vault once a minute, with its state lock held: a slow one stalls seal and step-down. So
@@ -25,9 +22,8 @@ func (b *backend) tick(ctx context.Context, req *logical.Request) error {
 		}
 		return err
 	}
-	b.drains.start(b, func() error {
-		return errors.Join(b.drain(b.lifetime, req.Storage), b.purge(b.lifetime, req.Storage))
-	})
+	b.drains.start(b, func() error { return b.drain(b.lifetime, req.Storage) })
+	b.retirees.start(b, func() error { return b.tendRetired(b.lifetime, req.Storage) })
 	b.rotations.start(b, func() error { return b.tendRoot(b.lifetime, req.Storage) })
 	b.tending.start(b, func() error { return b.tendStatics(b.lifetime, req.Storage, req.MountPoint) })
 	if err := b.tidyWhenDue(ctx, req.Storage); err != nil {
@@ -44,40 +40,4 @@ func (b *backend) logLeftBehind() {
 		b.log.Error("the mount is being disabled or moved while a deletion is pending; should it be gone, run tidy mount_uuid="+b.mountUUID+" on another mount after the deadline",
 			"authorization_id", entry.AuthorizationID, "nonce", entry.Nonce, "role", entry.Role, "since", rfc3339(entry.Since))
 	}
-}
-
-// purge forgets the connections that nothing needs any more.
-func (b *backend) purge(ctx context.Context, s logical.Storage) error {
-	if err := b.pending.load(ctx, s); err != nil {
-		return err
-	}
-	ids, err := store.ListRetired(ctx, s)
-	if err != nil || len(ids) == 0 {
-		return err
-	}
-	intention, err := store.GetRootIntention(ctx, s)
-	if err != nil {
-		return err
-	}
-	if err := b.loadStatics(ctx, s); err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if intention != nil && intention.Previous != nil && intention.Previous.ID == id {
-			continue
-		}
-		old, err := store.GetRetired(ctx, s, id)
-		if err != nil {
-			return err
-		}
-		if old == nil || old.Retired == nil || b.now().Before(old.Retired.KeepUntil) || b.pending.on(id) > 0 || b.statics.uses(id) {
-			continue
-		}
-		b.log.Info("forgetting a connection: everything it minted is past its deadline", "connection", id, "url", old.URL)
-		b.endpoints.close(id)
-		if err := store.DeleteRetired(ctx, s, id); err != nil {
-			return err
-		}
-	}
-	return nil
 }

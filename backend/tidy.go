@@ -35,13 +35,19 @@ const (
 
 // reaper is the state of tidy.
 type reaper struct {
+	timetable
 	mu       sync.Mutex
 	state    string
 	started  time.Time
 	finished time.Time
 	err      error
 	pass     *pass
-	// next is when it runs by itself; zero until the first tick.
+}
+
+// timetable is when something runs by itself.
+type timetable struct {
+	planning sync.Mutex
+	// next is zero until the first tick.
 	next time.Time
 }
 
@@ -87,19 +93,19 @@ func (r *reaper) problem() string {
 }
 
 // due reports whether an automatic run is due, and plans the next one.
-func (r *reaper) due(now time.Time, interval time.Duration) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (t *timetable) due(now time.Time, interval time.Duration) bool {
+	t.planning.Lock()
+	defer t.planning.Unlock()
 	switch {
 	case interval <= 0:
 		return false
-	case r.next.IsZero(), r.next.After(now.Add(interval + maxJitter(interval))): // or planned with a longer interval
-		r.next = now.Add(jittered(min(firstTidy, interval)))
+	case t.next.IsZero(), t.next.After(now.Add(interval + maxJitter(interval))): // or planned with a longer interval
+		t.next = now.Add(jittered(min(firstTidy, interval)))
 		return false
-	case now.Before(r.next):
+	case now.Before(t.next):
 		return false
 	}
-	r.next = now.Add(jittered(interval))
+	t.next = now.Add(jittered(interval))
 	return true
 }
 

@@ -142,6 +142,7 @@ func TestUnansweredMintStaysWhileNoListCanBeTrusted(t *testing.T) {
 			require.NoError(t, m.tick())
 			require.Len(t, m.pendingIDs(), 1)
 			server.Intercept(nil)
+			m.clock.advance(2 * firstPause) // for the look that was shown nothing
 			require.NoError(t, m.tick())
 			require.Empty(t, m.pendingIDs(), "also after a restart")
 			for _, token := range live(server) { // a probe that could not be deleted; its deadline is a minute away

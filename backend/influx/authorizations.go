@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/influxdata/influxdb-client-go/v2/domain"
 )
@@ -72,16 +73,20 @@ func (c *Client) SetAuthorizationStatus(ctx context.Context, id string, active b
 	return c.call(ctx, request{method: http.MethodPatch, path: "authorizations/" + url.PathEscape(id), body: body}, &changed)
 }
 
-// listTimeouts makes 10 minutes of the usual 10 seconds.
-const listTimeouts = 60
+// A list may take listTimeouts times as long as another call, which makes 10 minutes of the usual 10 seconds, and
+// maxListTimeout at most.
+const (
+	listTimeouts   = 60
+	maxListTimeout = 10 * time.Minute
+)
 
 // EachAuthorization hands each authorization that the token may see to visit, one decoded at a time: the
 // server has no paging, and 100,000 tokens are some 85 MB. Entries whose owner or organization was deleted
-// are left out by the server, as are those that the token may not see. It may take listTimeouts times as long as
-// another call, and no longer: an answer that never comes would hold up what waits for the list for ever.
+// are left out by the server, as are those that the token may not see. Its time is bounded: an answer that never
+// comes would hold up what waits for the list for ever.
 func (c *Client) EachAuthorization(ctx context.Context, visit func(domain.Authorization) error) error {
 	patient := *c
-	patient.timeout *= listTimeouts
+	patient.timeout = min(listTimeouts*patient.timeout, maxListTimeout)
 	ctx, cancel := patient.withTimeout(ctx)
 	defer cancel()
 	var stopped error

@@ -32,7 +32,7 @@ const (
 	stallClients     = 8
 	stalledPath      = "stalled"
 	// stallTimeout keeps what waits for the stalled InfluxDB waiting for as long as is measured.
-	stallTimeout = "4m"
+	stallTimeout = "1m"
 	tickLimit    = 90 * time.Second
 )
 

@@ -1,0 +1,280 @@
+package backend
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// hourLater lets the time for a look at the connections that are not current come, and go by.
+func (m *mount) hourLater() {
+	m.t.Helper()
+	require.NoError(m.t, m.tick()) // plans the first after a start
+	m.clock.advance(retiredInterval + maxJitter(retiredInterval))
+	require.NoError(m.t, m.tick())
+}
+
+// disconnected is a mount whose connection was deleted, and an InfluxDB that still has a token of a lost lease.
+func disconnected(t *testing.T, m *mount) *influxtest.Server {
+	t.Helper()
+	server := m.connected()
+	m.mint("app") // nobody has its lease
+	m.ok(logical.DeleteOperation, "config", nil)
+	return server
+}
+
+// What a crash left behind dies at its deadline also where the connection was deleted meanwhile.
+func TestTokensOfARetiredConnectionAreReaped(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server := disconnected(t, m)
+		require.NoError(t, m.tick())
+		m.clock.advance(2 * firstTidy)
+		require.NoError(t, m.tick())
+		require.Len(t, live(server), 1, "before its deadline")
+		m.hourLater() // the role's maximum
+		require.Empty(t, live(server))
+		require.Len(t, m.keys("connection/"), 1, "not yet")
+		m.clock.advance(25 * time.Hour)
+		m.hourLater()
+		require.Empty(t, m.keys("connection/"))
+		require.Contains(t, m.log.String(), "forgetting a connection")
+	})
+}
+
+// A connection is kept while it owes something, and while its InfluxDB can't be asked.
+func TestRetiredConnectionsAreKeptUntilNothingIsLeft(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server, other := m.connected(), influxtest.New(t)
+		id := m.stored().ID
+		owing := m.mint("app")
+		server.Fail("DELETE", authorizations, 503, "", "")
+		require.Error(t, owing.revoke(t.Context()))
+		m.ok(logical.DeleteOperation, "config", nil)
+		m.configure(other)
+
+		m.clock.advance(26 * time.Hour)
+		for range 2 {
+			m.hourLater()
+			require.Equal(t, []string{"connection/" + id}, m.keys("connection/"), "not while a deletion is pending there")
+			m.reload()
+		}
+		server.Intercept(nil)
+		require.NoError(t, m.tick())
+		require.Empty(t, m.pendingIDs())
+
+		server.Refuse("", "/")
+		m.hourLater()
+		require.Equal(t, []string{"connection/" + id}, m.keys("connection/"), "not while it can't be asked")
+		require.Contains(t, m.log.String(), "could not be seen")
+		server.Intercept(nil)
+		m.hourLater()
+		require.Empty(t, m.keys("connection/"))
+		require.Equal(t, other.URL, m.stored().URL, "the current one stays")
+		require.Empty(t, live(server))
+	})
+}
+
+func TestRetiredConnectionsAreGivenUp(t *testing.T) {
+	for name, test := range map[string]struct {
+		retire func(m *mount)
+		after  time.Duration
+	}{
+		"deleted":   {func(m *mount) { m.ok(logical.DeleteOperation, "config", nil) }, unprovenAge},
+		"abandoned": {func(m *mount) { m.configure(influxtest.New(m.t), map[string]any{"abandon_previous": true}) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			server := m.connected()
+			m.mint("app")
+			test.retire(m)
+			server.Refuse("", "/")
+			m.clock.advance(23*time.Hour + test.after)
+			m.hourLater()
+			require.Len(t, m.keys("connection/"), 1, "not yet")
+			m.clock.advance(time.Hour)
+			m.hourLater()
+			require.Empty(t, m.keys("connection/"))
+		})
+	}
+}
+
+// A lease that Vault could not revoke for days is not stuck when its connection is forgotten.
+func TestLeaseOfAForgottenConnectionEnds(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server := m.connected()
+		l := m.mint("app")
+		m.ok(logical.DeleteOperation, "config", nil)
+		m.clock.advance(3 * 24 * time.Hour) // sealed
+		m.hourLater()
+		m.hourLater()
+		require.Empty(t, m.keys("connection/"))
+		require.Empty(t, live(server))
+		require.NoError(t, l.revoke(t.Context()))
+		require.Empty(t, m.pendingIDs())
+	})
+}
+
+// The storage of a performance secondary is the primary's: it forgets nothing there.
+func TestSecondariesForgetNoConnection(t *testing.T) {
+	m := newMount(t)
+	disconnected(t, m)
+	m.system.ReplicationStateVal = consts.ReplicationPerformanceSecondary
+	m.clock.advance(26 * time.Hour)
+	m.hourLater()
+	require.Len(t, m.keys("connection/"), 1)
+	m.system.ReplicationStateVal = consts.ReplicationPerformancePrimary
+	m.hourLater()
+	m.hourLater()
+	require.Empty(t, m.keys("connection/"))
+}
+
+// The copy of a connection that became current again goes, and the connection stays.
+func TestOldCopyOfTheCurrentConnectionGoes(t *testing.T) {
+	m := newMount(t)
+	server := m.connected()
+	m.ok(logical.DeleteOperation, "config", nil)
+	m.storage.failOn("delete", "connection/")
+	m.configure(server)
+	m.storage.failing(nil)
+	require.Len(t, m.keys("connection/"), 1)
+	m.hourLater()
+	require.Empty(t, m.keys("connection/"))
+	require.NoError(t, m.mint("app").revoke(t.Context()))
+}
+
+func TestRetiredConnectionsStayWhileStorageFails(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		m.connected()
+		id := m.stored().ID
+		m.ok(logical.DeleteOperation, "config", nil)
+		m.clock.advance(26 * time.Hour)
+		for _, step := range [][2]string{{"list", "connection/"}, {"get", "connection/"}, {"delete", "connection/"}} {
+			m.storage.failOn(step[0], step[1])
+			m.hourLater()
+			m.storage.failing(nil)
+			require.Equal(t, []string{"connection/" + id}, m.keys("connection/"))
+		}
+		m.hourLater()
+		require.Empty(t, m.keys("connection/"))
+	})
+}
+
+// While the static roles are being read nobody goes by the half of them.
+func TestHalfReadStaticRolesAreWaitedFor(t *testing.T) {
+	m := newMount(t)
+	m.statically(nil)
+	m.backend.statics.forget()
+	release, err := m.backend.turns.take(t.Context(), "kept") // as a rotation under way
+	require.NoError(t, err)
+	read := make(chan error, 1)
+	go func() { read <- m.backend.loadStatics(t.Context(), m.storage) }()
+	require.Eventually(t, func() bool {
+		m.backend.statics.mu.Lock()
+		defer m.backend.statics.mu.Unlock()
+		return m.backend.statics.loaded
+	}, time.Minute, time.Millisecond, "the reader has begun")
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = m.backend.isNeeded(impatient, m.storage, m.stored())
+	require.ErrorIs(t, err, context.Canceled)
+	release()
+	require.NoError(t, <-read)
+	needed, err := m.backend.isNeeded(t.Context(), m.storage, m.stored())
+	require.NoError(t, err)
+	require.True(t, needed)
+}
+
+// Revocations after a start read the pending list once among them.
+func TestPendingListIsReadOnce(t *testing.T) {
+	m := newMount(t)
+	l, _ := owing(t, m)
+	m.reload()
+	reading, proceed := make(chan struct{}), make(chan struct{})
+	reads := 0
+	m.storage.failing(func(op, key string) bool {
+		if op == "list" && key == store.PendingPrefix {
+			reads++ // by one at a time, or the race detector speaks
+			close(reading)
+			<-proceed
+		}
+		return false
+	})
+	loads := make(chan error, 20)
+	for range cap(loads) {
+		go func() { loads <- m.backend.pending.load(t.Context(), m.storage) }()
+	}
+	<-reading
+	close(proceed)
+	for range cap(loads) {
+		require.NoError(t, <-loads)
+	}
+	m.storage.failing(nil)
+	require.Equal(t, 1, reads)
+	require.True(t, m.backend.pending.has(l.id))
+}
+
+// One token that InfluxDB fails on keeps neither the other deletions nor the unanswered mints.
+func TestDrainGoesOnBesideATokenThatFails(t *testing.T) {
+	m := newMount(t)
+	server := m.warm()
+	bad, good := m.mint("app"), m.mint("app")
+	server.Refuse(http.MethodDelete, authorizations)
+	require.Error(t, bad.revoke(t.Context()))
+	require.Error(t, good.revoke(t.Context()))
+	server.Intercept(nil)
+	m.unanswered(server, loseAnswer)
+	m.clock.advance(nonceAge)
+	server.Fail(http.MethodDelete, authorizations+"/"+bad.id, 500, "", "")
+	require.NoError(t, m.tick())
+	require.Equal(t, []string{bad.id}, m.pendingIDs())
+	require.Len(t, live(server), 1)
+}
+
+// With a root token that is not valid no deletion can be done: few are tried in a minute.
+func TestDrainStopsWithADeadRootToken(t *testing.T) {
+	m := newMount(t)
+	server := m.connected()
+	leases := make([]*leased, 40)
+	for i := range leases {
+		leases[i] = m.mint("app")
+	}
+	server.SetTokenActive(server.RootID(), false)
+	for _, l := range leases {
+		require.Error(t, l.revoke(t.Context()))
+	}
+	server.ResetRequests()
+	require.NoError(t, m.tick())
+	require.LessOrEqual(t, len(deletions(server)), drainWidth)
+	require.Contains(t, m.log.String(), "pending deletions wait")
+	server.SetTokenActive(server.RootID(), true)
+	require.NoError(t, m.tick())
+	require.Empty(t, m.pendingIDs())
+}
+
+// A root token that is not shown all tokens is not asked for the whole list each minute.
+func TestBlindLooksForUnansweredMintsPause(t *testing.T) {
+	m := newMount(t)
+	server := m.warm()
+	m.write("config", map[string]any{"tidy_interval": 0})
+	m.unanswered(server, loseAnswer)
+	m.storedToken(blindToken(server))
+	m.clock.advance(nonceAge)
+	require.NoError(t, m.tick())
+	server.ResetRequests()
+	require.NoError(t, m.tick())
+	require.Zero(t, lists(server))
+	m.clock.advance(2 * firstPause)
+	require.NoError(t, m.tick())
+	require.Equal(t, 1, lists(server))
+	m.storedToken(server.RootToken()) // a new one is asked at once
+	require.NoError(t, m.tick())
+	require.Empty(t, m.pendingIDs())
+}
