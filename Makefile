@@ -67,7 +67,7 @@ fuzz: ## fuzz each target for FUZZTIME (8m), one after another
 BENCH ?= -out ../docs
 
 .PHONY: bench
-bench: servers ## measure the plugin beside the least engine there can be, with real servers and nothing else running, and write docs/performance.* (some 15 minutes; BENCH=-short prints hints in few)
+bench: servers ## measure the plugin beside the least engine there can be, with real servers and nothing else running, and write docs/performance.* (some 25 minutes; BENCH=-short prints hints in few)
 	@cd e2e && go build -o ../bin/bench ./bench && ../bin/bench $(BENCH)
 
 .PHONY: microbench
