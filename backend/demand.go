@@ -13,7 +13,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
-// errStale says that InfluxDB's echo contradicts the names that were looked up before.
+// errStale says that InfluxDB contradicts the names that were looked up before.
 var errStale = errors.New("a bucket, organization or user was renamed, deleted or made anew")
 
 // demand is what a token is asked for with.
@@ -70,7 +70,7 @@ func (b *backend) attempt(ctx context.Context, s logical.Storage, e *endpoint, d
 	}
 	permissions, err := d.permissions(ctx, scope, e.names)
 	if err != nil {
-		return nil, err
+		return nil, staleOrg(ctx, e, d.role, scope, err)
 	}
 	human, err := describe(d.template(), d.who(permissions), d.caller)
 	if err != nil {
@@ -80,13 +80,14 @@ func (b *backend) attempt(ctx context.Context, s logical.Storage, e *endpoint, d
 		kind: d.kind, nonce: d.nonce, role: d.name, human: human, permissions: permissions,
 		orgID: scope.OrgID, userID: owner.id, deadline: d.deadline,
 	})
+	org := namedOrg(e, d.role)
 	if err == nil {
-		if stale := staleName(d.role, owner, permissions, created); stale != "" {
+		if stale := staleName(org, owner.name, permissions, created); stale != "" {
 			err = fmt.Errorf("%s: %w", stale, errStale)
 		}
 	}
 	if err != nil {
-		e.names.forget(scope.OrgID, d.role, permissions)
+		e.names.forget(scope.OrgID, org, owner.name, permissions)
 		if created != nil {
 			err = errors.Join(err, b.discard(ctx, s, e, d.name, *created.Id))
 		}

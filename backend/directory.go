@@ -11,7 +11,6 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/permission"
-	"vault-plugin-secrets-influxdb/backend/store"
 )
 
 // How much is remembered, and for how long. A mint notices a stale name by InfluxDB's echo, so that the age
@@ -76,12 +75,13 @@ func (d *directory) known(key nameKey) (found, bool) {
 	return f, ok && time.Since(f.asked) < namesAge
 }
 
-// forget makes the next look-ups of what a role names ask InfluxDB. Other roles keep what is known: one that
-// is broken must not slow them down.
-func (d *directory) forget(orgID string, role *store.Role, asked []permission.Permission) {
-	d.names.Remove(nameKey{kind: orgByName, name: role.Org})
-	d.names.Remove(nameKey{kind: orgByID, name: role.OrgID})
-	d.names.Remove(nameKey{kind: userByName, name: role.User})
+// forget makes the next look-ups of what a token was asked for with ask InfluxDB; org and user are the names that
+// were looked up, the role's or the configuration's. Other roles keep what is known: one that is broken must not slow
+// them down.
+func (d *directory) forget(orgID, org, user string, asked []permission.Permission) {
+	d.names.Remove(nameKey{kind: orgByName, name: org})
+	d.names.Remove(nameKey{kind: orgByID, name: orgID})
+	d.names.Remove(nameKey{kind: userByName, name: user})
 	for _, p := range asked {
 		d.names.Remove(nameKey{bucketByName, orgID, p.Name})
 		d.names.Remove(nameKey{kind: bucketByID, name: p.ID})
@@ -181,7 +181,7 @@ func (d *directory) OrgID(ctx context.Context, name string) (string, error) {
 
 // OrgName finds the name of an organization; "" where the root token may not read it.
 func (d *directory) OrgName(ctx context.Context, id string) (string, error) {
-	f, err := d.lookup(ctx, nameKey{kind: orgByID, name: id}, func(ctx context.Context) (found, error) {
+	f, err := d.lookup(ctx, nameKey{kind: orgByID, name: strings.ToLower(id)}, func(ctx context.Context) (found, error) {
 		org, err := d.client.OrganizationByID(ctx, id)
 		if influx.Is(err, influx.MissingPermission) {
 			err = nil

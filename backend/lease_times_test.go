@@ -48,6 +48,37 @@ func TestLeaseTimes(t *testing.T) {
 	}
 }
 
+// The deadline is fixed before InfluxDB is asked, and the lease starts after it has answered: it ends earlier, so that
+// no token is reaped under a lease.
+func TestASlowMintShortensItsLease(t *testing.T) {
+	m := newMount(t)
+	server := m.connected()
+	m.write("roles/short", map[string]any{"read_buckets": "metrics", "max_ttl": "1m", "max_leases": 1})
+	var takes time.Duration
+	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodPost {
+			m.clock.advance(takes)
+		}
+		next.ServeHTTP(w, r)
+	})
+	whole := map[string]any{"ttl": "1h"}
+	l := m.leased(m.ok(logical.UpdateOperation, "creds/app", whole))
+	require.Equal(t, []time.Duration{time.Hour, time.Hour}, []time.Duration{l.secret.TTL, l.secret.MaxTTL})
+
+	takes = 10 * time.Minute
+	slow := m.leased(m.ok(logical.UpdateOperation, "creds/app", whole))
+	require.LessOrEqual(t, slow.secret.MaxTTL, time.Hour+deadlineGrace/2-takes, "half of the grace is left")
+	require.Greater(t, slow.secret.MaxTTL, 30*time.Minute)
+	require.Equal(t, slow.secret.MaxTTL, slow.secret.TTL)
+
+	status, text := m.refused(logical.ReadOperation, "creds/short", nil)
+	require.Equal(t, http.StatusBadGateway, status)
+	require.Contains(t, text, "InfluxDB took so long to make the token")
+	require.Len(t, live(server), 2, "the token is deleted")
+	takes = 0
+	tidyUp(t, server, l, slow, m.mint("short"))
+}
+
 func TestDescriptionTemplate(t *testing.T) {
 	m := newMount(t)
 	server := m.connected()

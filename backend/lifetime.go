@@ -32,6 +32,13 @@ func (b *backend) spanOf(role *store.Role) (span, error) {
 
 var errNoLimits = errors.New("Vault did not tell the mount's lease times; try again")
 
+// endingBy is the span of a lease that starts at one moment and has to end by another.
+func (s span) endingBy(end, start time.Time) (span, bool) {
+	s.max = min(s.max, end.Sub(start))
+	s.ttl = min(s.ttl, s.max)
+	return s, s.max > 0
+}
+
 // asking is the span with the TTL that a request asks for. Too long a one is cut to the maximum, and said so.
 func (s span) asking(ttl time.Duration) (span, []string) {
 	switch {

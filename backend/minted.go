@@ -6,7 +6,6 @@ import (
 	"github.com/influxdata/influxdb-client-go/v2/domain"
 
 	"vault-plugin-secrets-influxdb/backend/permission"
-	"vault-plugin-secrets-influxdb/backend/store"
 )
 
 // minted is a token that was made.
@@ -36,12 +35,12 @@ func (m *minted) buckets(action string) []string {
 
 // staleName compares what was asked for by name with what InfluxDB says it granted: it echoes the name of
 // each bucket that exists, the organization's and the owner's. It says what differs, or "".
-func staleName(role *store.Role, who owner, asked []permission.Permission, created *domain.Authorization) string {
-	if role.Org != "" && created.Org != nil && *created.Org != role.Org {
-		return fmt.Sprintf("org %q", role.Org)
+func staleName(org, user string, asked []permission.Permission, created *domain.Authorization) string {
+	if org != "" && created.Org != nil && *created.Org != org {
+		return fmt.Sprintf("org %q", org)
 	}
-	if who.name != "" && created.User != nil && *created.User != who.name {
-		return fmt.Sprintf("user %q", who.name)
+	if user != "" && created.User != nil && *created.User != user {
+		return fmt.Sprintf("user %q", user)
 	}
 	echoed := map[string]string{}
 	if created.Permissions != nil {

@@ -122,7 +122,7 @@ func (b *backend) placeStatic(ctx context.Context, s logical.Storage, role *stor
 		return nil, err
 	}
 	_, err = permission.Resolve(ctx, role.Role.Definition(), scope, e.names)
-	return &store.StaticIntention{Connection: e.ID, OrgID: scope.OrgID, UserID: who.id}, err
+	return &store.StaticIntention{Connection: e.ID, OrgID: scope.OrgID, UserID: who.id}, staleOrg(ctx, e, &role.Role, scope, err)
 }
 
 // mintStatic asks for a role's next token, and tries it. The intention is in storage when it answers a token.

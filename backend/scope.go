@@ -61,6 +61,28 @@ func orgOf(ctx context.Context, e *endpoint, role *store.Role) (id, name string,
 	return "", "", &permission.Problem{Field: "org", Text: "not given, and config has no default; set org or org_id"}
 }
 
+// namedOrg is the name by which orgOf looked the organization up; "" where its ID is known otherwise.
+func namedOrg(e *endpoint, role *store.Role) string {
+	if role.Org != "" || role.OrgID != "" || e.Found != nil || e.OrgID != "" {
+		return role.Org
+	}
+	return e.Org
+}
+
+// staleOrg says what it means that something could not be found in an organization: one that was looked up by name
+// is asked for again, because it may have been made anew.
+func staleOrg(ctx context.Context, e *endpoint, role *store.Role, scope permission.Scope, err error) error {
+	org := namedOrg(e, role)
+	if org == "" || !isProblem(err) && !influx.Is(err, influx.MissingPermission) { // an outage says nothing of names
+		return err
+	}
+	e.names.forget(scope.OrgID, org, "", nil)
+	if id, _ := e.names.OrgID(ctx, org); id != scope.OrgID {
+		return fmt.Errorf("org %q: %w", org, errStale)
+	}
+	return err
+}
+
 // ownerOf is empty where neither the role nor the configuration names a user: InfluxDB then takes the root
 // token's.
 func ownerOf(ctx context.Context, e *endpoint, role *store.Role) (owner, error) {

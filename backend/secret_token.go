@@ -53,12 +53,11 @@ func (b *backend) secretTokenRenew(ctx context.Context, req *logical.Request, _ 
 		return nil, err
 	}
 	// Core counts the maximum from the lease's start.
-	s.max = min(s.max, l.deadline.Add(-deadlineGrace).Sub(req.Secret.IssueTime))
-	if s.max <= 0 {
+	s, some := s.endingBy(l.deadline.Add(-deadlineGrace), req.Secret.IssueTime)
+	if !some {
 		return nil, fmt.Errorf("the lease has reached its maximum; read creds/%s again", l.role)
 	}
-	req.Secret.TTL = min(s.ttl, s.max)
-	req.Secret.MaxTTL = s.max
+	req.Secret.TTL, req.Secret.MaxTTL = s.ttl, s.max
 	return &logical.Response{Secret: req.Secret}, nil
 }
 

@@ -45,8 +45,12 @@ func (b *backend) setUp(ctx context.Context, s logical.Storage, mount string, c 
 	if err != nil {
 		return nil, err
 	}
-	if interrupted != nil && interrupted.Setup != nil && interrupted.Setup.URL != c.URL {
-		return nil, badInput("url: a setup of %s was cut off; finish that one first", interrupted.Setup.URL)
+	var cutOff *store.Connection // what an earlier call was setting up
+	if interrupted != nil {
+		cutOff = interrupted.Setup
+	}
+	if cutOff != nil && cutOff.URL != c.URL {
+		return nil, badInput("url: a setup of %s was cut off; finish that one first", cutOff.URL)
 	}
 	if err := b.settleRoot(ctx, s); err != nil && !errors.Is(err, errSetupOpen) {
 		return nil, err
@@ -55,7 +59,7 @@ func (b *backend) setUp(ctx context.Context, s logical.Storage, mount string, c 
 	switch {
 	case err != nil:
 		return nil, err
-	case config != nil && interrupted != nil && interrupted.Setup != nil && config.Token == interrupted.Setup.Token:
+	case config != nil && cutOff != nil && config.Token == cutOff.Token:
 		return config, nil // it had been carried out
 	case config != nil:
 		return nil, badInput("url: the mount is connected to %s; config/setup is for a fresh InfluxDB and a mount without a configuration (vault delete %sconfig)", config.URL, mount)
@@ -77,12 +81,8 @@ func (b *backend) setUp(ctx context.Context, s logical.Storage, mount string, c 
 		return nil, err
 	}
 	answer, err := e.client.Setup(ctx, onboarding(f, e.Token))
-	var failed *influx.Error
-	if errors.As(err, &failed) && failed.NotApplied() {
-		return nil, errors.Join(b.refusedSetup(failed), store.DeleteRootIntention(ctx, s))
-	}
 	if err != nil {
-		return nil, fmt.Errorf("%w; whether InfluxDB is set up now is not known: call config/setup again, or wait some minutes", err)
+		return nil, failedSetup(ctx, s, err, cutOff != nil && e.Token == cutOff.Token)
 	}
 	founded := intention.Setup
 	founded.AuthorizationID, founded.RootNonce = *answer.Auth.Id, intention.Nonce
@@ -143,9 +143,18 @@ func onboarding(f founding, token string) domain.OnboardingRequest {
 	return r
 }
 
-// refusedSetup is InfluxDB's own no, in the caller's terms.
-func (b *backend) refusedSetup(failed *influx.Error) error {
-	return &told{http.StatusBadRequest, fmt.Sprintf("InfluxDB refused the setup: %v", failed), failed}
+// failedSetup says in the caller's terms what a failed call means. InfluxDB's own no ends the intention, unless the
+// call was made again: the earlier one may be carried out all the same.
+func failedSetup(ctx context.Context, s logical.Storage, err error, again bool) error {
+	var failed *influx.Error
+	if !errors.As(err, &failed) || !failed.NotApplied() {
+		return fmt.Errorf("%w; whether InfluxDB is set up now is not known: call config/setup again, or wait some minutes", err)
+	}
+	refused := &told{http.StatusBadRequest, fmt.Sprintf("InfluxDB refused the setup: %v", failed), failed}
+	if again {
+		return errors.Join(refused, errSetupOpen)
+	}
+	return errors.Join(refused, store.DeleteRootIntention(ctx, s))
 }
 
 // storeSetup makes the connection to an InfluxDB that was set up the current one.

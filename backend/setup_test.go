@@ -1,8 +1,12 @@
 package backend
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -140,6 +144,42 @@ func (m *mount) setupSettles(t *testing.T, server *influxtest.Server, again bool
 	m.clock.advance(intentionAge)
 	require.NoError(t, m.tick())
 	require.Empty(t, m.keys("intention/"), what)
+}
+
+// The earlier call may be carried out while InfluxDB, or a proxy, refuses the same one again.
+func TestSetupCutOffIsCarriedOutWhileItIsRefusedAgain(t *testing.T) {
+	for _, status := range []int{http.StatusUnprocessableEntity, http.StatusTooManyRequests} {
+		for _, again := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d/again %t", status, again), func(t *testing.T) {
+				m := newMount(t)
+				server := influxtest.New(t, influxtest.Fresh())
+				var first *http.Request
+				server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+					switch {
+					case r.Method != http.MethodPost || r.URL.Path != setupPath:
+						next.ServeHTTP(w, r)
+					case first == nil:
+						body, _ := io.ReadAll(r.Body)
+						first = r.Clone(context.Background())
+						first.Body = io.NopCloser(bytes.NewReader(body))
+						influxtest.Refused(w, r, next)
+					default:
+						next.ServeHTTP(httptest.NewRecorder(), first)
+						w.WriteHeader(status)
+					}
+				})
+				m.refused(logical.UpdateOperation, "config/setup", founded(server))
+				require.Empty(t, server.Tokens())
+				code, text := m.refused(logical.UpdateOperation, "config/setup", founded(server))
+				require.Equal(t, 400, code)
+				require.Len(t, server.Tokens(), 1)
+				server.Intercept(nil)
+				m.crash()
+				m.setupSettles(t, server, again, text)
+				require.Contains(t, text, "InfluxDB does not show yet what became of it; call config/setup again")
+			})
+		}
+	}
 }
 
 // The same call with another address would set two servers up with one token.

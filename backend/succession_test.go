@@ -46,6 +46,23 @@ func TestTheSameInfluxDBKeepsItsID(t *testing.T) {
 	})
 }
 
+// InfluxDB lists a hundred organizations; the default one may be another.
+func TestTheSameInfluxDBIsKnownByItsDefaultOrganization(t *testing.T) {
+	m := newMount(t)
+	server := m.connected()
+	org := ""
+	for i := range 120 { // listed in the order of their IDs
+		org = max(org, server.AddOrg(fmt.Sprintf("org-%03d", i)))
+	}
+	m.write("config", map[string]any{"org": "", "org_id": org})
+	m.write("roles/app", map[string]any{"read_buckets": "_monitoring"})
+	id, l := m.stored().ID, m.mint("app")
+	_, token := server.AddToken(org, server.UserID(), minting(org, server.UserID())...)
+	m.write("config", map[string]any{"token": token})
+	require.Equal(t, id, m.stored().ID)
+	tidyUp(t, server, l)
+}
+
 // An address that was never tried says by itself whether it is the same.
 func TestTheSameAddressKeepsItsID(t *testing.T) {
 	everyHost(t, func(t *testing.T, m *mount) {

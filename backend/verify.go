@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,8 +121,8 @@ func (v *verification) org(ctx context.Context) error {
 		return v.told(err)
 	}
 	v.found.DefaultOrgID, v.found.DefaultOrg = id, name
-	if len(v.found.OrgIDs) == 0 {
-		v.found.OrgIDs = []string{id}
+	if !slices.Contains(v.found.OrgIDs, id) { // not listed, or not among the first hundred
+		v.found.OrgIDs = append(v.found.OrgIDs, id)
 	}
 	return nil
 }

@@ -33,9 +33,17 @@ func (v *verification) rootID(ctx context.Context) error {
 	return nil
 }
 
+// findRootID looks first at the ID that was found before: the list of all tokens may be long.
 func (v *verification) findRootID(ctx context.Context) error {
 	if !v.valuesShown {
 		return nil
+	}
+	if before := v.e.Found; before != nil && before.RootAuthorizationID != "" {
+		root, err := v.e.client.GetAuthorization(ctx, before.RootAuthorizationID)
+		if err == nil && root.Token != nil && *root.Token == v.e.Token {
+			v.found.RootAuthorizationID = before.RootAuthorizationID
+			return nil
+		}
 	}
 	found := errors.New("found")
 	err := v.e.client.EachAuthorization(ctx, func(a domain.Authorization) error {

@@ -17,6 +17,27 @@ func TestTheRootTokensIDIsFoundWhereValuesAreShown(t *testing.T) {
 	})
 }
 
+// A list of 100,000 tokens takes seconds: what was found is not looked for again in each check.
+func TestTheRootTokensIDIsLookedForOnce(t *testing.T) {
+	m := newMount(t)
+	server := influxtest.New(t, influxtest.HashedTokens(false))
+	m.configure(server)
+	require.Equal(t, 1, lists(server))
+	for range 2 {
+		require.True(t, m.examine(server, "").healthy)
+	}
+	m.configure(server)
+	require.Equal(t, 1, lists(server))
+	require.Equal(t, server.RootID(), m.read("config").Data["authorization_id"])
+
+	id, other := server.AddToken(server.OrgID(), server.UserID(), influxtest.OperatorPermissions()...)
+	m.write("config", map[string]any{"token": other})
+	require.Equal(t, id, m.read("config").Data["authorization_id"], "the one that was found is another token's")
+	server.DeleteToken(id)
+	m.configure(server)
+	require.Equal(t, server.RootID(), m.read("config").Data["authorization_id"], "the one that was found is gone")
+}
+
 func TestTheRootTokensIDIsNotGuessedWhereValuesAreHidden(t *testing.T) {
 	m := newMount(t)
 	server := influxtest.New(t)

@@ -60,7 +60,7 @@ type Connection struct {
 
 // Found is what a connection was seen to be when it was verified.
 type Found struct {
-	// OrgIDs are the organizations that the root token sees. IDs are random, so that two InfluxDBs share none.
+	// OrgIDs are the first hundred organizations that the root token sees, and the default one. IDs are random, so that two InfluxDBs share none.
 	OrgIDs []string `json:"org_ids"`
 	// DefaultOrg and DefaultOrgID are the organization of roles that name none.
 	DefaultOrg   string `json:"default_org,omitempty"`
