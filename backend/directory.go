@@ -137,7 +137,7 @@ func (d *directory) Bucket(ctx context.Context, id string) (name, orgID string, 
 func (d *directory) ResourceOrg(ctx context.Context, orgID, resourceType, id string) (string, error) {
 	f, err := d.lookup(ctx, nameKey{resourceByID, resourceType, id}, func(ctx context.Context) (found, error) {
 		orgID, err := d.client.ResourceOrg(ctx, orgID, resourceType, id)
-		if influx.Is(err, influx.NotFound) || influx.Is(err, influx.NoSuchPath) || influx.Is(err, influx.NotInfluxDB) ||
+		if influx.Is(err, influx.NotFound) || influx.Is(err, influx.Gone) || influx.Is(err, influx.NoSuchPath) || influx.Is(err, influx.NotInfluxDB) ||
 			influx.Is(err, influx.MissingPermission) {
 			err = &permission.NoResource{}
 		}

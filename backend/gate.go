@@ -69,11 +69,19 @@ func (b *backend) refuse(req *logical.Request) string {
 		return ""
 	}
 	var problems []string
+	var known string
 	for key, value := range req.Data {
+		if len(problems) == maxTold {
+			problems = append(problems, "the fields that follow were not looked at")
+			break
+		}
 		schema := path.Fields[key]
 		switch {
 		case schema == nil:
-			problems = append(problems, fmt.Sprintf("%s: unknown field; allowed here: %s", clip(key), allowed(path)))
+			if known == "" {
+				known = allowed(path)
+			}
+			problems = append(problems, fmt.Sprintf("%s: unknown field; allowed here: %s", clip(key), known))
 		case key == nameField:
 			problems = append(problems, "name: stands in the path; leave it out of the body")
 		default:
@@ -82,9 +90,12 @@ func (b *backend) refuse(req *logical.Request) string {
 			}
 		}
 	}
-	sort.Strings(problems)
+	sort.Strings(problems[:min(len(problems), maxTold)])
 	return strings.Join(problems, "\n")
 }
+
+// maxTold bounds what is said of one request's fields, of which there may be millions.
+const maxTold = 20
 
 func allowed(path *framework.Path) string {
 	var names []string

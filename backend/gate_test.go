@@ -1,6 +1,8 @@
 package backend
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,4 +111,19 @@ func TestMistyped(t *testing.T) {
 	require.Equal(t, "must be a string", mistyped(schema, func() {}))
 	require.Empty(t, mistyped(schema, nil))
 	require.Equal(t, 0, sizeOf(func() {}))
+}
+
+// A request may have millions of fields that nobody knows: what is said of them is bounded.
+func TestUnknownFieldsAreNamedUpToABound(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		data := map[string]any{}
+		for n := range 10_000 {
+			data[fmt.Sprintf("field-%05d", n)] = n
+		}
+		text := m.rejected(logical.UpdateOperation, "config", data)
+		lines := strings.Split(text, "\n")
+		require.Len(t, lines, maxTold+1)
+		require.True(t, slices.IsSorted(lines[:maxTold]))
+		require.Equal(t, "the fields that follow were not looked at", lines[maxTold])
+	})
 }

@@ -17,6 +17,7 @@ func (d demand) permissions(ctx context.Context, scope permission.Scope, directo
 	case err != nil: // the fields that it names are the role's, and not the request's
 		return nil, fmt.Errorf("role %q: %w", d.name, err)
 	}
+	scope.Within = granted
 	wanted, err := permission.Resolve(ctx, d.wish, scope, directory)
 	if err != nil {
 		return nil, err

@@ -346,8 +346,9 @@ func TestNarrowedTokensHoldNoMoreThanTheRole(t *testing.T) {
 			require.Equal(t, 400, status, told)
 			if resp, err = m.request(logical.UpdateOperation, "creds/everything", maps.Clone(wish)); err != nil {
 				unclear++
+			} else if wanted := m.leased(resp); strings.Contains(text, "can't be seen to be of org") { // nothing has that ID
+				require.NoError(t, wanted.revoke(t.Context()))
 			} else {
-				wanted := m.leased(resp)
 				if all := live(server)[wanted.id].Permissions; !slices.ContainsFunc(all, func(p influxtest.Permission) bool { return isMinting(server, p) }) {
 					require.False(t, grantedBy(t, server, held.Permissions, all...), "%s: InfluxDB would grant it: %s", told, text)
 				}

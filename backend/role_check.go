@@ -122,12 +122,17 @@ func (b *backend) checkUpstream(ctx context.Context, config *store.Connection, r
 type suggesting struct {
 	*directory
 	buckets []influx.Bucket
+	// searches counts the names that look-alikes were searched for.
+	searches int
 }
 
-// How many buckets are searched for look-alikes, and how many are named.
+// For how many names look-alikes are searched and among how many buckets, how many are named, and how long a name may
+// be: each comparison takes time by the square of it.
 const (
-	maxSearched = 1000
-	maxSimilar  = 5
+	maxSearches  = 20
+	maxSearched  = 1000
+	maxSimilar   = 5
+	maxLookAlike = 128
 )
 
 // BucketID adds look-alikes to a *permission.NoBucket error.
@@ -140,13 +145,18 @@ func (s *suggesting) BucketID(ctx context.Context, orgID, name string) (string, 
 	if !errors.As(err, &none) {
 		return id, err
 	}
+	if s.searches++; s.searches > maxSearches || len(name) > maxLookAlike {
+		return "", none
+	}
 	if s.buckets == nil {
 		// A failure here only leaves the hint out.
 		s.buckets, _ = s.client.Buckets(ctx, orgID, maxSearched)
 	}
 	var names []string
 	for _, bucket := range s.buckets {
-		names = append(names, bucket.Name)
+		if len(bucket.Name) <= maxLookAlike {
+			names = append(names, bucket.Name)
+		}
 	}
 	return "", &permission.NoBucket{Similar: similar(name, names)}
 }

@@ -61,6 +61,9 @@ func (o *apiObject) text(key string, value any, required bool) string {
 		o.problem(key, "missing")
 	case !ok && value != nil:
 		o.problem(key, "must be a string")
+	case len(s) > maxText:
+		o.problem(key, "too long: %d bytes; at most %d are allowed", len(s), maxText)
+		return ""
 	}
 	return s
 }

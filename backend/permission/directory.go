@@ -1,6 +1,9 @@
 package permission
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Directory looks things up in one InfluxDB.
 type Directory interface {
@@ -36,4 +39,14 @@ type Scope struct {
 	OwnerID string
 	// Privileged allows what leaves the organization.
 	Privileged bool
+	// Within are the permissions that what is resolved has to be part of; nil for none.
+	Within []Permission
+}
+
+// leaves reports whether a single resource may lie in another organization: where it has to be part of other
+// permissions, one of them has to name it, or to be for every organization.
+func (s Scope) leaves(p Permission) bool {
+	return s.Within == nil || slices.ContainsFunc(s.Within, func(held Permission) bool {
+		return held.kind() == p.kind() && (held.ID == p.ID || held.global())
+	})
 }

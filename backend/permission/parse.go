@@ -45,6 +45,9 @@ func (g Grant) problem(format string, args ...any) error {
 // its field and index. A definition of token type all-access or operator asks for nothing more by itself, and
 // neither does a clone.
 func (d Definition) Grants() ([]Grant, error) {
+	if d.size() > MaxGrants { // each could be wrong
+		return nil, &Problem{d.longest(), fmt.Sprintf("the role names %d permissions; at most %d are allowed", d.size(), MaxGrants)}
+	}
 	grants, problems := d.parse()
 	switch {
 	case d.TokenType != "" && d.TokenType != Custom && !d.whole():
@@ -55,9 +58,6 @@ func (d Definition) Grants() ([]Grant, error) {
 		problems = append(problems, &Problem{"clone_from", fmt.Sprintf("excludes token_type %s", d.TokenType)})
 	case d.Cloned != nil && len(grants)+len(problems) > 0:
 		problems = append(problems, &Problem{"clone_from", fmt.Sprintf("excludes %s: a clone has just what its source had", d.listsGiven())})
-	}
-	if count := len(grants) + len(d.Cloned); count > MaxGrants {
-		problems = append(problems, &Problem{d.longest(), fmt.Sprintf("the role names %d permissions; at most %d are allowed", count, MaxGrants)})
 	}
 	return grants, problems.Err()
 }
@@ -74,6 +74,15 @@ func (d Definition) counts() map[string]int {
 		"read_resources": len(d.ReadResources), "write_resources": len(d.WriteResources),
 		"permissions": len(d.Permissions),
 	}
+}
+
+// size is how many permissions it names.
+func (d Definition) size() int {
+	size := len(d.Cloned)
+	for _, n := range d.counts() {
+		size += n
+	}
+	return size
 }
 
 // listsGiven names the lists that hold something.
@@ -105,8 +114,7 @@ func (d Definition) longest() string {
 
 // parse reads the lists, in the order in which they are documented.
 func (d Definition) parse() ([]Grant, Problems) {
-	count := len(d.ReadBuckets) + len(d.WriteBuckets) + len(d.ReadResources) + len(d.WriteResources) + len(d.Permissions)
-	grants := make([]Grant, 0, count)
+	grants := make([]Grant, 0, d.size())
 	var problems Problems
 	for _, list := range []struct {
 		field, action string
@@ -119,7 +127,11 @@ func (d Definition) parse() ([]Grant, Problems) {
 		{"write_resources", Write, d.WriteResources, parseResource},
 	} {
 		for i, item := range list.items {
-			g, err := list.parse(Grant{Place: Place{list.field, i}, Action: list.action}, item)
+			g := Grant{Place: Place{list.field, i}, Action: list.action}
+			err := tooLong(g, item)
+			if err == nil {
+				g, err = list.parse(g, item)
+			}
 			if err != nil {
 				problems = append(problems, err)
 				continue
@@ -136,6 +148,13 @@ func (d Definition) parse() ([]Grant, Problems) {
 		grants = append(grants, g)
 	}
 	return grants, problems
+}
+
+func tooLong(g Grant, item string) error {
+	if len(item) > maxText {
+		return g.problem("too long: %d bytes; at most %d are allowed", len(item), maxText)
+	}
+	return nil
 }
 
 func parseBucket(g Grant, item string) (Grant, error) {

@@ -129,6 +129,7 @@ func TestRolesAreBounded(t *testing.T) {
 	}{
 		"at the bound":         {permission.Definition{ReadBuckets: many(permission.MaxGrants)}, nil},
 		"spread, at the bound": {permission.Definition{ReadBuckets: many(500), WriteResources: many(500)}, nil},
+		"all of it wrong":      {permission.Definition{ReadBuckets: make([]string, 1_000_000)}, text("read_buckets", 1_000_000)},
 		"one list":             {permission.Definition{WriteBuckets: many(1001)}, text("write_buckets", 1001)},
 		"spread":               {permission.Definition{ReadBuckets: many(400), WriteBuckets: many(401), ReadResources: many(300)}, text("write_buckets", 1101)},
 		"evenly spread":        {permission.Definition{ReadBuckets: many(600), WriteBuckets: many(600)}, text("read_buckets", 1200)},
@@ -144,4 +145,29 @@ func TestRolesAreBounded(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNamesAreBounded(t *testing.T) {
+	long := strings.Repeat("a", 1025)
+	for field, d := range map[string]permission.Definition{
+		"read_buckets[0]":              {ReadBuckets: []string{long}},
+		"write_resources[0]":           {WriteResources: []string{long}},
+		"permissions[0].resource.name": {Permissions: api("read", object{"type": "buckets", "name": long})},
+	} {
+		_, err := d.Grants()
+		require.ErrorContains(t, err, field+": too long: 1025 bytes; at most 1024 are allowed")
+	}
+	_, err := permission.Definition{ReadBuckets: []string{long[1:]}}.Grants()
+	require.NoError(t, err)
+}
+
+// One object may hold any number of unknown keys: what is said of them is bounded.
+func TestProblemsAreBounded(t *testing.T) {
+	resource := object{"type": "tasks"}
+	for n := range 5_000 {
+		resource[fmt.Sprint("key", n)] = n
+	}
+	_, err := permission.Definition{Permissions: api("read", resource)}.Grants()
+	require.ErrorContains(t, err, "and 4000 more")
+	require.Len(t, strings.Split(err.Error(), "\n"), permission.MaxGrants+1)
 }

@@ -51,6 +51,9 @@ const IDPrefix = "id:"
 // and more without complaint, and then compares each request with all of them.
 const MaxGrants = 1000
 
+// maxText bounds a name, an ID and a resource type, in bytes.
+const maxText = 1024
+
 // Permission is one permission as InfluxDB stores it.
 type Permission struct {
 	// Action is Read or Write.
@@ -100,15 +103,19 @@ func (p *Problems) Add(field, format string, args ...any) {
 	*p = append(*p, &Problem{Field: field, Text: fmt.Sprintf(format, args...)})
 }
 
-// Err joins them, each said once; nil when there are none.
+// Err joins them, each said once; nil when there are none. Beyond MaxGrants it only counts: a grant has one problem as
+// a rule, but an object may hold any number of unknown keys.
 func (p Problems) Err() error {
-	var said []string
-	return errors.Join(slices.DeleteFunc(p.flat(), func(problem error) bool {
-		text := problem.Error()
-		known := slices.Contains(said, text)
-		said = append(said, text)
+	said := map[string]bool{}
+	told := slices.DeleteFunc(p.flat(), func(problem error) bool {
+		known := said[problem.Error()]
+		said[problem.Error()] = true
 		return known
-	})...)
+	})
+	if more := len(told) - MaxGrants; more > 0 {
+		told = append(told[:MaxGrants], fmt.Errorf("and %d more", more))
+	}
+	return errors.Join(told...)
 }
 
 // flat is the list with joined errors taken apart and without what is nil.

@@ -11,7 +11,7 @@ import (
 // definition, each with its field; or the one look-up that failed.
 func Resolve(ctx context.Context, d Definition, scope Scope, directory Directory) ([]Permission, error) {
 	grants, malformed := d.Grants()
-	if len(grants)+len(d.Cloned) > MaxGrants { // InfluxDB is not asked about so many
+	if d.size() > MaxGrants { // InfluxDB is not asked about so many
 		return nil, malformed
 	}
 	if scope.OrgID == "" {
@@ -75,16 +75,18 @@ func (r *resolution) add(ctx context.Context, g Grant) error {
 }
 
 // resourceWithID grants one resource. InfluxDB compares IDs alone, so that the ID of another organization's
-// resource would reach it: where it belongs is looked up, unless leaving the organization is allowed.
+// resource would reach it: where it belongs is looked up, unless leaving the organization is allowed. What has to be
+// part of other permissions leaves it only with one that does so itself: all of a type in the organization does not.
 func (r *resolution) resourceWithID(ctx context.Context, g Grant) error {
 	p := Permission{Action: g.Action, Type: g.Type, ID: g.ID, OrgID: r.scope.OrgID, Place: g.Place}
-	inside := true
+	inside, elsewhere := true, r.scope.Privileged
 	switch {
 	case g.Type == Orgs:
 		p.OrgID, inside = "", g.ID == r.scope.OrgID
 	case g.Type == Users:
 		p.OrgID, inside = "", g.ID == r.scope.OwnerID
-	case !r.scope.Privileged:
+	case !elsewhere || !r.scope.leaves(p):
+		elsewhere = false
 		orgID, err := r.directory.ResourceOrg(ctx, r.scope.OrgID, g.Type, g.ID)
 		var none *NoResource
 		if err != nil && !errors.As(err, &none) {
@@ -92,16 +94,18 @@ func (r *resolution) resourceWithID(ctx context.Context, g Grant) error {
 		}
 		inside = err == nil && orgID == r.scope.OrgID
 	}
-	if !inside && !r.scope.Privileged {
+	switch {
+	case inside, elsewhere:
+		r.grant(p)
+	case r.scope.Within != nil:
+		r.problem(g, "%s %s can't be seen to be of org %q, and the role does not name it", g.Type, g.ID, r.scope.OrgName)
+	default:
 		r.problem(g, "%s %s can't be seen to be of org %q; if it is meant all the same, set allow_privileged=true", g.Type, g.ID, r.scope.OrgName)
-		return nil
 	}
-	r.grant(p)
 	return nil
 }
 
 func (r *resolution) grant(p Permission) { r.permissions = append(r.permissions, p) }
-
 func (r *resolution) problem(g Grant, format string, args ...any) {
 	r.problems = append(r.problems, g.problem(format, args...))
 }

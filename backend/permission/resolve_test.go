@@ -150,6 +150,39 @@ func TestLookupsThatFail(t *testing.T) {
 	}
 }
 
+// All of a type in the organization does not hold a resource of another one, whatever the role may do besides:
+// InfluxDB compares IDs alone.
+func TestWhatHasToBeWithinAGrantStaysInItsOrganization(t *testing.T) {
+	everyTelegraf := permission.Permission{Action: "read", Type: "telegrafs", OrgID: acme}
+	named, anywhere := everyTelegraf, everyTelegraf
+	named.ID, anywhere.OrgID = stranger, ""
+	for says, test := range map[string]struct {
+		within []permission.Permission
+		id     string
+		fine   bool
+	}{
+		"its own, of all":         {[]permission.Permission{everyTelegraf}, telegraf, true},
+		"another's, of all":       {[]permission.Permission{everyTelegraf}, stranger, false},
+		"nothing, of all":         {[]permission.Permission{everyTelegraf}, nothing, false},
+		"another's, of that":      {[]permission.Permission{everyTelegraf, named}, stranger, true},
+		"another's, of every org": {[]permission.Permission{anywhere}, stranger, true},
+		"another's, of none":      {[]permission.Permission{}, stranger, false},
+	} {
+		t.Run(says, func(t *testing.T) {
+			scope := scope
+			scope.Privileged, scope.Within = true, test.within
+			d := permission.Definition{Permissions: api("read", object{"type": "telegrafs", "id": test.id})}
+			permissions, err := permission.Resolve(t.Context(), d, scope, &directory{})
+			if test.fine {
+				require.NoError(t, err)
+				require.Len(t, permissions, 1)
+				return
+			}
+			requireProblems(t, []string{"permissions[0]: telegrafs " + test.id + ` can't be seen to be of org "acme", and the role does not name it`}, err)
+		})
+	}
+}
+
 func TestErrorsOfADirectory(t *testing.T) {
 	require.EqualError(t, &permission.NoBucket{}, "no such bucket")
 	require.EqualError(t, &permission.NoResource{}, "no such resource, or none that can be asked for")
