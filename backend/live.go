@@ -19,6 +19,8 @@ type liveTokens struct {
 	mu     sync.Mutex
 	seeded bool
 	byRole map[string]*roleTokens
+	// claimed counts the mints under way, by role, which may each become a token.
+	claimed map[string]int
 	// revoked are the tokens deleted while a pass runs, which its list may still name; nil when none runs.
 	revoked map[uint64]bool
 }
@@ -32,13 +34,15 @@ type roleTokens struct {
 }
 
 func (l *liveTokens) add(role, id string, deadline time.Time) {
-	number, err := strconv.ParseUint(id, 16, 64)
-	if err != nil {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.revoked[number] {
+	l.put(role, id, deadline)
+}
+
+// put wants the lock held.
+func (l *liveTokens) put(role, id string, deadline time.Time) {
+	number, err := strconv.ParseUint(id, 16, 64)
+	if err != nil || l.revoked[number] {
 		return
 	}
 	if l.byRole == nil {
@@ -75,18 +79,17 @@ func (l *liveTokens) remove(role, id string) {
 	}
 }
 
-// reached reports whether a role has limit live tokens. Tokens past their deadline do not count.
-func (l *liveTokens) reached(role string, limit int, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// count is how many live tokens a role has; it looks at each only where there may be limit of them. It wants the lock
+// held.
+func (l *liveTokens) count(role string, limit int, now time.Time) int {
 	tokens := l.byRole[role]
-	if tokens == nil || len(tokens.deadlines) < limit {
-		return false
+	if tokens == nil {
+		return 0
 	}
-	if tokens.earliest < now.Unix() {
+	if len(tokens.deadlines)+l.claimed[role] >= limit && tokens.earliest < now.Unix() {
 		tokens.dropPassed(now.Unix())
 	}
-	return len(tokens.deadlines) >= limit
+	return len(tokens.deadlines)
 }
 
 func (t *roleTokens) dropPassed(now int64) {

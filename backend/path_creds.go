@@ -78,9 +78,11 @@ func (b *backend) pathCredsRead(ctx context.Context, req *logical.Request, data 
 	var wanted int
 	fields{data}.seconds("ttl", &wanted)
 	s, warnings := s.asking(time.Duration(wanted) * time.Second)
-	if role.MaxLeases > 0 && b.live.reached(name, role.MaxLeases, b.now()) {
+	place := b.live.claim(name, role.MaxLeases, b.now())
+	if place == nil {
 		return nil, overCap("role %q has %d live tokens, its max_leases; a client that reads creds/ again and again should read static-creds/", name, role.MaxLeases)
 	}
+	defer place.giveBack()
 	d := demand{
 		name: name, mount: req.MountPoint, deadline: b.now().Add(s.max + deadlineGrace),
 		caller: &caller{system: b.System(), entityID: req.EntityID, displayName: req.DisplayName},
@@ -100,7 +102,7 @@ func (b *backend) pathCredsRead(ctx context.Context, req *logical.Request, data 
 	if !some {
 		return nil, errors.Join(errTooSlow, b.discard(ctx, req.Storage, m.endpoint, name, m.id()))
 	}
-	b.live.add(name, m.id(), d.deadline)
+	place.fill(m.id(), d.deadline)
 	resp := b.credsResponse(m, d, s)
 	resp.Warnings = warnings
 	if templated(role) {
