@@ -18,19 +18,52 @@ var listAnswer = map[string]*framework.FieldSchema{
 
 // page is the part of a list that a request asks for.
 func page(names []string, data *framework.FieldData) []string {
-	var (
-		after string
-		limit int
-	)
+	p := newPager(data, nil)
+	for _, name := range names {
+		p.add(name)
+	}
+	return p.page()
+}
+
+// pager gathers a page while a list comes by: no more of it than twice the page.
+type pager struct {
+	after   string
+	limit   int
+	names   []string
+	dropped func(name string)
+}
+
+// newPager calls dropped, if given, with each name that was added and is not of the page.
+func newPager(data *framework.FieldData, dropped func(name string)) *pager {
+	p := &pager{dropped: dropped}
 	f := fields{data}
-	f.text("after", &after)
-	f.number("limit", &limit)
-	sort.Strings(names)
-	if after != "" {
-		names = names[sort.Search(len(names), func(i int) bool { return names[i] > after }):]
+	f.text("after", &p.after)
+	f.number("limit", &p.limit)
+	return p
+}
+
+// add reports whether the name may be of the page.
+func (p *pager) add(name string) bool {
+	if name <= p.after {
+		return false
 	}
-	if limit > 0 && limit < len(names) {
-		names = names[:limit]
+	p.names = append(p.names, name)
+	if p.limit > 0 && len(p.names)/2 >= p.limit {
+		p.page()
 	}
-	return names
+	return true
+}
+
+// page is what was added so far of the page, sorted.
+func (p *pager) page() []string {
+	sort.Strings(p.names)
+	if p.limit > 0 && p.limit < len(p.names) {
+		for _, name := range p.names[p.limit:] {
+			if p.dropped != nil {
+				p.dropped(name)
+			}
+		}
+		p.names = p.names[:p.limit]
+	}
+	return p.names
 }

@@ -76,25 +76,22 @@ func (b *backend) pathTokensList(ctx context.Context, req *logical.Request, data
 		return nil, err
 	}
 	info := map[string]any{}
-	var ids []string
+	ids := newPager(data, func(id string) { delete(info, id) })
 	shownAny := false
 	err = e.client.EachAuthorization(ctx, func(a domain.Authorization) error {
 		shownAny = true
 		if id, st, mine := stampOf(a, b.mountUUID); mine && st.role != probeRole {
-			ids = append(ids, id)
 			info[id] = tokenInfo(a, st)
+			if !ids.add(id) {
+				delete(info, id)
+			}
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	keys := page(ids, data)
-	shown := make(map[string]any, len(keys))
-	for _, id := range keys {
-		shown[id] = info[id]
-	}
-	resp := logical.ListResponseWithInfo(keys, shown)
+	resp := logical.ListResponseWithInfo(ids.page(), info)
 	if !shownAny { // there is at least its own
 		resp.AddWarning("the root token is shown no token at all, not even itself: it lacks read on authorizations of the org or on users; see docs/root-token.md")
 	}

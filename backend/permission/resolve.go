@@ -98,7 +98,7 @@ func (r *resolution) resourceWithID(ctx context.Context, g Grant) error {
 	case inside, elsewhere:
 		r.grant(p)
 	case r.scope.Within != nil:
-		r.problem(g, "%s %s can't be seen to be of org %q, and the role does not name it", g.Type, g.ID, r.scope.OrgName)
+		r.problem(g, "%s %s can't be seen to be of org %q; if it is meant all the same, the role has to name it by this ID", g.Type, g.ID, r.scope.OrgName)
 	default:
 		r.problem(g, "%s %s can't be seen to be of org %q; if it is meant all the same, set allow_privileged=true", g.Type, g.ID, r.scope.OrgName)
 	}

@@ -178,7 +178,7 @@ func TestWhatHasToBeWithinAGrantStaysInItsOrganization(t *testing.T) {
 				require.Len(t, permissions, 1)
 				return
 			}
-			requireProblems(t, []string{"permissions[0]: telegrafs " + test.id + ` can't be seen to be of org "acme", and the role does not name it`}, err)
+			requireProblems(t, []string{"permissions[0]: telegrafs " + test.id + ` can't be seen to be of org "acme"; if it is meant all the same, the role has to name it by this ID`}, err)
 		})
 	}
 }
