@@ -33,8 +33,8 @@ demo: playground ## the same, and stop at the end
 .PHONY: unit
 unit: ## unit tests with the race detector, and the backend's once more over the plugin protocol; fails when too few statements of the backend are covered
 	@mkdir -p bin
-	go test -race -coverpkg=./backend/... -coverprofile=$(COVERAGE) ./...
-	TEST_MOUNT=grpc go test -count=1 -race ./backend
+	go test -timeout 40m -race -coverpkg=./backend/... -coverprofile=$(COVERAGE) ./...
+	TEST_MOUNT=grpc go test -count=1 -timeout 40m -race ./backend
 	@scripts/coverage.sh $(COVERAGE) $(MINIMUM_COVERAGE)
 
 .PHONY: servers
@@ -47,7 +47,7 @@ servers: ## build the servers that the end-to-end tests need, where this machine
 
 .PHONY: e2e
 e2e: servers ## end-to-end tests: real Vault, real InfluxDB
-	cd e2e && go test -count=1 -timeout 30m ./...
+	cd e2e && go test -count=1 -timeout 80m ./...
 
 .PHONY: test
 test: unit e2e ## all tests

@@ -252,7 +252,8 @@ func TestChaos(t *testing.T) {
 		_ = m.tick() // still under faults
 	}
 	server.Intercept(nil)
-	require.Eventually(t, func() bool { return ch.under.Load() == 0 }, 5*time.Second, time.Millisecond, "what was given up is done")
+	m.write("config", map[string]any{"request_timeout": "1m"})
+	require.Eventually(t, func() bool { return ch.under.Load() == 0 }, time.Minute, time.Millisecond, "what was given up is done")
 	held := m.settleChaos(clients)
 	t.Log("faults:", ch.met, "held in the end:", len(held))
 

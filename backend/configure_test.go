@@ -210,7 +210,7 @@ func TestConfigWriteThatTakesLong(t *testing.T) {
 		defer release()
 		done := make(chan error, 1)
 		go func() { done <- m.try(logical.UpdateOperation, "config", connection(slow)) }()
-		require.Eventually(t, func() bool { return len(slow.Requests()) == 1 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return len(slow.Requests()) == 1 }, time.Minute, time.Millisecond)
 
 		l := m.mint("app")
 		require.Equal(t, server.URL, m.read("config").Data["url"])

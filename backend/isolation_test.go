@@ -39,7 +39,7 @@ func TestAStalledInfluxDBDelaysNobodyElse(t *testing.T) {
 		_, err := m.send(t.Context(), &logical.Request{Operation: logical.RollbackOperation}) // starts a drain
 		require.NoError(t, err)
 		m.write("tidy", nil)
-		require.Eventually(t, func() bool { return len(server.Requests()) >= 4 }, 20*time.Second, time.Millisecond,
+		require.Eventually(t, func() bool { return len(server.Requests()) >= 4 }, time.Minute, time.Millisecond,
 			"the mint, the revocation, the drain and the pass wait for InfluxDB")
 
 		require.Equal(t, server.URL, m.read("config").Data["url"])

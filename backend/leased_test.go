@@ -46,7 +46,7 @@ func (m *mount) tick() error {
 		}
 		runtime.Gosched()
 	}
-	require.Eventually(m.t, idle, 10*time.Second, time.Millisecond)
+	require.Eventually(m.t, idle, time.Minute, time.Millisecond)
 	return err
 }
 
@@ -57,7 +57,7 @@ func (m *mount) tidied() map[string]any {
 		m.backend.reaper.mu.Lock()
 		defer m.backend.reaper.mu.Unlock()
 		return m.backend.reaper.state != tidyRunning
-	}, 20*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	return m.read("tidy-status").Data
 }
 

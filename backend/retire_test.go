@@ -161,7 +161,7 @@ func TestRevokeIsWrittenDownForACallerThatWentAway(t *testing.T) {
 	})
 	require.Error(t, l.revoke(ctx))
 	// The plugin may still be at it when Vault has turned away.
-	require.Eventually(t, func() bool { return len(m.pendingIDs()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(m.pendingIDs()) == 1 }, time.Minute, time.Millisecond)
 }
 
 func deleteToken(t *testing.T, server *influxtest.Server, id string) {

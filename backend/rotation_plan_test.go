@@ -94,7 +94,7 @@ func (m *mount) crash() {
 func TestRotationThatMissesItsWindow(t *testing.T) {
 	y := newYearly(t, map[string]any{"rotation_schedule": "0 3 * * *", "rotation_window": "1h"})
 	y.server.Refuse("", "/")
-	for y.clock.now().UTC().Format("15:04") < "04:59" || y.clock.now().Day() == 1 {
+	for y.clock.now().UTC().Format("15:04") < "04:59" || y.clock.now().UTC().Day() == 1 {
 		y.minute(10 * time.Minute)
 	}
 	y.server.Intercept(nil)
@@ -104,7 +104,7 @@ func TestRotationThatMissesItsWindow(t *testing.T) {
 	require.Contains(t, problems, "the next one is due at 2027-01-03T03:00:00Z")
 	y.minute(10 * time.Minute)
 	require.Empty(t, y.rotated, "the window is over")
-	for y.clock.now().Day() == 2 {
+	for y.clock.now().UTC().Day() == 2 {
 		y.minute(10 * time.Minute)
 	}
 	for range 6 * 4 {

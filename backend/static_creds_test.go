@@ -52,6 +52,7 @@ func TestStaticCredsChangeOnlyWithTheToken(t *testing.T) {
 	for name, plan := range plans {
 		t.Run(name, func(t *testing.T) {
 			m := newMount(t)
+			m.clock.set(time.Date(2027, 1, 1, 12, 30, 0, 0, time.UTC))
 			server := m.statically(plan)
 			server.Refuse("POST", authorizations) // no rotation succeeds
 			first := m.readStatic("kept")

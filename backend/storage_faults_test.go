@@ -170,7 +170,7 @@ func (sc *scene) idle() {
 		sc.backend.reaper.mu.Lock()
 		defer sc.backend.reaper.mu.Unlock()
 		return sc.backend.reaper.state != tidyRunning
-	}, 20*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 func requestOf(op logical.Operation, path string, data map[string]any) func(*scene) error {

@@ -49,10 +49,10 @@ func TestTakeOverTwoMinutesAfterTheFirstFailure(t *testing.T) {
 		server.Refuse(http.MethodDelete, authorizations)
 		require.Error(t, l.inBackground())
 		m.reload() // the attempts were counted in memory; the time is in storage
-		m.clock.advance(takeOverAge - time.Second)
+		m.clock.advance(takeOverAge - 30*time.Second) // the clock runs on meanwhile
 		require.Error(t, l.inBackground())
 		m.reload()
-		m.clock.advance(time.Second)
+		m.clock.advance(30 * time.Second)
 		require.NoError(t, l.inBackground())
 		server.Intercept(nil)
 		require.NoError(t, m.tick())

@@ -182,10 +182,10 @@ func TestTidyRunsByItself(t *testing.T) {
 	server := m.connected()
 	id := handMade(t, server, m.outlived(testUUID, kindLease).String(), "active")
 	require.NoError(t, m.tick())
-	m.clock.advance(firstTidy - time.Second)
+	m.clock.advance(firstTidy - 30*time.Second) // the clock runs on meanwhile
 	require.NoError(t, m.tick())
 	require.Equal(t, tidyIdle, m.tidied()["state"], "not with the start")
-	m.clock.advance(firstTidy/10 + time.Second)
+	m.clock.advance(firstTidy/10 + 30*time.Second)
 	require.NoError(t, m.tick())
 	require.Equal(t, tidyDone, m.tidied()["state"], "a few minutes after it")
 	require.False(t, exists(server, id))

@@ -201,6 +201,10 @@ func TestServersEndWithTheirProgram(t *testing.T) {
 	out, err := doomed.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, doomed.Start())
+	t.Cleanup(func() { // where the test ends early; its servers end with it
+		_ = doomed.Process.Kill()
+		_ = doomed.Wait()
+	})
 	lines := bufio.NewScanner(out)
 	require.True(t, lines.Scan(), "the program tells its lab's directory")
 	dir := lines.Text()
@@ -232,7 +236,7 @@ func startServersAndWaitForDeath() {
 
 func assertAllGone(t *testing.T, pids []int) {
 	t.Helper()
-	assert.NoError(t, lab.Await(t.Context(), 10*time.Second, "the processes to end", func(ctx context.Context) error {
+	assert.NoError(t, lab.Await(t.Context(), time.Minute, "the processes to end", func(ctx context.Context) error {
 		living, err := lab.Living(ctx, pids)
 		if err == nil && len(living) > 0 {
 			err = fmt.Errorf("still there: %v", living)

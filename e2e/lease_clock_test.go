@@ -34,7 +34,7 @@ func TestLeaseClock(t *testing.T) {
 }
 
 func leaseRunsOut(t *testing.T, e *engine) func(*testing.T) {
-	e.role(t, "brief", bucketRole(map[string]any{"ttl": "10s"}))
+	e.role(t, "brief", bucketRole(map[string]any{"ttl": "20s"}))
 	m := e.mint(t, "brief")
 	_, expires := e.leaseTimes(t, m.lease)
 	assertWorks(t, e.influx, m.token)
@@ -43,10 +43,10 @@ func leaseRunsOut(t *testing.T, e *engine) func(*testing.T) {
 }
 
 func renewedLeaseLives(t *testing.T, e *engine) func(*testing.T) {
-	e.role(t, "renewed", bucketRole(map[string]any{"ttl": "10s", "max_ttl": "1m"}))
+	e.role(t, "renewed", bucketRole(map[string]any{"ttl": "20s", "max_ttl": "1m"}))
 	m := e.mint(t, "renewed")
 	_, first := e.leaseTimes(t, m.lease)
-	assert.Equal(t, 15, e.renew(t, m.lease, 15), "a renewal counts from now")
+	assert.Equal(t, 30, e.renew(t, m.lease, 30), "a renewal counts from now")
 	_, second := e.leaseTimes(t, m.lease)
 	require.Greater(t, second.Sub(first), time.Second)
 	death := e.watch(t, m)
@@ -54,22 +54,22 @@ func renewedLeaseLives(t *testing.T, e *engine) func(*testing.T) {
 }
 
 func renewalsEndAtMaxTTL(t *testing.T, e *engine) func(*testing.T) {
-	e.role(t, "bounded", bucketRole(map[string]any{"ttl": "10s", "max_ttl": "12s"}))
+	e.role(t, "bounded", bucketRole(map[string]any{"ttl": "20s", "max_ttl": "24s"}))
 	m := e.mint(t, "bounded")
 	issued, _ := e.leaseTimes(t, m.lease)
-	assert.LessOrEqual(t, e.renew(t, m.lease, 3600), 12)
+	assert.LessOrEqual(t, e.renew(t, m.lease, 3600), 24)
 	_, expires := e.leaseTimes(t, m.lease)
 	// The later the renewal comes, the less is left to give.
-	assert.False(t, expires.After(issued.Add(12*time.Second)), "issued %s, expires %s", issued, expires)
+	assert.False(t, expires.After(issued.Add(24*time.Second)), "issued %s, expires %s", issued, expires)
 	death := e.watch(t, m)
 	return func(t *testing.T) { assertDiedAt(t, expires, <-death) }
 }
 
 func batchTokenEnds(t *testing.T, e *engine) func(*testing.T) {
 	e.role(t, "app", bucketRole(nil))
-	batch := e.caller(t, e.vault, api.TokenCreateRequest{Type: "batch", TTL: "12s"})
+	batch := e.caller(t, e.vault, api.TokenCreateRequest{Type: "batch", TTL: "24s"})
 	m := e.mintAs(t, batch, "app")
-	assert.LessOrEqual(t, m.seconds, 12)
+	assert.LessOrEqual(t, m.seconds, 24)
 	_, expires := e.leaseTimes(t, m.lease)
 	assertWorks(t, e.influx, m.token)
 	death := e.watch(t, m)
@@ -77,7 +77,7 @@ func batchTokenEnds(t *testing.T, e *engine) func(*testing.T) {
 }
 
 func wrappedLeaseRunsOut(t *testing.T, e *engine) func(*testing.T) {
-	e.role(t, "wrapped", bucketRole(map[string]any{"ttl": "10s"}))
+	e.role(t, "wrapped", bucketRole(map[string]any{"ttl": "20s"}))
 	e.wrapped(t, "wrapped", "1m")
 	require.Len(t, e.tokensOf(t, "wrapped"), 1)
 	return func(t *testing.T) { e.awaitNoTokenOf(t, "wrapped", lateness) }

@@ -98,7 +98,7 @@ func TestAWriteOfConfigKeepsWhatItDoesNotName(t *testing.T) {
 		r, _ := behindTLS(t, influx)
 		for name, value := range map[string]any{
 			"external_url": "http://influxdb.example", "request_timeout": "20s", "max_open_connections": 7, "tidy_interval": "2h",
-			"tls_min_version": "tls13", "user": r.owner.Name, "rotation_schedule": "0 3 * * *", "disable_automated_rotation": true,
+			"tls_min_version": "tls13", "user": r.owner.Name, "rotation_schedule": "0 0 29 2 *", "disable_automated_rotation": true,
 		} {
 			t.Run(name, func(t *testing.T) {
 				before := r.config(t)

@@ -210,6 +210,7 @@ func (v *Vault) clientThrough(address string, transport http.RoundTripper) *api.
 	config := api.DefaultConfig()
 	config.Address, config.AgentAddress = address, ""
 	config.MaxRetries = 0
+	config.Timeout = 10 * time.Minute // a busy machine is no fault; tests bound what they wait for themselves
 	if transport != nil {
 		config.HttpClient.Transport = transport
 	}

@@ -74,9 +74,9 @@ func TestStall(t *testing.T) {
 	t.Run("until the client hangs up, and is done all the same", func(t *testing.T) {
 		srv := influxtest.New(t)
 		srv.Stall("POST", "/api/v2/authorizations")
-		_, err := create(srv, &http.Client{Timeout: 50 * time.Millisecond})
+		_, err := create(srv, &http.Client{Timeout: 2 * time.Second})
 		require.Error(t, err)
-		require.Eventually(t, func() bool { return len(srv.Tokens()) == 2 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return len(srv.Tokens()) == 2 }, time.Minute, time.Millisecond)
 	})
 	t.Run("until the test ends, and is dropped", func(t *testing.T) {
 		var srv *influxtest.Server
@@ -129,7 +129,7 @@ func TestIntercept(t *testing.T) {
 // arrived waits until a request is with the interceptor.
 func arrived(t *testing.T, srv *influxtest.Server) {
 	t.Helper()
-	require.Eventually(t, func() bool { return len(srv.Requests()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(srv.Requests()) == 1 }, time.Minute, time.Millisecond)
 }
 
 // create asks for a token, on a connection of its own unless there is a client.
