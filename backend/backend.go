@@ -23,7 +23,9 @@ var Version = "v0.1.0-dev"
 const help = `
 The InfluxDB secrets engine hands out InfluxDB v2 API tokens that die with their leases.
 
-Write the connection to config, say in roles/<name> what a token may do, and read creds/<name>.
+Write the connection to config, say in roles/<name> what a token may do, and read creds/<name>. What reads its token
+again and again, as Telegraf and Grafana do, takes a long-lived one that is rotated in place: static-roles/<name>, read
+from static-creds/<name>. check says what is wrong.
 `
 
 // backend is one mount.

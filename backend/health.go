@@ -79,19 +79,22 @@ func (b *backend) examineHealth(ctx context.Context, req *logical.Request, role 
 // told what became of it.
 func (b *backend) examinePending(h *health) {
 	deletions, overdue := 0, 0
+	var oldest time.Time // of the deletions
 	for _, entry := range b.pending.all() {
 		if h.pending++; h.oldestPending.IsZero() || entry.Since.Before(h.oldestPending) {
 			h.oldestPending = entry.Since
 		}
 		switch {
 		case entry.Nonce == "":
-			deletions++
+			if deletions++; oldest.IsZero() || entry.Since.Before(oldest) {
+				oldest = entry.Since
+			}
 		case b.now().Sub(entry.Since) > 2*nonceAge:
 			overdue++
 		}
 	}
 	if deletions > 0 {
-		h.problem("%d deletions are pending, the oldest since %s: InfluxDB refuses them or is out of reach; each is tried again every minute", deletions, rfc3339(h.oldestPending))
+		h.problem("%d deletions are pending, the oldest since %s: InfluxDB refuses them or is out of reach; each is tried again every minute", deletions, rfc3339(oldest))
 		if said := b.pending.complaint(); said != "" {
 			h.problem("the oldest pending deletion last failed so: %s", strings.ReplaceAll(said, "\n", "; "))
 		}

@@ -33,27 +33,52 @@ func (b *backend) examineRoles(ctx context.Context, s logical.Storage, h *health
 		return nil //nolint:nilerr // see above
 	}
 	held := copied(root)
-	names, err := store.ListRoles(ctx, s)
-	if err != nil {
-		return err
-	}
-	for _, name := range names[:min(len(names), maxExaminedRoles)] {
-		role, err := store.GetRole(ctx, s, name)
+	for _, of := range []struct {
+		kind string
+		list func(context.Context, logical.Storage) ([]string, error)
+		get  func(context.Context, logical.Storage, string) (*store.Role, error)
+	}{
+		{"role", store.ListRoles, store.GetRole},
+		{"static role", store.ListStaticRoles, roleOfStatic},
+	} {
+		names, err := of.list(ctx, s)
 		if err != nil {
 			return err
 		}
-		if role == nil || templated(role) || len(h.problems) >= maxProblems {
-			continue
-		}
-		if err := lacking(ctx, e, role, held); err != nil {
-			h.problem("role %q: %s", name, strings.ReplaceAll(err.Error(), "\n", "; "))
+		for _, name := range names[:min(len(names), maxExaminedRoles)] {
+			role, err := of.get(ctx, s, name)
+			if err != nil {
+				return err
+			}
+			if role == nil || templated(role) || len(h.problems) >= maxProblems {
+				continue
+			}
+			if err := lacking(ctx, e, role, held); err != nil {
+				h.problem("%s %q: %s", of.kind, name, strings.ReplaceAll(err.Error(), "\n", "; "))
+			}
 		}
 	}
 	return nil
 }
 
-// examineStatics tells of the static roles whose last rotation failed, as far as this process knows.
+// roleOfStatic is what a static role grants; nil when there is none, or its deletion is under way.
+func roleOfStatic(ctx context.Context, s logical.Storage, name string) (*store.Role, error) {
+	static, err := staticRole(ctx, s, name)
+	if err != nil || static == nil {
+		return nil, err
+	}
+	return &static.Role, nil
+}
+
+// examineStatics tells of the static roles whose last rotation was skipped, or failed as far as this process knows.
 func (b *backend) examineStatics(h *health) {
+	skips := b.statics.skips()
+	for _, name := range slices.Sorted(maps.Keys(skips)) {
+		if len(h.problems) >= maxProblems {
+			return
+		}
+		h.problem("static role %q: the rotation that was due at %s was skipped (%s), and the old token stays; rotate-role/%s makes one now", name, rfc3339(skips[name].Due), strings.ReplaceAll(skips[name].Reason, "\n", "; "), name)
+	}
 	failures := b.statics.failures()
 	for _, name := range slices.Sorted(maps.Keys(failures)) {
 		if len(h.problems) >= maxProblems {

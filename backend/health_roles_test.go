@@ -15,6 +15,7 @@ func TestCheckNamesTheRolesThatCanNotBeGranted(t *testing.T) {
 	server := m.connected()
 	m.write("roles/watch", map[string]any{"read_resources": "tasks,dashboards"})
 	m.write("roles/early", map[string]any{"read_buckets": "later", "verify": false})
+	m.write("static-roles/kept", map[string]any{"read_resources": "dashboards"})
 	m.write("roles/personal", map[string]any{"read_buckets": "{{identity.entity.name}}"})
 	require.Empty(t, m.problems(), "the root token's authorization is not known")
 	m.write("config", map[string]any{"authorization_id": server.RootID()})
@@ -28,7 +29,8 @@ func TestCheckNamesTheRolesThatCanNotBeGranted(t *testing.T) {
 		influxtest.InOrg("read", "authorizations", org), influxtest.ByID("read", "users", user), influxtest.InOrg("read", "tasks", org))...)
 	m.write("config", map[string]any{"token": small, "authorization_id": id})
 	server.ResetRequests()
-	require.Equal(t, []string{`role "watch": read_resources[1]: the root token does not hold read:dashboards in org acme; see docs/root-token.md`}, m.problems())
+	const lacks = "the root token does not hold read:dashboards in org acme; see docs/root-token.md"
+	require.Equal(t, []string{`role "watch": read_resources[1]: ` + lacks, `static role "kept": read_resources[0]: ` + lacks}, m.problems())
 	made := 0
 	for _, r := range server.Requests() {
 		if r.Method == "POST" {

@@ -33,7 +33,7 @@ var checkAnswer = map[string]*framework.FieldSchema{
 	"latency_ms":          {Type: framework.TypeInt, Description: "How long InfluxDB took to answer a ping, in milliseconds."},
 	"token_values_hidden": {Type: framework.TypeBool, Description: "Whether InfluxDB hides the values of tokens, as 2.9 does; false where the root token may not look."},
 	"mount_uuid":          {Type: framework.TypeString, Description: "UUID of this mount, which marks its tokens in InfluxDB."},
-	"pending_deletions":   {Type: framework.TypeInt, Description: "Deletions that failed and are tried again each minute."},
+	"pending_deletions":   {Type: framework.TypeInt, Description: "Deletions that failed and are tried again each minute, and mints that were not answered."},
 	"oldest_pending":      {Type: framework.TypeString, Description: "When the oldest of them failed first, RFC 3339; empty when there is none."},
 	"next_vault_rotation": planTimes["next_vault_rotation"],
 }

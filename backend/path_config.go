@@ -37,7 +37,7 @@ var configFields = with(planFields, map[string]*framework.FieldSchema{
 	"url":              {Type: framework.TypeString, Description: "Base URL of InfluxDB, http or https; a base path behind a reverse proxy is allowed. Required."},
 	"external_url":     {Type: framework.TypeString, Description: "What creds answers as url, where applications reach InfluxDB under another address."},
 	"token":            {Type: framework.TypeString, Description: "The root token. Required on the first write; never returned.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
-	"authorization_id": {Type: framework.TypeString, Description: "ID of the authorization that token is. Found by itself where InfluxDB shows the values of tokens (up to 2.8)."},
+	"authorization_id": {Type: framework.TypeString, Description: "ID of the authorization that token is. Found by itself where InfluxDB shows the values of tokens."},
 	"org":              {Type: framework.TypeString, Description: "Default organization of roles, by name. May be left out when the token sees just one."},
 	"org_id":           {Type: framework.TypeString, Description: "Default organization of roles, by ID."},
 	"user":             {Type: framework.TypeString, Description: "Default owner of minted tokens, by name; else the root token's user."},

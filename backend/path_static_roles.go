@@ -51,6 +51,7 @@ Deleting the role deletes its tokens.`,
 
 // staticRoleFields are a role's, without what belongs to leases.
 var staticRoleFields = with(with(without(roleFields, "ttl", "max_ttl", "max_leases"), planFields), map[string]*framework.FieldSchema{
+	"description": {Type: framework.TypeString, Description: "Template of the tokens' description in InfluxDB; may hold {{.Permissions}}, {{.Mount}}, {{.Role}} and {{if .Field}}…{{end}}."},
 	"grace_period": {Type: framework.TypeDurationSecond, Default: defaultGracePeriod,
 		Description: "How long the previous token goes on working after a rotation; at most rotation_period. 0 deletes it at once."},
 	"authorization_id": {Type: framework.TypeString, Description: "ID of an existing token's authorization that the role takes over when it is made; with token."},

@@ -38,8 +38,8 @@ func (b *backend) pathTokens() []*framework.Path {
 			},
 			HelpSynopsis: "One token of this mount.",
 			HelpDescription: `
-To end a token that has leaked: it is refused from then on, and its lease ends cleanly when it is revoked or
-runs out.`,
+To end a lease token that has leaked: it is refused from then on, and its lease ends cleanly when it is revoked or
+runs out. Static and root tokens are not deleted here; the error names the command for them.`,
 		},
 	}
 }
@@ -47,10 +47,10 @@ runs out.`,
 var tokenAnswer = map[string]*framework.FieldSchema{
 	"authorization_id": {Type: framework.TypeString, Description: "ID of the token's authorization."},
 	"role":             {Type: framework.TypeString, Description: "The role it was minted for."},
-	"kind":             {Type: framework.TypeString, Description: "lease."},
+	"kind":             {Type: framework.TypeString, Description: "lease, static or root."},
 	"org":              {Type: framework.TypeString, Description: "Name of the organization."},
 	"issued":           {Type: framework.TypeString, Description: "When it was made, RFC 3339."},
-	"deadline":         {Type: framework.TypeString, Description: "The last moment it can rightly live, RFC 3339."},
+	"deadline":         {Type: framework.TypeString, Description: "The last moment a lease token can rightly live, RFC 3339; empty for the others."},
 	"description":      {Type: framework.TypeString, Description: "Its description in InfluxDB."},
 }
 

@@ -3,6 +3,7 @@ package backend
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,11 +112,15 @@ func TestStaticRotationThatMissesItsWindow(t *testing.T) {
 	p.crash() // what was skipped is kept in storage
 	require.Contains(t, p.read("static-roles/kept").Data["last_error"], "2027-01-02T03:00:00Z was skipped")
 	require.Equal(t, "2027-01-03T03:00:00Z", p.read("static-roles/kept").Data["next_vault_rotation"])
+	const skipped = `static role "kept": the rotation that was due at 2027-01-02T03:00:00Z was skipped (`
+	p.pass(time.Minute)
+	require.Contains(t, strings.Join(p.problems(), "\n"), skipped)
 	for range 3 {
 		p.pass(10 * time.Minute)
 	}
 	require.Len(t, p.rotated, 1)
 	require.Empty(t, p.read("static-roles/kept").Data["last_error"])
+	require.NotContains(t, strings.Join(p.problems(), "\n"), skipped)
 }
 
 // Another node of the cluster has rotated the role: what this one knew of it is read again, and nothing is done twice.

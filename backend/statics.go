@@ -23,6 +23,8 @@ type staticNote struct {
 	due time.Time
 	// id and connection are the current token's; previousOn is the connection of the one before.
 	id, connection, previousOn string
+	// skipped is the last planned rotation, if its window passed without one.
+	skipped *store.SkippedRotation
 	// gone says that InfluxDB does not know the current token any more.
 	gone bool
 }
@@ -31,12 +33,12 @@ type staticNote struct {
 func (x *statics) note(name string, role *store.StaticRole) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	noted := staticNote{due: role.NextRotation, id: role.Current.AuthorizationID, connection: role.Current.Connection}
+	noted := staticNote{due: role.NextRotation, id: role.Current.AuthorizationID, connection: role.Current.Connection, skipped: role.Skipped}
 	if before := x.byName[name]; before.id == noted.id {
 		noted.gone = before.gone
 	}
 	if role.Deleted {
-		noted.due = role.LastRotation // long ago: the deletion is to be finished
+		noted.due, noted.skipped = role.LastRotation, nil // long ago: the deletion is to be finished
 	}
 	if role.Previous != nil {
 		noted.previousOn = role.Previous.Connection
@@ -146,6 +148,19 @@ func (x *statics) failures() map[string]string {
 		}
 	}
 	return failed
+}
+
+// skips are the rotations that were skipped, by the names of their roles.
+func (x *statics) skips() map[string]*store.SkippedRotation {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	skipped := map[string]*store.SkippedRotation{}
+	for name, noted := range x.byName {
+		if noted.skipped != nil {
+			skipped[name] = noted.skipped
+		}
+	}
+	return skipped
 }
 
 // tokensOn are the current tokens of static roles on a connection: the roles' names by authorization ID.
