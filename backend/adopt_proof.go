@@ -25,7 +25,7 @@ func (b *backend) provePair(ctx context.Context, e *endpoint, a *adoption) error
 	if err := works(ctx, bearer, a.id); err != nil {
 		return refusedToken(err)
 	}
-	if value := a.authorization.Token; value != nil && *value != "" && !strings.EqualFold(*value, "redacted") {
+	if value := a.authorization.Token; value != nil && *value != "" {
 		if *value != a.token {
 			return a.mismatch("InfluxDB shows another value for that ID")
 		}
@@ -115,13 +115,14 @@ func (a *adoption) compared(ctx context.Context, e *endpoint, held []permission.
 
 func (a *adoption) proveBucket(ctx context.Context, bearer *endpoint, held []permission.Permission, bucket influx.Bucket) error {
 	orgID := *a.authorization.OrgID
-	for action, can := range map[string]func(context.Context, string, string) (bool, error){
-		permission.Read:  bearer.client.CanRead,
-		permission.Write: bearer.client.CanWrite,
-	} {
+	for _, right := range []struct {
+		action string
+		can    func(context.Context, string, string) (bool, error)
+	}{{permission.Read, bearer.client.CanRead}, {permission.Write, bearer.client.CanWrite}} {
+		action := right.action
 		wanted := permission.Permission{Action: action, Type: permission.Buckets, ID: bucket.ID, OrgID: orgID}
 		grants := len(permission.Missing(held, []permission.Permission{wanted})) == 0
-		does, err := can(ctx, orgID, bucket.ID)
+		does, err := right.can(ctx, orgID, bucket.ID)
 		switch {
 		case err != nil:
 			return err

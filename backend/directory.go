@@ -43,7 +43,6 @@ const (
 	orgByName    nameKind = "org"
 	orgByID      nameKind = "org-id"
 	userByName   nameKind = "user"
-	userByID     nameKind = "user-id"
 )
 
 func (k nameKey) String() string { return strings.Join([]string{string(k.kind), k.org, k.name}, "/") }
@@ -187,18 +186,6 @@ func (d *directory) OrgName(ctx context.Context, id string) (string, error) {
 			err = nil
 		}
 		return found{name: org.Name}, err
-	})
-	return f.name, err
-}
-
-// UserName finds the name of a user; "" where the root token may not read it.
-func (d *directory) UserName(ctx context.Context, id string) (string, error) {
-	f, err := d.lookup(ctx, nameKey{kind: userByID, name: id}, func(ctx context.Context) (found, error) {
-		user, err := d.client.UserByID(ctx, id)
-		if influx.Is(err, influx.MissingPermission) {
-			err = nil
-		}
-		return found{name: user.Name}, err
 	})
 	return f.name, err
 }

@@ -18,7 +18,7 @@ type endpoint struct {
 	*store.Connection
 	client *influx.Client
 	names  *directory
-	// blindness are the looks for unanswered mints that did not see everything.
+	// blindness paces the looks for unanswered mints that were not shown every token.
 	blindness *attempts
 }
 

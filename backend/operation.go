@@ -37,9 +37,15 @@ func (o operation) handler() framework.OperationHandler {
 	}
 }
 
-// encodeErrors is where a verb's error becomes what the caller is told.
+// encodeErrors is where a verb's error becomes what the caller is told. A name that no role can have is refused here,
+// for every path that has one.
 func encodeErrors(handle framework.OperationFunc) framework.OperationFunc {
 	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+		if name, inPath := data.Raw[nameField].(string); inPath {
+			if err := checkName(name); err != nil {
+				return nil, answerable(err)
+			}
+		}
 		resp, err := handle(ctx, req, data)
 		if err != nil {
 			return nil, answerable(err)

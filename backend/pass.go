@@ -146,8 +146,12 @@ func (b *backend) destroyFound(ctx context.Context, s logical.Storage, e *endpoi
 	entry, lost := p.nonces[d.st.nonce]
 	if lost { // whatever comes of the deletion, nobody has it
 		b.live.remove(d.st.role, d.id)
-		if current, err := isCurrentStatic(ctx, s, d.st); err != nil || current {
-			return errors.Join(err, b.settleIf(ctx, s, current, entry.Key()))
+		current, err := isCurrentStatic(ctx, s, d.st)
+		switch {
+		case err != nil:
+			return err
+		case current:
+			return b.settle(ctx, s, entry.Key())
 		}
 	}
 	if err := destroy(ctx, e, d.id); err != nil {
@@ -157,15 +161,7 @@ func (b *backend) destroyFound(ctx context.Context, s logical.Storage, e *endpoi
 	p.deleted.Add(1)
 	b.live.remove(d.st.role, d.id)
 	b.log.Info("a token that nobody holds a lease for was deleted", "authorization_id", d.id, "role", d.st.role, "deadline", rfc3339(d.st.deadline))
-	return b.settleIf(ctx, s, lost, entry.Key())
-}
-
-// settleIf strikes a deletion off where there is one.
-func (b *backend) settleIf(ctx context.Context, s logical.Storage, owed bool, key string) error {
-	if !owed {
-		return nil
-	}
-	return b.settle(ctx, s, key)
+	return b.settle(ctx, s, entry.Key()) // where it was owed
 }
 
 // settleUnmade strikes off the unanswered mints that are proven to have made nothing.

@@ -61,9 +61,6 @@ var credsAnswer = map[string]*framework.FieldSchema{
 
 func (b *backend) pathCredsRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	name := data.Get(nameField).(string)
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
 	role, err := b.role(ctx, req.Storage, name)
 	if err != nil {
 		return nil, err

@@ -78,9 +78,6 @@ func (b *backend) pathRolesExists(ctx context.Context, req *logical.Request, dat
 
 func (b *backend) pathRolesRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	name := data.Get(nameField).(string)
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
 	role, err := store.GetRole(ctx, req.Storage, name)
 	if err != nil || role == nil {
 		return nil, err
@@ -160,9 +157,6 @@ func (b *backend) pathRolesPatch(ctx context.Context, req *logical.Request, data
 // storeRole lays a request over the role that start makes of the stored one, checks the whole and stores it.
 func (b *backend) storeRole(ctx context.Context, req *logical.Request, data *framework.FieldData, start func(*store.Role) (*store.Role, error)) (*logical.Response, error) {
 	name := data.Get(nameField).(string)
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
 	stored, err := store.GetRole(ctx, req.Storage, name)
 	if err != nil {
 		return nil, err
@@ -189,9 +183,6 @@ func (b *backend) storeRole(ctx context.Context, req *logical.Request, data *fra
 
 func (b *backend) pathRolesDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	name := data.Get(nameField).(string)
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
 	return nil, store.DeleteRole(ctx, req.Storage, name)
 }
 

@@ -49,9 +49,6 @@ const (
 // pathStaticCredsRead asks nobody but storage.
 func (b *backend) pathStaticCredsRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	name := data.Get(nameField).(string)
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
 	role, err := staticRole(ctx, req.Storage, name)
 	if err != nil {
 		return nil, err

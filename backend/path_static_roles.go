@@ -76,9 +76,6 @@ func (b *backend) pathStaticRolesExists(ctx context.Context, req *logical.Reques
 
 func (b *backend) pathStaticRolesRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	name := data.Get(nameField).(string)
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
 	role, err := staticRole(ctx, req.Storage, name)
 	if err != nil || role == nil {
 		return nil, err
@@ -115,9 +112,6 @@ func (b *backend) pathStaticRolesPatch(ctx context.Context, req *logical.Request
 
 func (b *backend) pathStaticRolesStore(ctx context.Context, req *logical.Request, data *framework.FieldData, merge bool) (*logical.Response, error) {
 	name := data.Get(nameField).(string)
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
 	warnings, err := b.writeStatic(ctx, req, staticWrite{name: name, fields: fields{data}, merge: merge})
 	if err != nil {
 		return nil, err
@@ -127,9 +121,6 @@ func (b *backend) pathStaticRolesStore(ctx context.Context, req *logical.Request
 
 func (b *backend) pathStaticRolesDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	name := data.Get(nameField).(string)
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
 	return nil, b.deleteStatic(ctx, req.Storage, name)
 }
 
@@ -168,9 +159,6 @@ there are never more than two.`,
 
 func (b *backend) pathRotateRoleWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	name := data.Get(nameField).(string)
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
 	f := fields{data}
 	var grace *time.Duration
 	if f.given("grace_period") && !f.empty("grace_period") {

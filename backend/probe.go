@@ -16,13 +16,13 @@ import (
 const probeRole = "-probe"
 
 // probe makes a token that can't be used. Should its deletion fail, its deadline is a minute away.
-func (b *backend) probe(ctx context.Context, e *endpoint, orgID, userID string) (*domain.Authorization, error) {
+func (b *backend) probe(ctx context.Context, e *endpoint, at place, permissions ...permission.Permission) (*domain.Authorization, error) {
 	return b.create(ctx, e, order{
 		role:        probeRole,
 		human:       "Made by Vault to try its root token",
-		permissions: []permission.Permission{leastGrant(orgID)},
-		orgID:       orgID,
-		userID:      userID,
+		permissions: permissions,
+		orgID:       at.orgID,
+		userID:      at.userID,
 		deadline:    b.now().Add(deadlineGrace),
 		inactive:    true,
 	})
@@ -79,7 +79,7 @@ func (b *backend) survey(ctx context.Context, e *endpoint, places []place, visit
 	}()
 	sees = map[place]bool{}
 	for i, at := range places {
-		probe, probeErr := b.probe(ctx, e, at.orgID, at.userID)
+		probe, probeErr := b.probe(ctx, e, at, leastGrant(at.orgID))
 		if probe != nil {
 			probes[*probe.Id] = at
 		}

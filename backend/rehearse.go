@@ -23,15 +23,7 @@ func (b *backend) rehearse(ctx context.Context, e *endpoint, scope permission.Sc
 		if len(permissions) == 0 {
 			return problems.Err()
 		}
-		probe, err := b.create(ctx, e, order{
-			role:        probeRole,
-			human:       "Made by Vault to try a role",
-			permissions: permissions,
-			orgID:       scope.OrgID,
-			userID:      ownerID,
-			deadline:    b.now().Add(deadlineGrace),
-			inactive:    true,
-		})
+		probe, err := b.probe(ctx, e, place{scope.OrgID, ownerID}, permissions...)
 		if probe != nil {
 			err = errors.Join(err, destroy(context.WithoutCancel(ctx), e, *probe.Id))
 		}

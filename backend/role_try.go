@@ -22,7 +22,7 @@ func (b *backend) tryRole(ctx context.Context, e *endpoint, role *store.Role) ([
 	}
 	scope, who, err := scopeOf(ctx, e, role)
 	if err == nil {
-		err = checkOwner(ctx, e, who)
+		_, err = checkOwner(ctx, e, who)
 	}
 	if err != nil && !isProblem(err) {
 		return nil, err
@@ -62,21 +62,22 @@ func (b *backend) tryRole(ctx context.Context, e *endpoint, role *store.Role) ([
 	return ownRights(e, role, who), problems.Err()
 }
 
-// checkOwner refuses an owner that is switched off: InfluxDB makes its tokens, and refuses each use of them.
-func checkOwner(ctx context.Context, e *endpoint, who owner) error {
+// checkOwner refuses an owner that is switched off: InfluxDB makes its tokens, and refuses each use of them. The user
+// that it answers is empty where the root token may not read it.
+func checkOwner(ctx context.Context, e *endpoint, who owner) (influx.User, error) {
 	if who.id == "" { // the root token's own user: else the root token would be refused
-		return nil
+		return influx.User{}, nil
 	}
 	user, err := e.client.UserByID(ctx, who.id)
 	switch {
 	case influx.Is(err, influx.MissingPermission): // the token may make tokens for a user that it can't read
-		return nil
+		return influx.User{}, nil
 	case err != nil:
-		return naming(err, "user_id", "no user has the ID %s", who.id)
+		return influx.User{}, naming(err, "user_id", "no user has the ID %s", who.id)
 	case user.Status == "inactive":
-		return &permission.Problem{Field: "user", Text: fmt.Sprintf("%q is inactive: its tokens would be refused", user.Name)}
+		return influx.User{}, &permission.Problem{Field: "user", Text: fmt.Sprintf("%q is inactive: its tokens would be refused", user.Name)}
 	}
-	return nil
+	return user, nil
 }
 
 // ownRights warns where a privileged token would run things later with the root token's own user's rights.

@@ -114,7 +114,8 @@ const (
 	lastPause  = 30 * time.Minute
 )
 
-// attempts are the failed rotations of one token since the last that succeeded, as far as this process knows.
+// attempts are the failures of something that is tried again, such as a rotation, since the last time that it succeeded,
+// as far as this process knows. They make the pause before the next one longer.
 type attempts struct {
 	mu     sync.Mutex
 	failed int

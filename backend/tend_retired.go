@@ -17,7 +17,7 @@ const (
 	unprovenAge = 30 * 24 * time.Hour
 )
 
-// retirees is when that happens.
+// retirees schedules tendRetired.
 type retirees struct {
 	background
 	timetable

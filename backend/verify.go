@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,23 +147,21 @@ func (v *verification) onlyOrg(visible []influx.Named) error {
 // owner finds the default owner of tokens, where one is given.
 func (v *verification) owner(ctx context.Context) error {
 	who, err := ownerOf(ctx, v.e, &store.Role{})
-	if err == nil && who.id != "" && who.name == "" {
-		who.name, err = v.e.names.UserName(ctx, who.id)
-		err = naming(err, "user_id", "no user has the ID %s", who.id)
-	}
+	var user influx.User
 	if err == nil {
-		err = checkOwner(ctx, v.e, who)
+		user, err = checkOwner(ctx, v.e, who)
 	}
 	if err != nil {
 		return v.told(err)
 	}
-	v.found.Owner, v.found.OwnerID = who.name, who.id
+	v.found.Owner, v.found.OwnerID = cmp.Or(who.name, user.Name), who.id
 	return nil
 }
 
 // minting makes an inactive token with the least that a root token must be able to grant, and deletes it.
 func (v *verification) minting(ctx context.Context, b *backend) error {
-	probe, err := b.probe(ctx, v.e, v.found.DefaultOrgID, v.found.OwnerID)
+	at := place{v.found.DefaultOrgID, v.found.OwnerID}
+	probe, err := b.probe(ctx, v.e, at, leastGrant(at.orgID))
 	if probe != nil {
 		if shown, lookErr := v.e.client.GetAuthorization(ctx, *probe.Id); lookErr == nil {
 			v.valuesShown = shown.Token != nil && *shown.Token == *probe.Token

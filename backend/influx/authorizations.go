@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/influxdata/influxdb-client-go/v2/domain"
@@ -32,7 +33,15 @@ func (c *Client) CreateAuthorization(ctx context.Context, a domain.Authorization
 func (c *Client) GetAuthorization(ctx context.Context, id string) (*domain.Authorization, error) {
 	var found domain.Authorization
 	err := c.call(ctx, request{method: http.MethodGet, path: "authorizations/" + url.PathEscape(id)}, &found)
-	return &found, err
+	return unmasked(&found), err
+}
+
+// unmasked takes away what InfluxDB Cloud puts in the place of a value that it hides.
+func unmasked(a *domain.Authorization) *domain.Authorization {
+	if a.Token != nil && strings.EqualFold(*a.Token, "redacted") {
+		a.Token = nil
+	}
+	return a
 }
 
 // DeleteAuthorization deletes one authorization. Its token is refused from then on. An Error of kind Gone
@@ -93,7 +102,7 @@ func (c *Client) EachAuthorization(ctx context.Context, visit func(domain.Author
 	err := patient.stream(ctx, request{method: http.MethodGet, path: "authorizations"}, func(resp *http.Response) error {
 		decoder := json.NewDecoder(resp.Body)
 		err := each(decoder, "authorizations", func(a domain.Authorization) error {
-			stopped = visit(a)
+			stopped = visit(*unmasked(&a))
 			return stopped
 		})
 		if errors.Is(err, io.EOF) && decoder.InputOffset() > 0 {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -223,4 +225,30 @@ func TestTheListEndsWhenItsAnswerNeverComes(t *testing.T) {
 	err := client.EachAuthorization(t.Context(), func(domain.Authorization) error { return nil })
 	require.ErrorContains(t, err, "no answer within 3s")
 	require.True(t, influx.Is(err, influx.Unavailable))
+}
+
+// InfluxDB Cloud puts a word in the place of a value that it hides.
+func TestARedactedValueIsNone(t *testing.T) {
+	const shown = `{"id":"03a2bbf46309a000","token":"redacted"}`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/authorizations") {
+			_, _ = io.WriteString(w, `{"authorizations":[`+shown+`]}`)
+			return
+		}
+		_, _ = io.WriteString(w, shown)
+	}))
+	t.Cleanup(server.Close)
+	client, err := influx.New(influx.Options{URL: server.URL, Token: "t"})
+	require.NoError(t, err)
+	one, err := client.GetAuthorization(t.Context(), "03a2bbf46309a000")
+	require.NoError(t, err)
+	require.Nil(t, one.Token)
+	seen := 0
+	require.NoError(t, client.EachAuthorization(t.Context(), func(a domain.Authorization) error {
+		seen++
+		require.Nil(t, a.Token)
+		return nil
+	}))
+	require.Equal(t, 1, seen)
 }

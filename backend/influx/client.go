@@ -19,7 +19,7 @@ import (
 	apihttp "github.com/influxdata/influxdb-client-go/v2/api/http"
 )
 
-// Limits of one client, in bytes and connections.
+// Limits of one client: times, connections, bytes.
 const (
 	// DefaultTimeout bounds one call when Options.Timeout is zero.
 	DefaultTimeout = 10 * time.Second

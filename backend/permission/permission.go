@@ -1,7 +1,7 @@
 // Package permission is the language of grants: what a role says a token may do, and what InfluxDB is asked
 // for. It does no I/O: names are looked up through a Directory, and neither HTTP nor Vault is known here.
 //
-//	Definition --Parse--> []Grant --Resolve--> []Permission
+//	Definition --Grants--> []Grant --Resolve--> []Permission
 //
 // InfluxDB drops a resource's name without a word, so that a permission sent with a name alone grants every
 // bucket of every organization; and it never checks that a bucket ID exists or belongs to the organization.

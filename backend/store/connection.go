@@ -60,7 +60,8 @@ type Connection struct {
 
 // Found is what a connection was seen to be when it was verified.
 type Found struct {
-	// OrgIDs are the first hundred organizations that the root token sees, and the default one. IDs are random, so that two InfluxDBs share none.
+	// OrgIDs are the first hundred organizations that the root token sees, and the default one. IDs are random, so
+	// that two InfluxDBs share none.
 	OrgIDs []string `json:"org_ids"`
 	// DefaultOrg and DefaultOrgID are the organization of roles that name none.
 	DefaultOrg   string `json:"default_org,omitempty"`
@@ -76,7 +77,7 @@ type Found struct {
 	ServerVersion       string `json:"server_version,omitempty"`
 }
 
-// Retired says why and how long a connection is kept that is no longer the current one.
+// Retired says since when and until when a connection is kept that is no longer the current one.
 type Retired struct {
 	At time.Time `json:"at"`
 	// KeepUntil is after the last deadline of anything it minted.

@@ -91,3 +91,9 @@ func (c *collected[T]) add(one T) {
 	defer c.mu.Unlock()
 	c.all = append(c.all, one)
 }
+
+// newCounter counts through 0 … n-1 again and again, for many clients.
+func newCounter(n int) func() int {
+	var count atomic.Int64
+	return func() int { return int(count.Add(1)-1) % n }
+}

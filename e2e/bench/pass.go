@@ -102,10 +102,9 @@ func (s *stand) tidy(ctx context.Context) (time.Duration, error) {
 
 // mintsBesidePass measures one client's mints, alone and while tidy runs.
 func (b *bench) mintsBesidePass(ctx context.Context, s *stand, cost *passCost) error {
-	mint := func(ctx context.Context) (string, error) { return s.vaultAPI.lease(ctx, oursPath+"/creds/app") }
 	var made collected[string]
 	once := func(ctx context.Context) error {
-		lease, err := mint(ctx)
+		lease, err := s.vaultAPI.lease(ctx, oursPath+"/creds/app")
 		made.add(lease)
 		return err
 	}
@@ -132,10 +131,4 @@ func (b *bench) mintsBesidePass(ctx context.Context, s *stand, cost *passCost) e
 	cost.MintsAlone, cost.MintsMeanwhile = alone.rate(), meanwhile.rate()
 	_, err = forAll(ctx, scaleClients, made.all, s.vaultAPI.revoke)
 	return err
-}
-
-// newCounter counts through 0 … n-1 again and again, for many clients.
-func newCounter(n int) func() int {
-	var count atomic.Int64
-	return func() int { return int(count.Add(1)-1) % n }
 }

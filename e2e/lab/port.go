@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -35,5 +34,5 @@ func freeAddress() (string, error) {
 		}
 		return address, listener.Close()
 	}
-	return "", fmt.Errorf("no free loopback port between %d and %d: %w", firstPort, lastPort, errors.Join(last))
+	return "", fmt.Errorf("no free loopback port between %d and %d: %w", firstPort, lastPort, last)
 }

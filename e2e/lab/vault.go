@@ -182,14 +182,6 @@ func (v *Vault) Stop() error { return v.process.stop() }
 // Kill is a crash: kill -9 of Vault alone. Its plugin processes live on as orphans until Close.
 func (v *Vault) Kill() { v.process.kill() }
 
-// Restart stops it and starts it again.
-func (v *Vault) Restart(ctx context.Context) error {
-	if err := v.Stop(); err != nil {
-		return err
-	}
-	return v.Start(ctx)
-}
-
 // PID is the number of its process.
 func (v *Vault) PID() int { return v.process.pid() }
 
