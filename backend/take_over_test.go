@@ -48,7 +48,7 @@ func TestTakeOverTwoMinutesAfterTheFirstFailure(t *testing.T) {
 		l := m.mint("app")
 		server.Refuse(http.MethodDelete, authorizations)
 		require.Error(t, l.inBackground())
-		m.reload() // the attempts were counted in memory; the time is in storage
+		m.reload()                                    // the attempts were counted in memory; the time is in storage
 		m.clock.advance(takeOverAge - 30*time.Second) // the clock runs on meanwhile
 		require.Error(t, l.inBackground())
 		m.reload()
