@@ -53,7 +53,7 @@ func TestOpenAPI(t *testing.T) {
 			}
 		}
 		for _, want := range []string{
-			"get /check", "get /config", "post /config", "patch /config", "delete /config", "get /roles/",
+			"get /check", "get /config", "post /config", "patch /config", "delete /config", "post /config/rotate-root", "post /config/setup", "get /roles/",
 			"get /roles/{name}", "post /roles/{name}", "patch /roles/{name}", "delete /roles/{name}",
 			"get /creds/{name}", "post /creds/{name}", "get /static-roles/", "get /static-roles/{name}", "post /static-roles/{name}",
 			"patch /static-roles/{name}", "delete /static-roles/{name}", "get /static-creds/{name}", "post /rotate-role/{name}", "get /tokens/", "get /tokens/{authorization_id}",

@@ -1,6 +1,7 @@
 package influxtest_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"sync"
@@ -23,7 +24,7 @@ func TestFail(t *testing.T) {
 	require.Empty(t, answer.Header.Get("X-Influxdb-Version"), "a proxy's answer, not InfluxDB's")
 	require.Equal(t, "<html>down</html>", body)
 
-	answer, err := create(srv, nil)
+	answer, err := create(context.Background(), srv)
 	require.NoError(t, err)
 	require.Equal(t, 500, answer.StatusCode, "the newest fault goes first")
 	require.NotContains(t, answer.Header, "Content-Type")
@@ -39,7 +40,7 @@ func TestFail(t *testing.T) {
 func TestRefuseDoesNothing(t *testing.T) {
 	srv := influxtest.New(t)
 	srv.Refuse("POST", "/api/v2/authorizations")
-	_, err := create(srv, nil)
+	_, err := create(context.Background(), srv)
 	require.Error(t, err)
 	require.Len(t, srv.Requests(), 1)
 	require.Equal(t, []string{srv.RootID()}, tokenIDs(srv))
@@ -48,7 +49,7 @@ func TestRefuseDoesNothing(t *testing.T) {
 func TestLoseAnswerDoesWhatWasAsked(t *testing.T) {
 	srv := influxtest.New(t)
 	srv.LoseAnswer("POST", "/api/v2/authorizations")
-	_, err := create(srv, nil)
+	_, err := create(context.Background(), srv)
 	require.Error(t, err)
 	require.Len(t, srv.Tokens(), 2)
 }
@@ -59,7 +60,7 @@ func TestStall(t *testing.T) {
 		release := srv.Stall("POST", "/api/v2/authorizations")
 		done := make(chan *http.Response)
 		go func() {
-			answer, _ := create(srv, nil)
+			answer, _ := create(context.Background(), srv)
 			done <- answer
 		}()
 		arrived(t, srv)
@@ -74,8 +75,15 @@ func TestStall(t *testing.T) {
 	t.Run("until the client hangs up, and is done all the same", func(t *testing.T) {
 		srv := influxtest.New(t)
 		srv.Stall("POST", "/api/v2/authorizations")
-		_, err := create(srv, &http.Client{Timeout: 2 * time.Second})
-		require.Error(t, err)
+		ctx, hangUp := context.WithCancel(t.Context())
+		failed := make(chan error)
+		go func() {
+			_, err := create(ctx, srv)
+			failed <- err
+		}()
+		arrived(t, srv)
+		hangUp()
+		require.Error(t, <-failed)
 		require.Eventually(t, func() bool { return len(srv.Tokens()) == 2 }, time.Minute, time.Millisecond)
 	})
 	t.Run("until the test ends, and is dropped", func(t *testing.T) {
@@ -85,7 +93,7 @@ func TestStall(t *testing.T) {
 			srv = influxtest.New(t)
 			srv.Stall("POST", "/api/v2/authorizations")
 			go func() {
-				_, err := create(srv, nil)
+				_, err := create(context.Background(), srv)
 				failed <- err
 			}()
 			arrived(t, srv)
@@ -104,9 +112,9 @@ func TestIntercept(t *testing.T) {
 				for range 20 {
 					srv.Intercept(influxtest.Lost)
 					srv.Fail("POST", "/", 500, "text/plain", "no")
-					_, _ = create(srv, nil)
+					_, _ = create(context.Background(), srv)
 					srv.Intercept(nil)
-					_, _ = create(srv, nil)
+					_, _ = create(context.Background(), srv)
 					_, _ = srv.Tokens(), srv.Requests()
 				}
 			})
@@ -120,7 +128,7 @@ func TestIntercept(t *testing.T) {
 		t.Run("test", func(t *testing.T) {
 			srv := influxtest.New(t)
 			srv.Intercept(func(http.ResponseWriter, *http.Request, http.Handler) { <-never })
-			go func() { _, _ = create(srv, nil) }()
+			go func() { _, _ = create(context.Background(), srv) }()
 			arrived(t, srv)
 		})
 	})
@@ -132,13 +140,11 @@ func arrived(t *testing.T, srv *influxtest.Server) {
 	require.Eventually(t, func() bool { return len(srv.Requests()) == 1 }, time.Minute, time.Millisecond)
 }
 
-// create asks for a token, on a connection of its own unless there is a client.
-func create(srv *influxtest.Server, client *http.Client) (*http.Response, error) {
-	if client == nil {
-		client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	}
+// create asks for a token, on a connection of its own.
+func create(ctx context.Context, srv *influxtest.Server) (*http.Response, error) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	body := `{"orgID":"` + srv.OrgID() + `","permissions":[{"action":"read","resource":{"type":"views"}}]}`
-	request, err := http.NewRequest(http.MethodPost, srv.URL+"/api/v2/authorizations", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, srv.URL+"/api/v2/authorizations", strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
