@@ -17,8 +17,92 @@ import (
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
-// writeTimeout bounds work that has to be finished although its caller has gone.
-const writeTimeout = 30 * time.Second
+// errStale says that InfluxDB contradicts the names that were looked up before.
+var errStale = errors.New("a bucket, organization or user was renamed, deleted or made anew")
+
+// demand is what a token is asked for with.
+type demand struct {
+	name string
+	// role is the role with its templates filled in for the caller.
+	role *store.Role
+	// mount is the mount's path, with a slash at its end.
+	mount  string
+	caller *caller
+	// wish narrows the role; empty means all of it.
+	wish permission.Definition
+	// kind and nonce are the stamp's, as in an order.
+	kind, nonce string
+	deadline    time.Time
+}
+
+// mint makes a token for a role: with warm caches one call, and no write to storage. Where names turn out to
+// be stale it starts over, once; where the root token was replaced meanwhile, as often as it was.
+func (b *backend) mint(ctx context.Context, s logical.Storage, d demand) (*minted, error) {
+	e, err := b.current(ctx, s, d.mount)
+	if err != nil {
+		return nil, err
+	}
+	for first := true; ; first = false {
+		m, err := b.attempt(ctx, s, e, d)
+		var lost *unanswered
+		if err == nil || errors.As(err, &lost) || errors.Is(err, errUnsettled) { // a second token of one nonce would hide the first
+			return m, err
+		}
+		// Any error may be a replaced root token's: one that is switched off is shown no bucket and no user.
+		b.forget(store.ConfigKey)
+		fresh, readErr := b.current(ctx, s, d.mount)
+		replaced := readErr == nil && fresh.Revision != e.Revision
+		if !replaced && !(first && isStale(err)) {
+			return nil, err
+		}
+		if replaced {
+			e = fresh
+		}
+	}
+}
+
+// isStale reports whether a mint may have failed for what was remembered of names, which is forgotten by now. The
+// last two are how InfluxDB answers for an organization or a user that is gone.
+func isStale(err error) bool {
+	return errors.Is(err, errStale) || influx.Is(err, influx.Invalid) || influx.Is(err, influx.MissingPermission)
+}
+
+func (b *backend) attempt(ctx context.Context, s logical.Storage, e *endpoint, d demand) (*minted, error) {
+	scope, owner, err := scopeOf(ctx, e, d.role)
+	if err != nil {
+		return nil, err
+	}
+	permissions, err := d.permissions(ctx, scope, e.names)
+	if err != nil {
+		return nil, staleOrg(ctx, e, d.role, scope, err)
+	}
+	human, err := describe(d.template(), d.who(permissions), d.caller)
+	if err != nil {
+		return nil, err
+	}
+	created, err := b.create(ctx, e, order{
+		kind: d.kind, nonce: d.nonce, role: d.name, human: human, permissions: permissions,
+		orgID: scope.OrgID, userID: owner.id, deadline: d.deadline,
+	})
+	org := namedOrg(e, d.role)
+	if err == nil {
+		if stale := staleName(org, owner.name, permissions, created); stale != "" {
+			err = fmt.Errorf("%s: %w", stale, errStale)
+		}
+	}
+	if err != nil {
+		e.names.forget(scope.OrgID, org, owner.name, permissions)
+		if created != nil {
+			err = errors.Join(err, b.discard(ctx, s, e, d.name, *created.Id))
+		}
+		return nil, b.oweUnanswered(ctx, s, e, d.name, err)
+	}
+	m := &minted{endpoint: e, authorization: created, permissions: permissions, org: scope.OrgName, orgID: scope.OrgID}
+	if created.Org != nil && *created.Org != "" {
+		m.org = *created.Org
+	}
+	return m, nil
+}
 
 // order is a token that InfluxDB is asked for.
 type order struct {
@@ -96,64 +180,4 @@ func optional(s *string) *string {
 		return nil
 	}
 	return s
-}
-
-// unanswered is a call to create that may have been carried out.
-type unanswered struct {
-	error
-	nonce string
-	place place
-}
-
-func (u *unanswered) Unwrap() error { return u.error }
-
-// unknownOutcome says so where a token may exist that nobody received.
-func unknownOutcome(err error, nonce string, at place) error {
-	var failed *influx.Error
-	if errors.As(err, &failed) && !failed.NotApplied() {
-		return &unanswered{fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err), nonce, at}
-	}
-	return err
-}
-
-// oweUnanswered writes down that a token may exist: a pass finds it by its nonce, or that it was never made.
-func (b *backend) oweUnanswered(ctx context.Context, s logical.Storage, e *endpoint, role string, err error) error {
-	var lost *unanswered
-	if !errors.As(err, &lost) {
-		return err
-	}
-	if oweErr := b.oweNonce(ctx, s, e, role, lost.nonce, lost.place); oweErr != nil {
-		b.log.Error("a mint without an answer could not be written down", "role", role, "nonce", lost.nonce, "error", oweErr)
-		return errors.Join(err, errUnsettled)
-	}
-	return err
-}
-
-// errUnsettled: a token may exist that nobody received, and that could not be written down. One of a lease dies by the
-// reaper, once its deadline has passed; a static or root token is known by the intention that stays.
-var errUnsettled = errors.New("it could not be written down that such a token may exist; it is looked for by its stamp")
-
-// oweNonce writes down that a token with a nonce may have been made until now.
-func (b *backend) oweNonce(ctx context.Context, s logical.Storage, e *endpoint, role, nonce string, at place) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	defer cancel()
-	return b.owe(ctx, s, store.Pending{Nonce: nonce, OrgID: at.orgID, UserID: at.userID, Connection: e.ID, Role: role, Since: b.now()})
-}
-
-// discard deletes a token that was made and is not handed out, whoever has gone meanwhile. Where that fails it is
-// pending; the error is errUnsettled where it is not even that.
-func (b *backend) discard(ctx context.Context, s logical.Storage, e *endpoint, role, id string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	defer cancel()
-	entry := store.Pending{AuthorizationID: id, Connection: e.ID, Role: role, Since: b.now()}
-	err := b.retire(ctx, s, entry)
-	if err == nil {
-		return nil
-	}
-	b.log.Warn("a token that was not handed out is still to be deleted", "authorization_id", id, "role", role, "error", err)
-	var owed *owedDeletion
-	if errors.As(err, &owed) {
-		return nil
-	}
-	return errUnsettled
 }

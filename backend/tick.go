@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -40,4 +41,22 @@ func (b *backend) logLeftBehind() {
 		b.log.Error("the mount is being disabled or moved while a deletion is pending; should it be gone, run tidy mount_uuid="+b.mountUUID+" on another mount after the deadline",
 			"authorization_id", entry.AuthorizationID, "nonce", entry.Nonce, "role", entry.Role, "since", rfc3339(entry.Since))
 	}
+}
+
+// background lets one run of a kind be under way at a time.
+type background struct{ running atomic.Bool }
+
+// start runs do in a goroutine, unless one is running. A panic in it is logged and ends that run alone.
+func (g *background) start(b *backend, do func() error) {
+	if !g.running.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		defer g.running.Store(false)
+		var err error
+		defer b.recovered(&err)
+		if err = do(); err != nil {
+			b.log.Warn("background work failed; the next minute tries again", "error", err)
+		}
+	}()
 }
