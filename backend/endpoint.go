@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,9 +163,4 @@ func (b *backend) connectionOf(ctx context.Context, s logical.Storage, id string
 var errForgotten = errors.New("not in storage any more")
 
 // applicationURL is where applications reach the InfluxDB of a connection.
-func applicationURL(c *store.Connection) string {
-	if c.ExternalURL != "" {
-		return c.ExternalURL
-	}
-	return c.URL
-}
+func applicationURL(c *store.Connection) string { return cmp.Or(c.ExternalURL, c.URL) }

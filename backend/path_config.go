@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -87,20 +88,14 @@ func encodeConfig(c *store.Connection, mountUUID string) map[string]any {
 	if found == nil {
 		found = &store.Found{}
 	}
-	or := func(written, other string) string {
-		if written != "" {
-			return written
-		}
-		return other
-	}
 	return withPlan(c.RotationPlan, c.RotationTimes, map[string]any{
 		"url":                  c.URL,
 		"external_url":         c.ExternalURL,
-		"authorization_id":     or(c.AuthorizationID, found.RootAuthorizationID),
-		"org":                  or(c.Org, found.DefaultOrg),
-		"org_id":               or(c.OrgID, found.DefaultOrgID),
-		"user":                 or(c.User, found.Owner),
-		"user_id":              or(c.UserID, found.OwnerID),
+		"authorization_id":     cmp.Or(c.AuthorizationID, found.RootAuthorizationID),
+		"org":                  cmp.Or(c.Org, found.DefaultOrg),
+		"org_id":               cmp.Or(c.OrgID, found.DefaultOrgID),
+		"user":                 cmp.Or(c.User, found.Owner),
+		"user_id":              cmp.Or(c.UserID, found.OwnerID),
 		"ca_cert":              c.CACert,
 		"client_cert":          c.ClientCert,
 		"tls_server_name":      c.TLSServerName,

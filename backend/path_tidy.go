@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"strings"
@@ -88,12 +89,8 @@ func (b *backend) pathTidyStatus(context.Context, *logical.Request, *framework.F
 	if r.err != nil {
 		lastError = r.err.Error()
 	}
-	state := r.state
-	if state == "" {
-		state = tidyIdle
-	}
 	return &logical.Response{Data: map[string]any{
-		"state":         state,
+		"state":         cmp.Or(r.state, tidyIdle),
 		"time_started":  rfc3339(r.started),
 		"time_finished": rfc3339(r.finished),
 		"scanned_count": p.scanned.Load(),

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,11 +46,7 @@ func blindAt(e *endpoint, at place) error {
 }
 
 func (e *errBlind) Error() string {
-	owner := e.place.userID
-	if owner == "" {
-		owner = "<owner>"
-	}
-	return fmt.Sprintf("the root token is not shown the list of tokens: it lacks read:orgs/%s/authorizations or read:users/%s; see docs/root-token.md", e.place.orgID, owner)
+	return fmt.Sprintf("the root token is not shown the list of tokens: it lacks read:orgs/%s/authorizations or read:users/%s; see docs/root-token.md", e.place.orgID, cmp.Or(e.place.userID, "<owner>"))
 }
 
 // place is where a token is: InfluxDB shows it to a root token that may read the authorizations of the

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,12 +87,9 @@ func checkForm(role *store.Role, config *store.Connection) error {
 
 // orgLabel is the role's organization as far as it is known without asking.
 func orgLabel(role *store.Role, config *store.Connection) string {
-	for _, known := range []string{role.Org, role.OrgID} {
-		if known != "" {
-			return known
-		}
-	}
-	switch {
+	switch known := cmp.Or(role.Org, role.OrgID); {
+	case known != "":
+		return known
 	case config == nil:
 		return ""
 	case config.Found != nil:

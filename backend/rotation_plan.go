@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -152,9 +153,5 @@ func (a *attempts) lastError() string {
 
 // skipped is a time of a schedule whose window has passed, and why nothing was rotated in it.
 func skipped(due time.Time, tries *attempts) *store.SkippedRotation {
-	reason := tries.lastError()
-	if reason == "" {
-		reason = "the engine was not running, or not allowed to write, in all of its window"
-	}
-	return &store.SkippedRotation{Due: due, Reason: reason}
+	return &store.SkippedRotation{Due: due, Reason: cmp.Or(tries.lastError(), "the engine was not running, or not allowed to write, in all of its window")}
 }

@@ -217,12 +217,7 @@ func (v *verification) told(err error) error {
 
 // purpose says what a permission of the root token is needed for.
 func (v *verification) purpose(missing string) string {
-	who := v.found.Owner
-	for _, name := range []string{v.found.OwnerID, v.found.RootUser, v.found.RootUserID} {
-		if who == "" {
-			who = name
-		}
-	}
+	who := cmp.Or(v.found.Owner, v.found.OwnerID, v.found.RootUser, v.found.RootUserID)
 	switch {
 	case strings.Contains(missing, ":users/"):
 		return fmt.Sprintf("create tokens for user %q", who)

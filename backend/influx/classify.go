@@ -1,6 +1,7 @@
 package influx
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -126,10 +127,7 @@ func classifyForeign(status int, contentType string) (Kind, string) {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		kind = NotInfluxDB
 	}
-	if contentType == "" {
-		contentType = "no content"
-	}
-	return kind, fmt.Sprintf("%s (%s, not InfluxDB's own answer)", http.StatusText(status), contentType)
+	return kind, fmt.Sprintf("%s (%s, not InfluxDB's own answer)", http.StatusText(status), cmp.Or(contentType, "no content"))
 }
 
 func classifyStatus(status int) Kind {

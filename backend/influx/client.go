@@ -7,6 +7,7 @@
 package influx
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -68,12 +69,7 @@ func New(o Options) (*Client, error) {
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
 		return nil, fmt.Errorf("%q is not an http or https URL", o.URL)
 	}
-	if o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
-	}
-	if o.MaxConnections == 0 {
-		o.MaxConnections = DefaultMaxConnections
-	}
+	o.Timeout, o.MaxConnections = cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.MaxConnections, DefaultMaxConnections)
 	// The library resolves "api/v2/" against the base, which drops a last path element without a slash.
 	address := strings.TrimRight(o.URL, "/") + "/"
 	transport := newTransport(o)

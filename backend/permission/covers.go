@@ -1,5 +1,10 @@
 package permission
 
+import (
+	"cmp"
+	"slices"
+)
+
 // String says a permission as InfluxDB does in its errors: write:orgs/<org>/buckets/<id>, read:users/<id>,
 // write:tasks (in every organization).
 func (p Permission) String() string {
@@ -31,12 +36,7 @@ func (p Permission) Words(scope Scope) string {
 	return text
 }
 
-func (s Scope) label() string {
-	if s.OrgName != "" {
-		return s.OrgName
-	}
-	return s.OrgID
-}
+func (s Scope) label() string { return cmp.Or(s.OrgName, s.OrgID) }
 
 // global reports whether a permission is for every organization.
 func (p Permission) global() bool { return p.ID == "" && p.OrgID == "" }
@@ -77,10 +77,5 @@ func Missing(held, wanted []Permission) []Permission {
 }
 
 func coveredBy(held []Permission, q Permission) bool {
-	for _, p := range held {
-		if p.covers(q) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(held, func(p Permission) bool { return p.covers(q) })
 }

@@ -1,6 +1,9 @@
 package permission
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // maxDescription bounds the list of names in a description, in bytes.
 const maxDescription = 300
@@ -60,9 +63,4 @@ func describe(verb, action string, permissions []Permission) string {
 	return b.String()
 }
 
-func (p Permission) label() string {
-	if p.Name != "" {
-		return p.Name
-	}
-	return p.ID
-}
+func (p Permission) label() string { return cmp.Or(p.Name, p.ID) }

@@ -1,5 +1,7 @@
 package permission
 
+import "slices"
+
 // Normal drops what says nothing new: duplicates, and what a wider permission of the same list covers. What
 // is left keeps its order.
 func Normal(permissions []Permission) []Permission {
@@ -35,10 +37,5 @@ type grantKey struct {
 
 // coveredByOther reports whether a permission other than p itself covers p.
 func coveredByOther(wide []Permission, p *Permission) bool {
-	for _, w := range wide {
-		if w.covers(*p) && (w.ID != p.ID || w.OrgID != p.OrgID) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(wide, func(w Permission) bool { return w.covers(*p) && (w.ID != p.ID || w.OrgID != p.OrgID) })
 }

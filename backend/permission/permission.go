@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // The two actions that InfluxDB knows.
@@ -135,13 +134,6 @@ func (p Problems) flat() Problems {
 
 // IsID reports whether s looks as InfluxDB writes IDs: 16 hexadecimal digits, not all zero.
 func IsID(s string) bool {
-	if len(s) != 16 || strings.Trim(s, "0") == "" {
-		return false
-	}
-	for _, c := range s {
-		if !strings.ContainsRune("0123456789abcdefABCDEF", c) {
-			return false
-		}
-	}
-	return true
+	n, err := strconv.ParseUint(s, 16, 64)
+	return len(s) == 16 && err == nil && n != 0
 }
