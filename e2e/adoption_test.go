@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -72,7 +73,7 @@ func TestStaticRoleRefusesAWrongPair(t *testing.T) {
 		} {
 			said := e.refuses(t, "static-roles/wrong", map[string]any{"authorization_id": wrong.id, "token": wrong.token})
 			assert.Contains(t, said, wrong.says, name)
-			assert.NotContains(t, said, right.Token, name)
+			assert.False(t, strings.Contains(said, right.Token), "%s: it tells the value", name)
 		}
 		said := e.refuses(t, "static-roles/wrong", map[string]any{
 			"authorization_id": right.ID, "token": right.Token, "read_buckets": bucket, "write_buckets": bucket,

@@ -88,7 +88,7 @@ func TestCommandLinesAreWatched(t *testing.T) {
 	})
 	wanted := newTokenSet()
 	wanted.add(planted)
-	require.NoError(t, lab.Await(t.Context(), 10*watchPeriod, "the command line to be seen", func(context.Context) error {
+	require.NoError(t, lab.Await(t.Context(), time.Minute, "the command line to be seen", func(context.Context) error {
 		if !wanted.in([]byte(strings.Join(shared.commands.lines(), "\n"))) {
 			return fmt.Errorf("not among %d", len(shared.commands.lines()))
 		}

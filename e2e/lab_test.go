@@ -195,16 +195,15 @@ func TestNothingIsLeftRunning(t *testing.T) {
 const doomedProgram = "LAB_DOOMED_PROGRAM"
 
 func TestServersEndWithTheirProgram(t *testing.T) {
-	doomed := exec.Command(os.Args[0])
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	doomed := exec.CommandContext(ctx, os.Args[0])
 	doomed.Env = append(os.Environ(), doomedProgram+"=yes")
 	doomed.Stderr = os.Stderr
 	out, err := doomed.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, doomed.Start())
-	t.Cleanup(func() { // where the test ends early; its servers end with it
-		_ = doomed.Process.Kill()
-		_ = doomed.Wait()
-	})
+	t.Cleanup(func() { _ = doomed.Wait() }) // where the test ends early; its servers end with it
 	lines := bufio.NewScanner(out)
 	require.True(t, lines.Scan(), "the program tells its lab's directory")
 	dir := lines.Text()

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -26,13 +28,18 @@ func TestDemoEndsByItself(t *testing.T) {
 }
 
 func TestPlaygroundRunsUntilInterrupted(t *testing.T) {
-	program := exec.CommandContext(t.Context(), playground(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	program := exec.CommandContext(ctx, playground(t))
+	program.Cancel = func() error { return program.Process.Signal(os.Interrupt) } // so that it takes its servers along
+	program.WaitDelay = time.Minute
 	pipe, err := program.StdoutPipe()
 	require.NoError(t, err)
 	out := bufio.NewReader(pipe)
 	var complaints bytes.Buffer
 	program.Stderr = &complaints
 	require.NoError(t, program.Start())
+	t.Cleanup(func() { _ = program.Wait() }) // where the test ends early
 
 	shown := readUntil(t, out, "Ctrl-C stops both servers")
 	vaultToken := tokenFile(t, shown, "vault-token")

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"log"
@@ -108,8 +109,8 @@ func stalls(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 // hangsUp ends the connection without an answer.
 func hangsUp(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
 
-// losesAnswer lets InfluxDB do it, and keeps its answer from the caller.
+// losesAnswer lets InfluxDB do it, however soon the caller gives up, and keeps its answer from the caller.
 func losesAnswer(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	next.ServeHTTP(httptest.NewRecorder(), r)
+	next.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithoutCancel(r.Context())))
 	stalls(w, r, next)
 }

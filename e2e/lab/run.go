@@ -37,7 +37,10 @@ func (r *run) end(grace time.Duration) error {
 	case <-r.exited:
 	case <-time.After(grace):
 	}
-	_ = syscall.Kill(-r.pid(), syscall.SIGKILL)
+	// Nobody is left, and the group's number may soon be another's: then there is nothing to kill.
+	if left, err := members(context.Background(), []int{r.pid()}); err != nil || len(left) > 0 {
+		_ = syscall.Kill(-r.pid(), syscall.SIGKILL)
+	}
 	<-r.exited
 	if err := r.awaitEmptyGroup(); err != nil {
 		return err
