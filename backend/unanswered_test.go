@@ -104,6 +104,29 @@ func TestUnansweredMintIsSettledByAbsenceOnlyWhenOldEnough(t *testing.T) {
 	require.Empty(t, m.pendingIDs())
 }
 
+// A token that comes to be after a list missed it is found by a later one.
+func TestUnansweredMintThatHappensLate(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *mount) {
+		server := m.warm()
+		m.unanswered(server, refusePost)
+		m.clock.advance(nonceAge)
+		var happen func()
+		m.unanswered(server, func(s *influxtest.Server) { happen = s.Postpone(http.MethodPost, authorizations) })
+		require.NoError(t, m.tick())
+		require.Equal(t, 1, lists(server), "for the older mint's sake")
+		require.Empty(t, live(server))
+		require.Len(t, m.pendingIDs(), 1)
+
+		happen()
+		require.Len(t, live(server), 1)
+		m.clock.advance(nonceAge)
+		require.NoError(t, m.tick())
+		m.tidied() // the first run may be due, and has a token of its own for a moment
+		require.Empty(t, live(server))
+		require.Empty(t, m.pendingIDs())
+	})
+}
+
 // The clock counts when the list was asked for, not when it came.
 func TestUnansweredMintIsNotSettledByASlowList(t *testing.T) {
 	m := newMount(t)

@@ -103,6 +103,17 @@ func TestStall(t *testing.T) {
 	})
 }
 
+func TestPostpone(t *testing.T) {
+	srv := influxtest.New(t)
+	happen := srv.Postpone("POST", "/api/v2/authorizations")
+	_, err := create(context.Background(), srv)
+	require.Error(t, err)
+	require.Len(t, srv.Tokens(), 1)
+	happen()
+	happen() // a second time does nothing
+	require.Len(t, srv.Tokens(), 2)
+}
+
 func TestIntercept(t *testing.T) {
 	t.Run("changes while requests run", func(t *testing.T) {
 		srv := influxtest.New(t)
