@@ -83,6 +83,19 @@ func TestRotateRootCutOffInStorage(t *testing.T) {
 	}
 }
 
+// A PATCH that nobody saw the end of may undo a deletion: nothing is deleted before it is surely over.
+func TestOldRootIsDeletedOnceItsProofIsOver(t *testing.T) {
+	c := newCutOff(t, true)
+	happen := c.server.Postpone(http.MethodPatch, authorizations)
+	require.ErrorContains(t, c.rotate(), "the old one still works until it is proven")
+	c.server.Intercept(nil)
+	require.ErrorContains(t, c.rotate(), "it is finished by itself after")
+	require.NoError(t, c.tick())
+	happen()
+	c.settles(t, "a proof that ends late")
+	require.NotContains(t, existing(c.server), c.server.RootID())
+}
+
 // nthFault makes the n-th request from now on fail, or all from there on.
 type nthFault struct {
 	mu     sync.Mutex

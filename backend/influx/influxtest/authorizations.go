@@ -171,8 +171,8 @@ func (s *Server) getAuthorization(c *call) (int, any, error) {
 }
 
 // patchAuthorization is PATCH /api/v2/authorizations/{id}: status and description, nothing else. An orphan is
-// changed although the answer is a 404 (measured). Not modelled: in influxd a PATCH that runs beside a DELETE can
-// bring the authorization back.
+// changed although the answer is a 404 (measured). In influxd a PATCH that runs beside a DELETE can bring the
+// authorization back; here one that is postponed does.
 func (s *Server) patchAuthorization(c *call) (int, any, error) {
 	var request struct {
 		Status      *string `json:"status"`

@@ -114,6 +114,20 @@ func TestPostpone(t *testing.T) {
 	require.Len(t, srv.Tokens(), 2)
 }
 
+func TestPostponedPatchUndoesADeletion(t *testing.T) {
+	srv := influxtest.New(t)
+	id, _ := srv.AddToken(srv.OrgID(), srv.UserID())
+	happen := srv.Postpone("PATCH", "/api/v2/authorizations")
+	_, err := ask(t.Context(), srv, "PATCH", "/api/v2/authorizations/"+id, `{"status":"inactive"}`)
+	require.Error(t, err)
+	answer, err := ask(t.Context(), srv, "DELETE", "/api/v2/authorizations/"+id, "")
+	require.NoError(t, err)
+	require.Equal(t, 204, answer.StatusCode)
+	require.NotContains(t, tokenIDs(srv), id)
+	happen()
+	require.Contains(t, tokenIDs(srv), id)
+}
+
 func TestIntercept(t *testing.T) {
 	t.Run("changes while requests run", func(t *testing.T) {
 		srv := influxtest.New(t)
@@ -151,11 +165,16 @@ func arrived(t *testing.T, srv *influxtest.Server) {
 	require.Eventually(t, func() bool { return len(srv.Requests()) == 1 }, time.Minute, time.Millisecond)
 }
 
-// create asks for a token, on a connection of its own.
+// create asks for a token.
 func create(ctx context.Context, srv *influxtest.Server) (*http.Response, error) {
+	return ask(ctx, srv, http.MethodPost, "/api/v2/authorizations",
+		`{"orgID":"`+srv.OrgID()+`","permissions":[{"action":"read","resource":{"type":"views"}}]}`)
+}
+
+// ask makes a request with the root token, on a connection of its own.
+func ask(ctx context.Context, srv *influxtest.Server, method, path, body string) (*http.Response, error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	body := `{"orgID":"` + srv.OrgID() + `","permissions":[{"action":"read","resource":{"type":"views"}}]}`
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, srv.URL+"/api/v2/authorizations", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, srv.URL+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
