@@ -17,8 +17,8 @@ const (
 	// reachLimit is how long the calls may take to get to their points, all at once on a busy machine.
 	reachLimit = 2 * time.Minute
 	// settleLimit is how long it may take until everything is settled: the engine needs two of Vault's ticks, one each
-	// minute, and the deadlines of the tokens must have passed.
-	settleLimit = 5 * time.Minute
+	// minute, and the leases and the deadlines of the tokens must have passed.
+	settleLimit = 8 * time.Minute
 )
 
 // crashScene is a Vault with an InfluxDB. Many calls are held in it, each at its own point; then one of the processes is
@@ -113,12 +113,12 @@ func (s *crashScene) add(t *testing.T, act crashAct) {
 
 func (p *crashPoint) String() string { return p.act.name + "/" + p.step.name }
 
-// connect writes the mount's connection: through the proxy, whose calls may be held for minutes, with a reaper that runs
-// as often as Vault ticks.
+// connect writes the mount's connection: through the proxy, whose calls may be held for as long as the engine ever waits,
+// with a reaper that runs as often as Vault ticks.
 func (p *crashPoint) connect(t *testing.T, more map[string]any) {
 	t.Helper()
 	fields := map[string]any{
-		"url": p.scene.proxy.URL, "token": p.influx.Operator, "org": org, "request_timeout": "5m", "tidy_interval": "10s",
+		"url": p.scene.proxy.URL, "token": p.influx.Operator, "org": org, "request_timeout": "1m", "tidy_interval": "10s",
 	}
 	for name, value := range more {
 		fields[name] = value
@@ -174,6 +174,9 @@ func (s *crashScene) crash(t *testing.T, victim victim) {
 	for _, p := range s.points {
 		p.awaitReached(t, held[p])
 	}
+	for _, p := range s.points {
+		p.assertHeld(t, held[p])
+	}
 	require.NoError(t, victim.kill(t.Context(), s))
 	s.stops.end()
 	for _, p := range s.points {
@@ -203,7 +206,7 @@ func (p *crashPoint) awaitReached(t *testing.T, held *stop) {
 	}
 	require.NoError(t, lab.Await(t.Context(), reachLimit, p.String(), func(context.Context) error {
 		select {
-		case <-held.reached: // and a renewal, which waits for InfluxDB for 3 s, may be over already
+		case <-held.reached:
 			return nil
 		default:
 		}
@@ -214,6 +217,20 @@ func (p *crashPoint) awaitReached(t *testing.T, held *stop) {
 			return errors.New("the call is on its way")
 		}
 	}))
+}
+
+// assertHeld asserts that the call is still at its point, to be cut off there. A renewal, which waits for InfluxDB for
+// 3 s, may be over already.
+func (p *crashPoint) assertHeld(t *testing.T, held *stop) {
+	t.Helper()
+	if held == nil || p.act.name == renews.name {
+		return
+	}
+	select {
+	case <-p.done:
+		require.Fail(t, "the call ended before it was cut off", "%s: %v", p, p.err)
+	default:
+	}
 }
 
 func (p *crashPoint) awaitEnd(t *testing.T) {

@@ -13,9 +13,13 @@ import (
 	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
-// takeOverLimit is how long the third attempt of a revocation may take: Vault waits 20 and 40 seconds between
-// them, give or take half.
-const takeOverLimit = 5 * time.Minute
+const (
+	// shortTTL leaves time to mint all before the first runs out.
+	shortTTL = 2 * time.Minute
+	// takeOverLimit is how long the third attempt of a revocation may take: Vault waits 20 and 40 seconds between
+	// them, give or take half.
+	takeOverLimit = shortTTL + 5*time.Minute
+)
 
 // Vault gives up on a lease after six failed revocations. Leases that run out while InfluxDB is down are taken
 // over before that, so that none gets stuck, however long it stays down; and their tokens are deleted once it
@@ -30,7 +34,7 @@ func TestLeasesThatRunOutDuringAnOutageDoNotGetStuck(t *testing.T) {
 	require.NoError(t, err)
 	vault := newVault(t)
 	e := engineIn(t, vault, "influxdb", influx)
-	e.role(t, "short", map[string]any{"read_buckets": bucket, "ttl": "45s", "max_ttl": "45s"})
+	e.role(t, "short", map[string]any{"read_buckets": bucket, "ttl": shortTTL.String(), "max_ttl": shortTTL.String()})
 	var minted []minted
 	for range leases {
 		minted = append(minted, e.mint(t, "short"))
