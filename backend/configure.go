@@ -19,11 +19,8 @@ import (
 // What config assumes where nothing is written: seconds, connections.
 const (
 	defaultRequestTimeout = 10
-	// maxRequestTimeout leaves a revocation time to write a deletion down and answer: Vault gives up on one that it
-	// makes in the background after 90 seconds, and counts it as failed whatever comes later.
-	maxRequestTimeout  = 60
-	defaultConnections = 64
-	maxConnections     = 10000
+	defaultConnections    = 64
+	maxConnections        = 10000
 )
 
 // change is a write of the configuration.

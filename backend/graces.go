@@ -19,3 +19,8 @@ const (
 	// that outlived its Vault, and its last call must have ended.
 	intentionAge = 5 * time.Minute
 )
+
+// maxRequestTimeout is the most that one call may take, in seconds. It leaves a revocation time to write a deletion down
+// and to answer: Vault gives up on one that it makes in the background after 90 seconds, and counts it as failed
+// whatever comes later.
+const maxRequestTimeout = 60

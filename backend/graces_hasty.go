@@ -11,3 +11,6 @@ const (
 	nonceAge      = 10 * time.Second
 	intentionAge  = 10 * time.Second
 )
+
+// maxRequestTimeout lets a test hold a call for as long as a busy machine needs to get all others to their points.
+const maxRequestTimeout = 300

@@ -88,7 +88,7 @@ func (p *crashPoint) keep(t *testing.T) {
 func holdsLease(t *testing.T, p *crashPoint) {
 	t.Helper()
 	p.keep(t)
-	p.role(t, "app", bucketRole(map[string]any{"ttl": "4m", "max_ttl": "2h"}))
+	p.role(t, "app", bucketRole(map[string]any{"ttl": "90s", "max_ttl": "2h"}))
 }
 
 // mintsIt comes last: the lease is to live until everything is at its point, and to be over when all is settled.

@@ -149,7 +149,7 @@ var setsUp = crashAct{
 
 func setsItUp(ctx context.Context, p *crashPoint) error {
 	_, err := p.vault.Logical().WriteWithContext(ctx, p.path+"/config/setup", map[string]any{
-		"url": p.proxied, "username": p.uuid, "org": org, "bucket": bucket, "request_timeout": "1m",
+		"url": p.proxied, "username": p.uuid, "org": org, "bucket": bucket, "request_timeout": "5m",
 	})
 	return err
 }

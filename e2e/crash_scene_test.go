@@ -113,12 +113,12 @@ func (s *crashScene) add(t *testing.T, act crashAct) {
 
 func (p *crashPoint) String() string { return p.act.name + "/" + p.step.name }
 
-// connect writes the mount's connection: through the proxy, whose calls may be held for as long as the engine ever waits,
-// with a reaper that runs as often as Vault ticks.
+// connect writes the mount's connection: through the proxy, whose calls may be held for minutes, with a reaper that runs
+// as often as Vault ticks.
 func (p *crashPoint) connect(t *testing.T, more map[string]any) {
 	t.Helper()
 	fields := map[string]any{
-		"url": p.scene.proxy.URL, "token": p.influx.Operator, "org": org, "request_timeout": "1m", "tidy_interval": "10s",
+		"url": p.scene.proxy.URL, "token": p.influx.Operator, "org": org, "request_timeout": "5m", "tidy_interval": "10s",
 	}
 	for name, value := range more {
 		fields[name] = value
