@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,6 +38,10 @@ func main() {
 	b := &bench{clients: []int{1, 8, 32}, stalls: 3, sizes: []size{{1000, 10}, {10000, 1000}, {100000, 10000}}, started: time.Now()}
 	short := flag.Bool("short", false, "a run of few minutes with fewer rounds and tokens, whose numbers are only hints")
 	only := flag.String("only", "", "one part: rates, scale or isolation; nothing is written then")
+	flag.Func("clients", "how many clients call at once, one after the other (default 1,8,32)", func(list string) (err error) {
+		b.clients, err = counts(list)
+		return err
+	})
 	flag.IntVar(&b.rounds, "rounds", 5, "how often each measurement is made")
 	flag.DurationVar(&b.phase, "phase", 1500*time.Millisecond, "how long one measurement takes")
 	out := flag.String("out", "", "the directory to write performance.md, .json and .svg to; empty prints only")
@@ -51,6 +57,19 @@ func main() {
 		fmt.Fprintf(os.Stderr, "\nbench failed: %v\n", err)
 		os.Exit(1)
 	}
+}
+
+// counts reads a list of numbers with commas.
+func counts(list string) ([]int, error) {
+	var all []int
+	for item := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(item)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q is not a number of clients", item)
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }
 
 // run starts the servers, measures, and stops them whatever happened.

@@ -23,6 +23,16 @@ func TestSpread(t *testing.T) {
 	assert.Equal(t, spread{0.75, 0.5, 1}, ratios([]float64{1, 3}, []float64{2, 3}))
 }
 
+func TestCounts(t *testing.T) {
+	got, err := counts("1,32")
+	require.NoError(t, err)
+	assert.Equal(t, []int{1, 32}, got)
+	for _, wrong := range []string{"", "0", "-1", "8,", "many"} {
+		_, err := counts(wrong)
+		require.Error(t, err, wrong)
+	}
+}
+
 func TestQuantile(t *testing.T) {
 	l := load{took: 2 * time.Second}
 	assert.Zero(t, l.quantile(0.5))
