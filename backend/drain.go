@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"golang.org/x/sync/errgroup"
 
-	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
@@ -23,10 +22,14 @@ func (b *backend) drain(ctx context.Context, s logical.Storage) error {
 	if err := b.pending.load(ctx, s); err != nil {
 		return err
 	}
-	d := drain{b: b, s: s, failures: map[string]int{}, nonces: map[string]map[string]store.Pending{}}
+	d := drain{b: b, s: s, outages: map[string]*outage{}, nonces: map[string]map[string]store.Pending{}}
+	all := b.pending.all()
+	for _, entry := range all {
+		d.outages[entry.Connection] = &outage{}
+	}
 	var group errgroup.Group
 	group.SetLimit(drainWidth)
-	for _, entry := range b.pending.all() {
+	for _, entry := range all {
 		if entry.Nonce != "" {
 			d.addNonce(entry)
 			continue
@@ -38,8 +41,8 @@ func (b *backend) drain(ctx context.Context, s logical.Storage) error {
 		})
 	}
 	_ = group.Wait()
-	if d.skipped > 0 {
-		b.log.Warn("pending deletions wait for the next minute: their InfluxDB is out of reach, or does not accept what it is asked with", "count", d.skipped)
+	if skipped := d.skipped.Load(); skipped > 0 {
+		b.log.Warn("pending deletions wait for the next minute: their InfluxDB is out of reach, or does not accept what it is asked with", "count", skipped)
 	}
 	d.settleNonces(ctx)
 	if left := len(b.pending.all()); left > 0 {
@@ -50,57 +53,30 @@ func (b *backend) drain(ctx context.Context, s logical.Storage) error {
 
 // drain is one run.
 type drain struct {
-	b  *backend
-	s  logical.Storage
-	mu sync.Mutex
-	// failures counts, by connection, the deletions that InfluxDB did not answer in this run; skipped those that were
-	// not tried for it.
-	failures map[string]int
-	skipped  int
+	b *backend
+	s logical.Storage
+	// outages are those of the connections; skipped counts the deletions that were not tried for one.
+	outages map[string]*outage
+	skipped atomic.Int64
 	// nonces are the unanswered mints, by connection and nonce.
 	nonces map[string]map[string]store.Pending
 }
 
 func (d *drain) deletion(ctx context.Context, entry store.Pending) {
-	if ctx.Err() != nil || d.isDown(entry.Connection, 1) {
+	here := d.outages[entry.Connection]
+	switch {
+	case ctx.Err() != nil:
+		return
+	case here.isSure():
+		d.skipped.Add(1)
 		return
 	}
 	err := d.readFirst(ctx, entry)
 	if err == nil {
 		return
 	}
-	d.failed(entry.Connection, err)
+	here.note(err)
 	d.b.log.Warn("a pending deletion failed again", "authorization_id", entry.AuthorizationID, "role", entry.Role, "error", err)
-}
-
-// isDown reports whether a connection is not to be asked any more in this run, and counts what is skipped for it.
-func (d *drain) isDown(connection string, skips int) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.failures[connection] < enoughFailures {
-		return false
-	}
-	d.skipped += skips
-	return true
-}
-
-// failed notes what a failed deletion says of its connection. Without an answer, and with a root token that is not
-// valid, none of the others can be done; where InfluxDB fails on some tokens, the others can.
-func (d *drain) failed(connection string, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case isSilent(err), isReplaced(err), influx.Is(err, influx.InactiveUser):
-		d.failures[connection] = enoughFailures
-	case influx.Is(err, influx.Unavailable):
-		d.failures[connection]++
-	}
-}
-
-// isSilent reports whether a call had no answer at all.
-func isSilent(err error) bool {
-	var failed *influx.Error
-	return errors.As(err, &failed) && failed.Status == 0
 }
 
 // readFirst reads storage before it changes InfluxDB: a process that outlived its Vault has none to read.
@@ -126,7 +102,7 @@ func (d *drain) addNonce(entry store.Pending) {
 // settleNonces makes one pass for each connection on which an unanswered mint is old enough.
 func (d *drain) settleNonces(ctx context.Context) {
 	for connection, nonces := range d.nonces {
-		if ctx.Err() != nil || !d.anyDue(nonces) || d.isDown(connection, 0) {
+		if ctx.Err() != nil || !d.anyDue(nonces) || d.outages[connection].isSure() {
 			continue
 		}
 		e, err := d.b.endpointOf(ctx, d.s, connection)

@@ -11,7 +11,6 @@ import (
 	"github.com/influxdata/influxdb-client-go/v2/domain"
 	"golang.org/x/sync/errgroup"
 
-	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
@@ -109,10 +108,6 @@ func (p *pass) leaseOf(a domain.Authorization) (stamp, bool) {
 	return st, match && st.kind == kindLease && p.reap != ""
 }
 
-// enoughFailures ends a pass: InfluxDB is out of reach, and each further call would take its whole time-out. One
-// token that InfluxDB fails on does not keep the others.
-const enoughFailures = 2 * drainWidth
-
 // destroyAll deletes what a pass has found, a few at a time.
 func (b *backend) destroyAll(ctx context.Context, s logical.Storage, e *endpoint, p *pass, found []doomed) error {
 	if _, err := store.GetConfig(ctx, s); err != nil { // the list may have taken minutes
@@ -120,21 +115,19 @@ func (b *backend) destroyAll(ctx context.Context, s logical.Storage, e *endpoint
 	}
 	var group errgroup.Group
 	group.SetLimit(drainWidth)
-	var unanswered atomic.Int64
+	var here outage
 	for _, d := range found {
 		group.Go(func() (err error) {
 			defer b.recovered(&err)
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
-			case unanswered.Load() >= enoughFailures:
+			case here.isSure():
 				p.failed.Add(1)
 				return nil // an error is noted already
 			}
 			err = b.destroyFound(ctx, s, e, p, d)
-			if influx.Is(err, influx.Unavailable) {
-				unanswered.Add(1)
-			}
+			here.note(err)
 			return err
 		})
 	}
