@@ -1,0 +1,208 @@
+package lease
+
+import (
+	"math"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Counter counts the live tokens of each role, so that max_leases costs no call. Count adds those that exist already,
+// once after a start; until then it knows what was issued since. Its zero value is ready.
+type Counter struct {
+	mu      sync.Mutex
+	counted bool
+	// run is the Count under way; nil when none is.
+	run    *countRun
+	byRole map[string]*roleTokens
+	// reserved counts the reservations that are open, by role.
+	reserved map[string]int
+}
+
+// countRun is one run of Count. Reset ends it: what it adds from then on is dropped.
+type countRun struct {
+	// removed are the tokens removed meanwhile, which the list that is being counted may still name.
+	removed map[uint64]bool
+}
+
+// roleTokens are the live tokens of one role.
+type roleTokens struct {
+	// deadlines are in unix seconds, by authorization ID.
+	deadlines map[uint64]int64
+	// earliest is not after any of them: until then none has passed, and a role that is full needs no look at each.
+	earliest int64
+}
+
+// Reservation is room for one token of a role, held while the token is being issued.
+type Reservation struct {
+	counter *Counter
+	role    string
+	closed  bool
+}
+
+// Reserve makes a reservation. It fails when the role has max live tokens, or will have once everything is issued
+// that is reserved. A max of 0 is no limit. Tokens past their deadline do not count.
+func (c *Counter) Reserve(role string, max int, now time.Time) (*Reservation, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if max > 0 && c.liveLocked(role, max, now)+c.reserved[role] >= max {
+		return nil, false
+	}
+	if c.reserved == nil {
+		c.reserved = map[string]int{}
+	}
+	c.reserved[role]++
+	return &Reservation{counter: c, role: role}, true
+}
+
+// Commit counts the token that was issued and ends the reservation.
+func (r *Reservation) Commit(id string, deadline time.Time) {
+	r.counter.mu.Lock()
+	defer r.counter.mu.Unlock()
+	if number, err := parseID(id); err == nil {
+		r.counter.putLocked(r.role, number, deadline)
+	}
+	r.releaseLocked()
+}
+
+// Release ends a reservation for which no token was issued. After Commit it does nothing.
+func (r *Reservation) Release() {
+	r.counter.mu.Lock()
+	defer r.counter.mu.Unlock()
+	r.releaseLocked()
+}
+
+func (r *Reservation) releaseLocked() {
+	if r.closed {
+		return
+	}
+	r.closed = true
+	if r.counter.reserved[r.role]--; r.counter.reserved[r.role] == 0 {
+		delete(r.counter.reserved, r.role)
+	}
+}
+
+// Count adds the tokens that exist already: list hands each of them to add. It runs list unless the tokens are counted;
+// a list that fails is read again by the next call. What is removed meanwhile is not added. Reset ends the run: the
+// rest of the list is dropped, and the next call counts anew.
+func (c *Counter) Count(list func(add func(role, id string, deadline time.Time)) error) error {
+	run := c.startCount()
+	if run == nil {
+		return nil
+	}
+	err := list(func(role, id string, deadline time.Time) { c.addListed(run, role, id, deadline) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run == run {
+		c.run, c.counted = nil, err == nil
+	}
+	return err
+}
+
+// startCount returns nil when the tokens are counted.
+func (c *Counter) startCount() *countRun {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counted {
+		return nil
+	}
+	c.run = &countRun{removed: map[uint64]bool{}}
+	return c.run
+}
+
+func (c *Counter) addListed(run *countRun, role, id string, deadline time.Time) {
+	number, err := parseID(id)
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run == run && !run.removed[number] {
+		c.putLocked(role, number, deadline)
+	}
+}
+
+// Remove takes a token out that was revoked.
+func (c *Counter) Remove(role, id string) {
+	number, err := parseID(id)
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run != nil {
+		c.run.removed[number] = true
+	}
+	tokens := c.byRole[role]
+	if tokens == nil {
+		return
+	}
+	delete(tokens.deadlines, number)
+	if len(tokens.deadlines) == 0 {
+		delete(c.byRole, role)
+	}
+}
+
+// Last returns how many live tokens are known, and the latest of their deadlines.
+func (c *Counter) Last(now time.Time) (count int, deadline time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	latest := int64(0)
+	for _, tokens := range c.byRole {
+		for _, unix := range tokens.deadlines {
+			if unix >= now.Unix() {
+				count++
+				latest = max(latest, unix)
+			}
+		}
+	}
+	return count, time.Unix(latest, 0)
+}
+
+// Reset drops all tokens: the next ones are another connection's.
+func (c *Counter) Reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byRole, c.counted, c.run = nil, false, nil
+}
+
+func (c *Counter) putLocked(role string, number uint64, deadline time.Time) {
+	if c.byRole == nil {
+		c.byRole = map[string]*roleTokens{}
+	}
+	if c.byRole[role] == nil {
+		c.byRole[role] = &roleTokens{deadlines: map[uint64]int64{}, earliest: deadline.Unix()}
+	}
+	c.byRole[role].add(number, deadline.Unix())
+}
+
+// liveLocked returns how many live tokens a role has. It looks at each only where there may be limit of them.
+func (c *Counter) liveLocked(role string, limit int, now time.Time) int {
+	tokens := c.byRole[role]
+	if tokens == nil {
+		return 0
+	}
+	if len(tokens.deadlines)+c.reserved[role] >= limit && tokens.earliest < now.Unix() {
+		tokens.dropPassed(now.Unix())
+	}
+	return len(tokens.deadlines)
+}
+
+func (t *roleTokens) add(number uint64, deadline int64) {
+	t.deadlines[number] = deadline
+	t.earliest = min(t.earliest, deadline)
+}
+
+func (t *roleTokens) dropPassed(now int64) {
+	t.earliest = math.MaxInt64
+	for id, deadline := range t.deadlines {
+		if deadline < now {
+			delete(t.deadlines, id)
+		} else {
+			t.earliest = min(t.earliest, deadline)
+		}
+	}
+}
+
+// parseID reads an authorization's ID as a number, which takes less memory than its text.
+func parseID(id string) (uint64, error) { return strconv.ParseUint(id, 16, 64) }
