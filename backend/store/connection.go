@@ -1,10 +1,8 @@
 package store
 
 import (
-	"context"
+	"strings"
 	"time"
-
-	"github.com/hashicorp/vault/sdk/logical"
 )
 
 // Connection is how to reach one InfluxDB, as an operator wrote it, and what was found out about it. The
@@ -54,8 +52,8 @@ type Connection struct {
 
 	// Found is what the last verified write saw; nil when none was verified.
 	Found *Found `json:"found,omitempty"`
-	// Retired is set once the connection is no longer the current one.
-	Retired *Retired `json:"retired,omitempty"`
+	// Former is set once the connection is no longer the current one.
+	Former *Former `json:"retired,omitempty"`
 }
 
 // Found is what a connection was seen to be when it was verified.
@@ -77,8 +75,8 @@ type Found struct {
 	ServerVersion       string `json:"server_version,omitempty"`
 }
 
-// Retired says since when and until when a connection is kept that is no longer the current one.
-type Retired struct {
+// Former says since when and until when a connection is kept that is no longer the current one.
+type Former struct {
 	At time.Time `json:"at"`
 	// KeepUntil is after the last deadline of anything it minted.
 	KeepUntil time.Time `json:"keep_until"`
@@ -86,37 +84,20 @@ type Retired struct {
 	Abandoned bool `json:"abandoned,omitempty"`
 }
 
-// GetConfig reads the current connection; nil when there is none.
-func GetConfig(ctx context.Context, s logical.Storage) (*Connection, error) {
-	return get[Connection](ctx, s, ConfigKey)
+func (c *Connection) setVersion() { c.Version = Version }
+
+// RootID is the ID of the authorization that the root token is, in small letters; "" where it is not known.
+func (c *Connection) RootID() string {
+	if c.AuthorizationID == "" && c.Found != nil {
+		return c.Found.RootAuthorizationID
+	}
+	return strings.ToLower(c.AuthorizationID)
 }
 
-// PutConfig makes c the current connection.
-func PutConfig(ctx context.Context, s logical.Storage, c *Connection) error {
-	c.Version = Version
-	return put(ctx, s, ConfigKey, c)
-}
-
-// DeleteConfig leaves the mount without a current connection.
-func DeleteConfig(ctx context.Context, s logical.Storage) error { return remove(ctx, s, ConfigKey) }
-
-// GetRetired reads a connection that is no longer the current one; nil when there is none of this ID.
-func GetRetired(ctx context.Context, s logical.Storage, id string) (*Connection, error) {
-	return get[Connection](ctx, s, ConnectionPrefix+id)
-}
-
-// PutRetired keeps a connection that is no longer the current one.
-func PutRetired(ctx context.Context, s logical.Storage, c *Connection) error {
-	c.Version = Version
-	return put(ctx, s, ConnectionPrefix+c.ID, c)
-}
-
-// DeleteRetired forgets a connection.
-func DeleteRetired(ctx context.Context, s logical.Storage, id string) error {
-	return remove(ctx, s, ConnectionPrefix+id)
-}
-
-// ListRetired lists the IDs of the connections that are no longer current.
-func ListRetired(ctx context.Context, s logical.Storage) ([]string, error) {
-	return list(ctx, s, ConnectionPrefix)
+// RootUserID is the ID of the user that owns the root token; "" where it was not found.
+func (c *Connection) RootUserID() string {
+	if c.Found == nil {
+		return ""
+	}
+	return c.Found.RootUserID
 }

@@ -32,40 +32,27 @@ type kind[T any] struct {
 	put func(context.Context, logical.Storage, *T) error
 }
 
+// named is one entry of a collection.
+type named[T any] interface {
+	Get(context.Context, logical.Storage, string) (*T, error)
+	Put(context.Context, logical.Storage, string, *T) error
+}
+
+func under[T any](prefix, name string, c named[T]) kind[T] {
+	return kind[T]{prefix + name,
+		func(ctx context.Context, s logical.Storage) (*T, error) { return c.Get(ctx, s, name) },
+		func(ctx context.Context, s logical.Storage, e *T) error { return c.Put(ctx, s, name, e) }}
+}
+
 var (
-	config  = kind[store.Connection]{store.ConfigKey, store.GetConfig, store.PutConfig}
-	retired = kind[store.Connection]{store.ConnectionPrefix + connectionID,
-		func(ctx context.Context, s logical.Storage) (*store.Connection, error) {
-			return store.GetRetired(ctx, s, connectionID)
-		}, store.PutRetired}
-	role = kind[store.Role]{store.RolePrefix + "app",
-		func(ctx context.Context, s logical.Storage) (*store.Role, error) { return store.GetRole(ctx, s, "app") },
-		func(ctx context.Context, s logical.Storage, r *store.Role) error {
-			return store.PutRole(ctx, s, "app", r)
-		}}
-	pending = kind[store.Pending]{store.PendingPrefix + authorizationID,
-		func(ctx context.Context, s logical.Storage) (*store.Pending, error) {
-			return store.GetPending(ctx, s, authorizationID)
-		}, store.PutPending}
-	staticRole = kind[store.StaticRole]{store.StaticRolePrefix + "kept",
-		func(ctx context.Context, s logical.Storage) (*store.StaticRole, error) {
-			return store.GetStaticRole(ctx, s, "kept")
-		},
-		func(ctx context.Context, s logical.Storage, r *store.StaticRole) error {
-			return store.PutStaticRole(ctx, s, "kept", r)
-		}}
-	staticIntention = kind[store.StaticIntention]{store.IntentionPrefix + "static/kept",
-		func(ctx context.Context, s logical.Storage) (*store.StaticIntention, error) {
-			return store.GetStaticIntention(ctx, s, "kept")
-		},
-		func(ctx context.Context, s logical.Storage, i *store.StaticIntention) error {
-			return store.PutStaticIntention(ctx, s, "kept", i)
-		}}
-	intention      = kind[store.RootIntention]{store.IntentionPrefix + "root", store.GetRootIntention, store.PutRootIntention}
-	pendingByNonce = kind[store.Pending]{store.PendingPrefix + "nonce-" + nonce,
-		func(ctx context.Context, s logical.Storage) (*store.Pending, error) {
-			return store.GetPending(ctx, s, "nonce-"+nonce)
-		}, store.PutPending}
+	config          = kind[store.Connection]{store.ConfigKey, store.Config.Get, store.Config.Put}
+	former          = under[store.Connection](store.ConnectionPrefix, connectionID, store.FormerConnections)
+	role            = under[store.Role](store.RolePrefix, "app", store.Roles)
+	pending         = under[store.Pending](store.PendingPrefix, authorizationID, store.PendingDeletions)
+	pendingByNonce  = under[store.Pending](store.PendingPrefix, "nonce-"+nonce, store.PendingDeletions)
+	staticRole      = under[store.StaticRole](store.StaticRolePrefix, "telegraf", store.StaticRoles)
+	staticIntention = under[store.StaticIntention](store.IntentionPrefix+"static/", "telegraf", store.StaticIntentions)
+	intention       = kind[store.RootIntention]{store.IntentionPrefix + "root", store.RootIntentions.Get, store.RootIntentions.Put}
 )
 
 // The golden files are entries as they lie in somebody's storage. They are never changed: a new form of entry
@@ -79,7 +66,7 @@ func TestGoldenConnections(t *testing.T) {
 	old := least
 	old.URL, old.RequestTimeout, old.MaxOpenConnections = "http://old:8086", 300, 1
 	old.Found = &store.Found{OrgIDs: []string{orgID}}
-	old.Retired = &store.Retired{
+	old.Former = &store.Former{
 		At:        time.Date(2026, 11, 23, 16, 0, 0, 0, time.UTC),
 		KeepUntil: time.Date(2026, 12, 25, 16, 1, 0, 5e8, time.UTC),
 		Abandoned: true,
@@ -110,8 +97,8 @@ func TestGoldenConnections(t *testing.T) {
 	}
 	golden(t, config, "connection", &full)
 	golden(t, config, "connection_least", &least)
-	golden(t, retired, "connection_retired", &old)
-	full.Retired = old.Retired
+	golden(t, former, "connection_retired", &old)
+	full.Former = old.Former
 	requireFull(t, full)
 }
 
@@ -174,7 +161,7 @@ func TestGoldenStaticRoles(t *testing.T) {
 			Org: "acme", OrgID: orgID, Description: "Read buckets metrics",
 		},
 		Previous: &store.PreviousToken{AuthorizationID: "0e9f8a7b6c5d4e40", Connection: connectionID, Ends: at.Add(time.Hour)},
-		Adopted:  "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		Imported: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 		Deleted:  true,
 	}
 	least := store.StaticRole{

@@ -1,14 +1,6 @@
 package store
 
-import (
-	"context"
-	"time"
-
-	"github.com/hashicorp/vault/sdk/logical"
-)
-
-// rootIntentionKey is one key: changes of the root token come one after another.
-const rootIntentionKey = IntentionPrefix + "root"
+import "time"
 
 // RootIntention is a change of the root token that is under way. It is written before InfluxDB is asked to make
 // the new token, and goes when the old one is deleted, or its deletion pending.
@@ -34,18 +26,19 @@ type RootIntention struct {
 	Setup *Connection `json:"setup,omitempty"`
 }
 
-// GetRootIntention reads it; nil when no change is under way.
-func GetRootIntention(ctx context.Context, s logical.Storage) (*RootIntention, error) {
-	return get[RootIntention](ctx, s, rootIntentionKey)
+func (i *RootIntention) setVersion() { i.Version = Version }
+
+// StaticIntention is a token of a static role that InfluxDB is being asked for. It is written before the call, and
+// goes when the token is the role's current one, or is deleted, or its deletion pending.
+type StaticIntention struct {
+	Version int `json:"version"`
+	// Nonce stands in the token's stamp.
+	Nonce string    `json:"nonce"`
+	Since time.Time `json:"since"`
+	// Connection is where it is made, and OrgID and UserID its organization and owner.
+	Connection string `json:"connection"`
+	OrgID      string `json:"org_id"`
+	UserID     string `json:"user_id,omitempty"`
 }
 
-// PutRootIntention writes it down.
-func PutRootIntention(ctx context.Context, s logical.Storage, i *RootIntention) error {
-	i.Version = Version
-	return put(ctx, s, rootIntentionKey, i)
-}
-
-// DeleteRootIntention strikes it off.
-func DeleteRootIntention(ctx context.Context, s logical.Storage) error {
-	return remove(ctx, s, rootIntentionKey)
-}
+func (i *StaticIntention) setVersion() { i.Version = Version }

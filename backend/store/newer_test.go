@@ -11,6 +11,6 @@ import (
 func TestAnEntryOfANewerVersionIsNotRead(t *testing.T) {
 	s := &logical.InmemStorage{}
 	require.NoError(t, s.Put(t.Context(), &logical.StorageEntry{Key: "role/app", Value: []byte(`{"version":2,"token_type":"custom"}`)}))
-	_, err := GetRole(t.Context(), s, "app")
+	_, err := Roles.Get(t.Context(), s, "app")
 	require.ErrorContains(t, err, "read role/app from storage: written by a newer version")
 }

@@ -1,11 +1,6 @@
 package store
 
-import (
-	"context"
-	"time"
-
-	"github.com/hashicorp/vault/sdk/logical"
-)
+import "time"
 
 // Pending is a deletion that failed and is still to be done.
 type Pending struct {
@@ -34,23 +29,4 @@ func (p *Pending) Key() string {
 	return p.AuthorizationID
 }
 
-// GetPending reads one pending deletion by its key; nil when there is none.
-func GetPending(ctx context.Context, s logical.Storage, key string) (*Pending, error) {
-	return get[Pending](ctx, s, PendingPrefix+key)
-}
-
-// PutPending writes one down.
-func PutPending(ctx context.Context, s logical.Storage, p *Pending) error {
-	p.Version = Version
-	return put(ctx, s, PendingPrefix+p.Key(), p)
-}
-
-// DeletePending strikes one off.
-func DeletePending(ctx context.Context, s logical.Storage, key string) error {
-	return remove(ctx, s, PendingPrefix+key)
-}
-
-// ListPending lists the keys of all pending deletions.
-func ListPending(ctx context.Context, s logical.Storage) ([]string, error) {
-	return list(ctx, s, PendingPrefix)
-}
+func (p *Pending) setVersion() { p.Version = Version }

@@ -1,12 +1,6 @@
 package store
 
-import (
-	"context"
-
-	"github.com/hashicorp/vault/sdk/logical"
-
-	"vault-plugin-secrets-influxdb/backend/permission"
-)
+import "vault-plugin-secrets-influxdb/backend/permission"
 
 // Role is what tokens of one name may do and how long they live, as it was written: lists keep their order
 // and their duplicates.
@@ -48,23 +42,4 @@ func (r *Role) Definition() permission.Definition {
 	}
 }
 
-// GetRole reads a role; nil when there is none.
-func GetRole(ctx context.Context, s logical.Storage, name string) (*Role, error) {
-	return get[Role](ctx, s, RolePrefix+name)
-}
-
-// PutRole writes a role.
-func PutRole(ctx context.Context, s logical.Storage, name string, r *Role) error {
-	r.Version = Version
-	return put(ctx, s, RolePrefix+name, r)
-}
-
-// DeleteRole forgets a role.
-func DeleteRole(ctx context.Context, s logical.Storage, name string) error {
-	return remove(ctx, s, RolePrefix+name)
-}
-
-// ListRoles lists the names of all roles, sorted.
-func ListRoles(ctx context.Context, s logical.Storage) ([]string, error) {
-	return list(ctx, s, RolePrefix)
-}
+func (r *Role) setVersion() { r.Version = Version }

@@ -21,61 +21,74 @@ func newStorage() logical.Storage {
 // verbs are all functions of the package by what they say when they fail, with a name in the key.
 func verbs(name string) map[string]func(context.Context, logical.Storage) error {
 	return map[string]func(context.Context, logical.Storage) error{
-		"read config from storage": func(ctx context.Context, s logical.Storage) error { _, err := store.GetConfig(ctx, s); return err },
+		"read config from storage": func(ctx context.Context, s logical.Storage) error { _, err := store.Config.Get(ctx, s); return err },
 		"write config to storage": func(ctx context.Context, s logical.Storage) error {
-			return store.PutConfig(ctx, s, &store.Connection{})
+			return store.Config.Put(ctx, s, &store.Connection{})
 		},
-		"delete config from storage": func(ctx context.Context, s logical.Storage) error { return store.DeleteConfig(ctx, s) },
+		"delete config from storage": func(ctx context.Context, s logical.Storage) error { return store.Config.Delete(ctx, s) },
 		"read connection/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
-			_, err := store.GetRetired(ctx, s, name)
+			_, err := store.FormerConnections.Get(ctx, s, name)
 			return err
 		},
 		"write connection/" + name + " to storage": func(ctx context.Context, s logical.Storage) error {
-			return store.PutRetired(ctx, s, &store.Connection{ID: name})
+			return store.FormerConnections.Put(ctx, s, name, &store.Connection{ID: name})
 		},
-		"delete connection/" + name + " from storage": func(ctx context.Context, s logical.Storage) error { return store.DeleteRetired(ctx, s, name) },
-		"list connection/ in storage":                 func(ctx context.Context, s logical.Storage) error { _, err := store.ListRetired(ctx, s); return err },
-		"read role/" + name + " from storage":         func(ctx context.Context, s logical.Storage) error { _, err := store.GetRole(ctx, s, name); return err },
-		"write role/" + name + " to storage":          func(ctx context.Context, s logical.Storage) error { return store.PutRole(ctx, s, name, &store.Role{}) },
-		"delete role/" + name + " from storage":       func(ctx context.Context, s logical.Storage) error { return store.DeleteRole(ctx, s, name) },
-		"list role/ in storage":                       func(ctx context.Context, s logical.Storage) error { _, err := store.ListRoles(ctx, s); return err },
+		"delete connection/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
+			return store.FormerConnections.Delete(ctx, s, name)
+		},
+		"list connection/ in storage": func(ctx context.Context, s logical.Storage) error {
+			_, err := store.FormerConnections.List(ctx, s)
+			return err
+		},
+		"read role/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
+			_, err := store.Roles.Get(ctx, s, name)
+			return err
+		},
+		"write role/" + name + " to storage": func(ctx context.Context, s logical.Storage) error {
+			return store.Roles.Put(ctx, s, name, &store.Role{})
+		},
+		"delete role/" + name + " from storage": func(ctx context.Context, s logical.Storage) error { return store.Roles.Delete(ctx, s, name) },
+		"list role/ in storage":                 func(ctx context.Context, s logical.Storage) error { _, err := store.Roles.List(ctx, s); return err },
 		"read static-role/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
-			_, err := store.GetStaticRole(ctx, s, name)
+			_, err := store.StaticRoles.Get(ctx, s, name)
 			return err
 		},
 		"write static-role/" + name + " to storage": func(ctx context.Context, s logical.Storage) error {
-			return store.PutStaticRole(ctx, s, name, &store.StaticRole{})
+			return store.StaticRoles.Put(ctx, s, name, &store.StaticRole{})
 		},
 		"delete static-role/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
-			return store.DeleteStaticRole(ctx, s, name)
+			return store.StaticRoles.Delete(ctx, s, name)
 		},
 		"list static-role/ in storage": func(ctx context.Context, s logical.Storage) error {
-			_, err := store.ListStaticRoles(ctx, s)
+			_, err := store.StaticRoles.List(ctx, s)
 			return err
 		},
 		"read intention/static/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
-			_, err := store.GetStaticIntention(ctx, s, name)
+			_, err := store.StaticIntentions.Get(ctx, s, name)
 			return err
 		},
 		"write intention/static/" + name + " to storage": func(ctx context.Context, s logical.Storage) error {
-			return store.PutStaticIntention(ctx, s, name, &store.StaticIntention{})
+			return store.StaticIntentions.Put(ctx, s, name, &store.StaticIntention{})
 		},
 		"delete intention/static/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
-			return store.DeleteStaticIntention(ctx, s, name)
+			return store.StaticIntentions.Delete(ctx, s, name)
 		},
 		"list intention/static/ in storage": func(ctx context.Context, s logical.Storage) error {
-			_, err := store.ListStaticIntentions(ctx, s)
+			_, err := store.StaticIntentions.List(ctx, s)
 			return err
 		},
 		"read pending/" + name + " from storage": func(ctx context.Context, s logical.Storage) error {
-			_, err := store.GetPending(ctx, s, name)
+			_, err := store.PendingDeletions.Get(ctx, s, name)
 			return err
 		},
 		"write pending/" + name + " to storage": func(ctx context.Context, s logical.Storage) error {
-			return store.PutPending(ctx, s, &store.Pending{AuthorizationID: name})
+			return store.PendingDeletions.Put(ctx, s, name, &store.Pending{AuthorizationID: name})
 		},
-		"delete pending/" + name + " from storage": func(ctx context.Context, s logical.Storage) error { return store.DeletePending(ctx, s, name) },
-		"list pending/ in storage":                 func(ctx context.Context, s logical.Storage) error { _, err := store.ListPending(ctx, s); return err },
+		"delete pending/" + name + " from storage": func(ctx context.Context, s logical.Storage) error { return store.PendingDeletions.Delete(ctx, s, name) },
+		"list pending/ in storage": func(ctx context.Context, s logical.Storage) error {
+			_, err := store.PendingDeletions.List(ctx, s)
+			return err
+		},
 	}
 }
 
@@ -124,19 +137,19 @@ func TestStrangeNames(t *testing.T) {
 	s := newStorage()
 	names := []string{"a.b", "ünïcode 💧", "with space", "role", "config", "UPPER", "upper", "%2e%2e", "a\\b"}
 	for i, name := range names {
-		require.NoError(t, store.PutRole(t.Context(), s, name, &store.Role{TTL: i + 1}))
+		require.NoError(t, store.Roles.Put(t.Context(), s, name, &store.Role{TTL: i + 1}))
 	}
-	listed, err := store.ListRoles(t.Context(), s)
+	listed, err := store.Roles.List(t.Context(), s)
 	require.NoError(t, err)
 	require.ElementsMatch(t, names, listed)
 	require.IsIncreasing(t, listed)
 	for i, name := range names {
-		r, err := store.GetRole(t.Context(), s, name)
+		r, err := store.Roles.Get(t.Context(), s, name)
 		require.NoError(t, err)
 		require.Equal(t, &store.Role{Version: store.Version, TTL: i + 1}, r)
-		require.NoError(t, store.DeleteRole(t.Context(), s, name))
+		require.NoError(t, store.Roles.Delete(t.Context(), s, name))
 	}
-	listed, err = store.ListRoles(t.Context(), s)
+	listed, err = store.Roles.List(t.Context(), s)
 	require.NoError(t, err)
 	require.Empty(t, listed)
 }
@@ -163,9 +176,9 @@ func TestUndecodableEntriesAreNotRepeated(t *testing.T) {
 
 func TestWhatCantBeEncodedIsNotWritten(t *testing.T) {
 	s := newStorage()
-	err := store.PutRole(t.Context(), s, "app", &store.Role{Permissions: []map[string]any{{"action": func() {}}}})
+	err := store.Roles.Put(t.Context(), s, "app", &store.Role{Permissions: []map[string]any{{"action": func() {}}}})
 	require.ErrorContains(t, err, "encode role/app: ")
-	listed, err := store.ListRoles(t.Context(), s)
+	listed, err := store.Roles.List(t.Context(), s)
 	require.NoError(t, err)
 	require.Empty(t, listed)
 }
@@ -174,26 +187,26 @@ func TestWhatCantBeEncodedIsNotWritten(t *testing.T) {
 func TestEntriesComeAndGo(t *testing.T) {
 	s, ctx := newStorage(), t.Context()
 	since := time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("CET", 3600))
-	require.NoError(t, store.PutConfig(ctx, s, &store.Connection{ID: "now"}))
-	require.NoError(t, store.PutRetired(ctx, s, &store.Connection{ID: "then"}))
-	require.NoError(t, store.PutRole(ctx, s, "then", &store.Role{Version: 99}))
-	require.NoError(t, store.PutPending(ctx, s, &store.Pending{AuthorizationID: "then", Since: since}))
+	require.NoError(t, store.Config.Put(ctx, s, &store.Connection{ID: "now"}))
+	require.NoError(t, store.FormerConnections.Put(ctx, s, "then", &store.Connection{ID: "then"}))
+	require.NoError(t, store.Roles.Put(ctx, s, "then", &store.Role{Version: 99}))
+	require.NoError(t, store.PendingDeletions.Put(ctx, s, "then", &store.Pending{AuthorizationID: "then", Since: since}))
 
-	current, err := store.GetConfig(ctx, s)
+	current, err := store.Config.Get(ctx, s)
 	require.NoError(t, err)
 	require.Equal(t, &store.Connection{Version: 1, ID: "now"}, current)
-	former, err := store.GetRetired(ctx, s, "then")
+	former, err := store.FormerConnections.Get(ctx, s, "then")
 	require.NoError(t, err)
 	require.Equal(t, &store.Connection{Version: 1, ID: "then"}, former)
-	r, err := store.GetRole(ctx, s, "then")
+	r, err := store.Roles.Get(ctx, s, "then")
 	require.NoError(t, err)
 	require.Equal(t, &store.Role{Version: 1}, r)
-	p, err := store.GetPending(ctx, s, "then")
+	p, err := store.PendingDeletions.Get(ctx, s, "then")
 	require.NoError(t, err)
 	require.Equal(t, "then", p.AuthorizationID)
 	require.True(t, since.Equal(p.Since))
 
-	for _, list := range []func(context.Context, logical.Storage) ([]string, error){store.ListRetired, store.ListRoles, store.ListPending} {
+	for _, list := range []func(context.Context, logical.Storage) ([]string, error){store.FormerConnections.List, store.Roles.List, store.PendingDeletions.List} {
 		listed, err := list(ctx, s)
 		require.NoError(t, err)
 		require.Equal(t, []string{"then"}, listed)
@@ -211,16 +224,16 @@ func TestEntriesComeAndGo(t *testing.T) {
 
 func TestWhatIsNotThereIsNil(t *testing.T) {
 	s, ctx := newStorage(), t.Context()
-	current, err := store.GetConfig(ctx, s)
+	current, err := store.Config.Get(ctx, s)
 	require.NoError(t, err)
 	require.Nil(t, current)
-	former, err := store.GetRetired(ctx, s, "x")
+	former, err := store.FormerConnections.Get(ctx, s, "x")
 	require.NoError(t, err)
 	require.Nil(t, former)
-	r, err := store.GetRole(ctx, s, "x")
+	r, err := store.Roles.Get(ctx, s, "x")
 	require.NoError(t, err)
 	require.Nil(t, r)
-	p, err := store.GetPending(ctx, s, "x")
+	p, err := store.PendingDeletions.Get(ctx, s, "x")
 	require.NoError(t, err)
 	require.Nil(t, p)
 }

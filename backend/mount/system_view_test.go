@@ -1,4 +1,4 @@
-package backend
+package mount
 
 import (
 	"sync"
@@ -63,12 +63,12 @@ func TestVaultIsAskedOnceASecond(t *testing.T) {
 	vault := &askedSystem{StaticSystemView: &logical.StaticSystemView{
 		DefaultLeaseTTLVal: time.Hour, MaxLeaseTTLVal: 24 * time.Hour, ReplicationStateVal: consts.ReplicationPerformancePrimary,
 	}}
-	h := &host{SystemView: vault, now: func() time.Time { return now }, age: hostAge}
+	h := NewSystemView(vault, func() time.Time { return now }, SystemViewAge)
 	all := func() []any { return []any{h.ReplicationState(), h.DefaultLeaseTTL(), h.MaxLeaseTTL()} }
 
 	before := all()
 	vault.DefaultLeaseTTLVal, vault.MaxLeaseTTLVal, vault.ReplicationStateVal = time.Minute, 2*time.Minute, consts.ReplicationPerformanceStandby
-	now = now.Add(hostAge - 1)
+	now = now.Add(SystemViewAge - 1)
 	require.Equal(t, before, all())
 	require.Len(t, vault.asked(), 3)
 
@@ -80,7 +80,7 @@ func TestVaultIsAskedOnceASecond(t *testing.T) {
 // A call that failed reads as zero: nothing is concluded from it.
 func TestVaultIsAskedAgainAfterAFailure(t *testing.T) {
 	vault := &askedSystem{StaticSystemView: &logical.StaticSystemView{}}
-	h := &host{SystemView: vault, now: time.Now, age: hostAge}
+	h := NewSystemView(vault, time.Now, SystemViewAge)
 	require.Zero(t, h.MaxLeaseTTL())
 	vault.MaxLeaseTTLVal = time.Hour
 	require.Equal(t, time.Hour, h.MaxLeaseTTL())
@@ -90,7 +90,7 @@ func TestVaultIsAskedAgainAfterAFailure(t *testing.T) {
 func TestVaultIsAskedAgainWhenTheClockIsSetBack(t *testing.T) {
 	now := time.Now()
 	vault := &askedSystem{StaticSystemView: &logical.StaticSystemView{MaxLeaseTTLVal: time.Hour}}
-	h := &host{SystemView: vault, now: func() time.Time { return now }, age: hostAge}
+	h := NewSystemView(vault, func() time.Time { return now }, SystemViewAge)
 	h.MaxLeaseTTL()
 	now = now.Add(-time.Hour)
 	h.MaxLeaseTTL()

@@ -1,0 +1,26 @@
+//go:build !crashtest
+
+package mount
+
+import "time"
+
+// How long the engine waits before it takes something for proven. Tests of crashes build the plugin with the tag
+// crashtest, which shortens these waits and lets the test stop the plugin at exact points.
+const (
+	// DeadlineMargin is how far a token's deadline lies behind the end of its longest lease: Vault starts the lease
+	// after our answer, and its clock may run a little ahead of ours.
+	DeadlineMargin = 60 * time.Second
+	// TidyMargin is how far a deadline must have passed before tidy deletes the token: Vault's clock and ours may differ.
+	TidyMargin = 5 * time.Minute
+	// UnknownAge is how long after a mint of unknown outcome a list proves that no token was made. A list asked for at
+	// once was measured to miss 95 of 120 tokens that came to be.
+	UnknownAge = 2 * time.Minute
+	// InterruptedAge is how old an interrupted rotation must be before it is recovered: whoever began it may be a
+	// process that outlived its Vault, and its last call must have ended.
+	InterruptedAge = 5 * time.Minute
+)
+
+// MaxRequestTimeout is the most that one call may take, in seconds. It leaves a revocation time to write a deletion down
+// and to answer: Vault gives up on one that it makes in the background after 90 seconds, and counts it as failed whatever
+// comes later.
+const MaxRequestTimeout = 60

@@ -1,0 +1,16 @@
+//go:build crashtest
+
+package mount
+
+import "time"
+
+// The waits of margins.go, for tests of crashes: both servers run on one machine and have one clock.
+const (
+	DeadlineMargin = 2 * time.Second
+	TidyMargin     = 1 * time.Second
+	UnknownAge     = 10 * time.Second
+	InterruptedAge = 10 * time.Second
+)
+
+// MaxRequestTimeout lets a test hold a call for as long as a busy machine needs to get all others to their points.
+const MaxRequestTimeout = 300

@@ -1,0 +1,43 @@
+// Package mount is what every part of the engine knows of where it runs: the mount, its clock and log, Vault's own state,
+// and how long to wait before something counts as proven.
+package mount
+
+import (
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// Bounds of work that has to be finished although its caller has gone.
+const (
+	// WriteTimeout bounds writing down what must not be forgotten.
+	WriteTimeout = 30 * time.Second
+	// RotationTimeout bounds one rotation as a whole.
+	RotationTimeout = 2 * time.Minute
+)
+
+// Mount is one mount of the engine.
+type Mount struct {
+	// UUID is Vault's UUID of the backend: it marks our tokens in InfluxDB. It survives a move of the mount, and is not
+	// the uuid that sys/mounts shows.
+	UUID string
+	Log  hclog.Logger
+	Now  func() time.Time
+	// System is Vault as it tells of itself; nil where Vault asks for the plugin's type alone.
+	System logical.SystemView
+}
+
+// Active reports whether background work runs here: where leases live, on the active node of each cluster.
+func (m *Mount) Active() bool {
+	return !m.System.ReplicationState().HasState(consts.ReplicationPerformanceStandby | consts.ReplicationDRSecondary)
+}
+
+// WriteSafe reports whether replicated storage may be written here.
+func (m *Mount) WriteSafe() bool {
+	return m.Active() && (m.System.LocalMount() || !m.System.ReplicationState().HasState(consts.ReplicationPerformanceSecondary))
+}
+
+// Tainted reports whether the mount is being disabled or moved.
+func (m *Mount) Tainted() bool { return m.System.Tainted() }

@@ -1,0 +1,161 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// What lies in storage, by kind.
+var (
+	// Config is the current connection.
+	Config = single[Connection, *Connection]{ConfigKey}
+	// FormerConnections are those that are not current any more, by ID.
+	FormerConnections = collection[Connection, *Connection]{ConnectionPrefix}
+	// Roles are the roles of leases, by name.
+	Roles = collection[Role, *Role]{RolePrefix}
+	// StaticRoles are the static roles with their tokens, by name.
+	StaticRoles = collection[StaticRole, *StaticRole]{StaticRolePrefix}
+	// StaticIntentions are the tokens of static roles that are being made, by the role's name.
+	StaticIntentions = collection[StaticIntention, *StaticIntention]{staticIntentionPrefix}
+	// RootIntentions holds the change of the root token that is under way: they come one after another.
+	RootIntentions = single[RootIntention, *RootIntention]{rootIntentionKey}
+	// PendingDeletions are the deletions that are still to be done, by Pending.Key.
+	PendingDeletions = collection[Pending, *Pending]{PendingPrefix}
+)
+
+// entry is what every kind of entry can do: say that it has this version's form.
+type entry[T any] interface {
+	*T
+	setVersion()
+}
+
+// collection is the entries of one kind, each under a name.
+type collection[T any, P entry[T]] struct{ prefix string }
+
+// Get reads an entry; nil when there is none of the name.
+func (c collection[T, P]) Get(ctx context.Context, s logical.Storage, name string) (P, error) {
+	return get[T, P](ctx, s, c.prefix+name)
+}
+
+// Put writes an entry.
+func (c collection[T, P]) Put(ctx context.Context, s logical.Storage, name string, e P) error {
+	return put[T](ctx, s, c.prefix+name, e)
+}
+
+// Delete forgets an entry; that there is none is no error.
+func (c collection[T, P]) Delete(ctx context.Context, s logical.Storage, name string) error {
+	return remove(ctx, s, c.prefix+name)
+}
+
+// List lists the names of all entries, sorted.
+func (c collection[T, P]) List(ctx context.Context, s logical.Storage) ([]string, error) {
+	names, err := s.List(ctx, c.prefix)
+	if err != nil {
+		return nil, fmt.Errorf("list %s in storage: %w", c.prefix, err)
+	}
+	return names, nil
+}
+
+// single is a kind of which there is one entry.
+type single[T any, P entry[T]] struct{ key string }
+
+// Get reads the entry; nil when there is none.
+func (o single[T, P]) Get(ctx context.Context, s logical.Storage) (P, error) {
+	return get[T, P](ctx, s, o.key)
+}
+
+// Put writes the entry.
+func (o single[T, P]) Put(ctx context.Context, s logical.Storage, e P) error {
+	return put[T](ctx, s, o.key, e)
+}
+
+// Delete forgets the entry; that there is none is no error.
+func (o single[T, P]) Delete(ctx context.Context, s logical.Storage) error {
+	return remove(ctx, s, o.key)
+}
+
+// UnreadableError is an entry that was read and is none that this version knows: a half restore, or a newer version's
+// before a downgrade. A read that fails is another error.
+type UnreadableError struct {
+	// Key is the entry's key in the mount's storage.
+	Key string
+	// Reason says what is wrong with it. It repeats nothing of the entry, which may hold a secret.
+	Reason string
+}
+
+// Error names the key and the reason.
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("read %s from storage: %s", e.Key, e.Reason)
+}
+
+func get[T any, P entry[T]](ctx context.Context, s logical.Storage, key string) (P, error) {
+	raw, err := s.Get(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("read %s from storage: %w", key, err)
+	}
+	if raw == nil {
+		return nil, nil
+	}
+	var header struct {
+		Version int `json:"version"`
+	}
+	if json.Unmarshal(raw.Value, &header) == nil && header.Version > Version {
+		return nil, &UnreadableError{key, fmt.Sprintf("written by a newer version of this plugin (schema %d, this one knows %d); go back to that version", header.Version, Version)}
+	}
+	e := P(new(T))
+	if json.Unmarshal(raw.Value, e) != nil { // its own words could repeat a secret
+		return nil, &UnreadableError{key, "not an entry that this version knows"}
+	}
+	return e, nil
+}
+
+func put[T any, P entry[T]](ctx context.Context, s logical.Storage, key string, e P) error {
+	e.setVersion()
+	raw, err := logical.StorageEntryJSON(key, e)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", key, err)
+	}
+	if err := s.Put(ctx, raw); err != nil {
+		return fmt.Errorf("write %s to storage: %w", key, err)
+	}
+	return nil
+}
+
+func remove(ctx context.Context, s logical.Storage, key string) error {
+	if err := s.Delete(ctx, key); err != nil {
+		return fmt.Errorf("delete %s from storage: %w", key, err)
+	}
+	return nil
+}
+
+// ErrWriteUnknown is a write that failed, where it can't be read whether it was done all the same.
+var ErrWriteUnknown = errors.New("whether it was stored is not known")
+
+// PutConfirmed writes an entry. A write that fails may have been done all the same: then the entry is read again, and
+// stored reports whether it is the one that was written.
+func PutConfirmed(put func() error, stored func() (bool, error)) error {
+	err := put()
+	if err == nil {
+		return nil
+	}
+	done, readErr := stored()
+	switch {
+	case readErr != nil:
+		return fmt.Errorf("%w; %w", err, ErrWriteUnknown)
+	case done:
+		return nil
+	}
+	return err
+}
+
+// Same reports whether two entries are the same in storage.
+func Same(a, b any) bool {
+	first, errA := json.Marshal(a)
+	second, errB := json.Marshal(b)
+	return errA == nil && errB == nil && bytes.Equal(first, second)
+}
