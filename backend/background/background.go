@@ -138,6 +138,9 @@ type Once struct {
 // Do calls load unless it has succeeded since the last Reset. It holds no lock meanwhile. A load that was reset while it
 // ran is answered, and made again by the next call: what it read may be old.
 func (o *Once) Do(ctx context.Context, load func() error) error {
+	if o.Loaded() { // whoever's context has ended is not refused what is there
+		return nil
+	}
 	loading := o.channel()
 	select {
 	case loading <- struct{}{}:
