@@ -10,38 +10,113 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/influxdata/influxdb-client-go/v2/domain"
 )
+
+// Authorization is an API token as InfluxDB's API describes it. Fields that an answer leaves out are empty.
+type Authorization struct {
+	ID string `json:"id"`
+	// Token is the token's value. It is empty where the server hides it: InfluxDB >= 2.9 and Cloud show it in the
+	// answer of CreateAuthorization alone.
+	Token string `json:"token"`
+	// Status is "active" or "inactive".
+	Status      string    `json:"status"`
+	Description string    `json:"description"`
+	OrgID       string    `json:"orgID"`
+	Org         string    `json:"org"`
+	UserID      string    `json:"userID"`
+	User        string    `json:"user"`
+	CreatedAt   time.Time `json:"createdAt"`
+
+	Permissions []Permission `json:"permissions"`
+}
+
+// Inactive reports whether the token is switched off.
+func (a *Authorization) Inactive() bool { return a.Status == statusInactive }
+
+// The statuses of an authorization.
+const (
+	statusActive   = "active"
+	statusInactive = "inactive"
+)
+
+// Permission is one permission in the shape of InfluxDB's API.
+type Permission struct {
+	Action   string   `json:"action"`
+	Resource Resource `json:"resource"`
+}
+
+// Resource is what a permission is for. InfluxDB adds Name and Org to its answers and ignores them in a request,
+// where a Name without an ID grants every resource of the type.
+type Resource struct {
+	Type  string `json:"type"`
+	ID    string `json:"id,omitempty"`
+	Name  string `json:"name,omitempty"`
+	OrgID string `json:"orgID,omitempty"`
+	Org   string `json:"org,omitempty"`
+}
+
+// NewAuthorization is what a token is created from.
+type NewAuthorization struct {
+	Description string `json:"description,omitempty"`
+	// Status is "active" or "inactive"; empty means active.
+	Status string `json:"status,omitempty"`
+	OrgID  string `json:"orgID,omitempty"`
+	// UserID is the owner; empty means the user of the client's own token.
+	UserID      string       `json:"userID,omitempty"`
+	Permissions []Permission `json:"permissions"`
+}
+
+// authorizationAnswer is an Authorization being decoded.
+type authorizationAnswer struct {
+	Authorization
+	CreatedAt optionalTime `json:"createdAt"` // decoded instead of the one above
+}
+
+// value returns what was decoded. What InfluxDB Cloud puts in the place of a value that it hides is taken away.
+func (a *authorizationAnswer) value() *Authorization {
+	a.Authorization.CreatedAt = time.Time(a.CreatedAt)
+	if strings.EqualFold(a.Token, "redacted") {
+		a.Token = ""
+	}
+	return &a.Authorization
+}
+
+// optionalTime is a time that is zero where it can't be read: nothing that is decided depends on it, and the
+// answer that creates a token must not be lost to it.
+type optionalTime time.Time
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *optionalTime) UnmarshalJSON(text []byte) error {
+	var parsed time.Time
+	if parsed.UnmarshalJSON(text) == nil {
+		*t = optionalTime(parsed)
+	}
+	return nil
+}
 
 // CreateAuthorization mints a token. The answer alone holds its value. A failed call whose Error is not
 // NotApplied may have created it all the same.
-func (c *Client) CreateAuthorization(ctx context.Context, a domain.AuthorizationPostRequest) (*domain.Authorization, error) {
-	var created domain.Authorization
+func (c *Client) CreateAuthorization(ctx context.Context, a NewAuthorization) (*Authorization, error) {
+	var created authorizationAnswer
 	if err := c.call(ctx, request{method: http.MethodPost, path: "authorizations", body: a}, &created); err != nil {
 		return nil, err
 	}
-	if created.Id == nil || created.Token == nil || *created.Id == "" || *created.Token == "" {
+	if created.ID == "" || created.Token == "" {
 		return nil, &Error{Kind: NotInfluxDB, Status: http.StatusCreated, connected: true,
 			operation: "POST " + c.base + "/api/v2/authorizations", Message: "the answer holds no token"}
 	}
-	return &created, nil
+	return created.value(), nil
 }
 
-// GetAuthorization reads one authorization. Where the server hides values (InfluxDB >= 2.9, Cloud) its
-// Token is empty. An authorization whose owner or organization was deleted answers NotFound, not Gone.
-func (c *Client) GetAuthorization(ctx context.Context, id string) (*domain.Authorization, error) {
-	var found domain.Authorization
+// GetAuthorization reads one authorization; it is nil on an error. One whose owner or organization was deleted
+// answers NotFound, not Gone.
+func (c *Client) GetAuthorization(ctx context.Context, id string) (*Authorization, error) {
+	var found authorizationAnswer
 	err := c.call(ctx, request{method: http.MethodGet, path: "authorizations/" + url.PathEscape(id)}, &found)
-	return unmasked(&found), err
-}
-
-// unmasked takes away what InfluxDB Cloud puts in the place of a value that it hides.
-func unmasked(a *domain.Authorization) *domain.Authorization {
-	if a.Token != nil && strings.EqualFold(*a.Token, "redacted") {
-		a.Token = nil
+	if err != nil {
+		return nil, err
 	}
-	return a
+	return found.value(), nil
 }
 
 // DeleteAuthorization deletes one authorization. Its token is refused from then on. An Error of kind Gone
@@ -55,7 +130,7 @@ func (c *Client) DeleteAuthorization(ctx context.Context, id string) error {
 	case c.deletions <- struct{}{}:
 		defer func() { <-c.deletions }()
 	case <-ctx.Done():
-		return c.silence(r, ctx.Err(), false)
+		return c.noResponse(r, ctx.Err(), false)
 	}
 	status := 0
 	err := c.stream(ctx, r, func(resp *http.Response) error {
@@ -73,12 +148,12 @@ func (c *Client) DeleteAuthorization(ctx context.Context, id string) error {
 // InfluxDB reads and writes in two transactions, and a deletion in between, although answered with 204, is undone
 // (measured: 161 of 600 on 2.9.1, 97 of 400 on 2.7.12).
 func (c *Client) SetAuthorizationStatus(ctx context.Context, id string, active bool) error {
-	status := domain.AuthorizationUpdateRequestStatusInactive
+	status := statusInactive
 	if active {
-		status = domain.AuthorizationUpdateRequestStatusActive
+		status = statusActive
 	}
-	var changed domain.Authorization
-	body := domain.AuthorizationUpdateRequest{Status: &status}
+	var changed authorizationAnswer
+	body := map[string]string{"status": status}
 	return c.call(ctx, request{method: http.MethodPatch, path: "authorizations/" + url.PathEscape(id), body: body}, &changed)
 }
 
@@ -90,10 +165,11 @@ const (
 )
 
 // EachAuthorization hands each authorization that the token may see to visit, one decoded at a time: the
-// server has no paging, and 100,000 tokens are some 85 MB. Entries whose owner or organization was deleted
-// are left out by the server, as are those that the token may not see. Its time is bounded: an answer that never
-// comes would hold up what waits for the list for ever.
-func (c *Client) EachAuthorization(ctx context.Context, visit func(domain.Authorization) error) error {
+// server has no paging, and 100,000 tokens are some 85 MB. What the pointer points to is overwritten after the call;
+// a copy of the value may be kept. Entries whose owner or organization was deleted are left out by the server, as
+// are those that the token may not see. The time is bounded: an answer that never comes would hold up what waits for
+// the list for ever.
+func (c *Client) EachAuthorization(ctx context.Context, visit func(*Authorization) error) error {
 	patient := *c
 	patient.timeout = min(listTimeouts*patient.timeout, maxListTimeout)
 	ctx, cancel := patient.withTimeout(ctx)
@@ -101,8 +177,8 @@ func (c *Client) EachAuthorization(ctx context.Context, visit func(domain.Author
 	var stopped error
 	err := patient.stream(ctx, request{method: http.MethodGet, path: "authorizations"}, func(resp *http.Response) error {
 		decoder := json.NewDecoder(resp.Body)
-		err := each(decoder, "authorizations", func(a domain.Authorization) error {
-			stopped = visit(*unmasked(&a))
+		err := each(decoder, "authorizations", func(a *authorizationAnswer) error {
+			stopped = visit(a.value())
 			return stopped
 		})
 		if errors.Is(err, io.EOF) && decoder.InputOffset() > 0 {
@@ -116,17 +192,19 @@ func (c *Client) EachAuthorization(ctx context.Context, visit func(domain.Author
 	return err
 }
 
-// each decodes the array that stands under key, up to its closing bracket.
-func each[T any](decoder *json.Decoder, key string, visit func(T) error) error {
+// each decodes the array that stands under key, up to its closing bracket. All entries are decoded into one value,
+// which is zero before each.
+func each[T any](decoder *json.Decoder, key string, visit func(*T) error) error {
 	if err := skipTo(decoder, key); err != nil {
 		return err
 	}
+	var entry, zero T
 	for decoder.More() {
-		var entry T
+		entry = zero
 		if err := decoder.Decode(&entry); err != nil {
 			return err
 		}
-		if err := visit(entry); err != nil {
+		if err := visit(&entry); err != nil {
 			return err
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/influxdata/influxdb-client-go/v2/domain"
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
@@ -23,23 +22,26 @@ func TestAuthorizationsAreMadeReadAndDeleted(t *testing.T) {
 		t.Run(says, func(t *testing.T) {
 			srv := influxtest.New(t, influxtest.HashedTokens(hashed))
 			client := connect(t, srv)
-			wanted := order(srv)
-			description := "made by a test"
-			wanted.Description = &description
+			wanted, start := order(srv), time.Now()
+			wanted.Description = "made by a test"
 
 			created, err := client.CreateAuthorization(t.Context(), wanted)
 			require.NoError(t, err)
 			token := srv.Tokens()[1]
-			require.Equal(t, token.ID, *created.Id)
-			require.Equal(t, token.Token, *created.Token)
-			require.Equal(t, description, token.Description)
+			require.Equal(t, token.ID, created.ID)
+			require.Equal(t, token.Token, created.Token)
+			require.Equal(t, wanted.Description, token.Description)
 			require.Equal(t, []influxtest.Permission{influxtest.InOrg("read", "buckets", srv.OrgID())}, token.Permissions)
 
 			found, err := client.GetAuthorization(t.Context(), token.ID)
 			require.NoError(t, err)
-			require.Equal(t, description, *found.Description)
-			require.Equal(t, influxtest.OrgName, *found.Org)
-			require.Equal(t, hashed, *found.Token == "")
+			require.Equal(t, wanted.Description, found.Description)
+			require.Equal(t, influxtest.OrgName, found.Org)
+			require.Equal(t, hashed, found.Token == "")
+			require.Equal(t, created.Permissions, found.Permissions)
+			require.Equal(t, created.CreatedAt, found.CreatedAt)
+			require.WithinRange(t, found.CreatedAt, start, time.Now())
+			require.False(t, found.Inactive())
 
 			require.NoError(t, client.DeleteAuthorization(t.Context(), token.ID))
 			require.True(t, influx.Is(client.DeleteAuthorization(t.Context(), token.ID), influx.Gone))
@@ -64,8 +66,8 @@ func TestAnOrphanIsNotGone(t *testing.T) {
 // list collects the IDs of a list until stop.
 func list(ctx context.Context, client *influx.Client) ([]string, error) {
 	var ids []string
-	err := client.EachAuthorization(ctx, func(a domain.Authorization) error {
-		ids = append(ids, *a.Id)
+	err := client.EachAuthorization(ctx, func(a *influx.Authorization) error {
+		ids = append(ids, a.ID)
 		return nil
 	})
 	return ids, err
@@ -109,9 +111,9 @@ func TestTheListIsStreamed(t *testing.T) {
 		_, _ = io.WriteString(w, `]}`)
 	})
 	var ids []string
-	require.NoError(t, client.EachAuthorization(t.Context(), func(a domain.Authorization) error {
-		ids = append(ids, *a.Id)
-		visited <- *a.Id
+	require.NoError(t, client.EachAuthorization(t.Context(), func(a *influx.Authorization) error {
+		ids = append(ids, a.ID)
+		visited <- a.ID
 		return nil
 	}))
 	require.Equal(t, []string{"0", "1", "2", "3", "4"}, ids)
@@ -127,8 +129,8 @@ func TestAVisitorStopsTheList(t *testing.T) {
 		<-r.Context().Done()
 	})
 	var ids []string
-	err := client.EachAuthorization(t.Context(), func(a domain.Authorization) error {
-		ids = append(ids, *a.Id)
+	err := client.EachAuthorization(t.Context(), func(a *influx.Authorization) error {
+		ids = append(ids, a.ID)
 		return errEnough
 	})
 	require.Equal(t, errEnough, err)
@@ -222,7 +224,7 @@ func TestTheListEndsWhenItsAnswerNeverComes(t *testing.T) {
 	srv := influxtest.New(t)
 	srv.Stall("GET", "/api/v2/authorizations")
 	client := dial(t, influx.Options{URL: srv.URL, Token: srv.RootToken(), Timeout: 50 * time.Millisecond})
-	err := client.EachAuthorization(t.Context(), func(domain.Authorization) error { return nil })
+	err := client.EachAuthorization(t.Context(), func(*influx.Authorization) error { return nil })
 	require.ErrorContains(t, err, "no answer within 3s")
 	require.True(t, influx.Is(err, influx.Unavailable))
 }
@@ -243,12 +245,44 @@ func TestARedactedValueIsNone(t *testing.T) {
 	require.NoError(t, err)
 	one, err := client.GetAuthorization(t.Context(), "03a2bbf46309a000")
 	require.NoError(t, err)
-	require.Nil(t, one.Token)
+	require.Empty(t, one.Token)
 	seen := 0
-	require.NoError(t, client.EachAuthorization(t.Context(), func(a domain.Authorization) error {
+	require.NoError(t, client.EachAuthorization(t.Context(), func(a *influx.Authorization) error {
 		seen++
-		require.Nil(t, a.Token)
+		require.Empty(t, a.Token)
 		return nil
 	}))
 	require.Equal(t, 1, seen)
+}
+
+// A time that can't be read costs nothing but itself: the answer may hold the one value of a token.
+func TestATimeThatCannotBeReadIsNone(t *testing.T) {
+	for _, created := range []string{`null`, `""`, `5`, `"yesterday"`, `{}`, `"2026-13-01T00:00:00Z"`} {
+		client := serve(t, answer{status: 201, content: jsonType, body: `{"createdAt":` + created + `,"id":"0c","token":"v"}`}.ServeHTTP)
+		a, err := client.CreateAuthorization(t.Context(), influx.NewAuthorization{})
+		require.NoError(t, err, created)
+		require.Equal(t, &influx.Authorization{ID: "0c", Token: "v"}, a, created)
+	}
+}
+
+// Nothing of an entry shows in the next one, and nothing of the next one in a copy of it.
+func TestEntriesOfAListAreSeparate(t *testing.T) {
+	const full = `{"id":"a","token":"t","status":"inactive","description":"d","orgID":"1","org":"o","userID":"2","user":"u",
+		"createdAt":"2026-01-02T03:04:05Z","permissions":[{"action":"read","resource":{"type":"buckets","id":"3","name":"n","orgID":"1","org":"o"}}]}`
+	client := serve(t, answer{status: 200, content: jsonType, body: `{"authorizations":[` + full +
+		`,{"id":"b","permissions":[{"action":"write","resource":{"type":"tasks"}}]},{"id":"c"}]}`}.ServeHTTP)
+	var seen []influx.Authorization
+	require.NoError(t, client.EachAuthorization(t.Context(), func(a *influx.Authorization) error {
+		seen = append(seen, *a)
+		return nil
+	}))
+	require.Equal(t, []influx.Authorization{
+		{ID: "a", Token: "t", Status: "inactive", Description: "d", OrgID: "1", Org: "o", UserID: "2", User: "u",
+			CreatedAt:   time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+			Permissions: []influx.Permission{{Action: "read", Resource: influx.Resource{Type: "buckets", ID: "3", Name: "n", OrgID: "1", Org: "o"}}}},
+		{ID: "b", Permissions: []influx.Permission{{Action: "write", Resource: influx.Resource{Type: "tasks"}}}},
+		{ID: "c"},
+	}, seen)
+	require.True(t, seen[0].Inactive())
+	require.False(t, seen[1].Inactive())
 }

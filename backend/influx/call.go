@@ -66,14 +66,14 @@ func (c *Client) stream(ctx context.Context, r request, read func(*http.Response
 	// Not the library's DoHTTPRequest: it decodes an error's body over the status and the headers.
 	resp, err := c.service.DoHTTPRequestWithResponse(req, nil)
 	if err != nil {
-		return c.silence(r, err, connected)
+		return c.noResponse(r, err, connected)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return c.refusal(r, resp)
+		return c.errorResponse(r, resp)
 	}
 	if err := read(resp); err != nil {
-		return c.unreadable(r, resp, err)
+		return c.badBody(r, resp, err)
 	}
 	// The little that a decoder may have left, so that the connection can serve the next call.
 	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody)

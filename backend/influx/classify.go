@@ -22,16 +22,16 @@ import (
 // maxMessage bounds what is repeated of a server's words, in bytes.
 const maxMessage = 300
 
-// silence judges a call without an answer.
-func (c *Client) silence(r request, err error, connected bool) *Error {
+// noResponse judges a call without an answer.
+func (c *Client) noResponse(r request, err error, connected bool) *Error {
 	e := &Error{operation: c.operation(r), connected: connected, cause: err}
-	e.Kind, e.Message = c.classifySilence(err)
+	e.Kind, e.Message = c.classifyNoResponse(err)
 	return e
 }
 
-// refusal judges an answer that is not a success.
-func (c *Client) refusal(r request, resp *http.Response) *Error {
-	e := c.answered(r, resp)
+// errorResponse judges an answer that is not a success.
+func (c *Client) errorResponse(r request, resp *http.Response) *Error {
+	e := c.newError(r, resp)
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	var said struct {
 		Code    string `json:"code"`
@@ -46,27 +46,27 @@ func (c *Client) refusal(r request, resp *http.Response) *Error {
 		e.Kind, e.Message = classifyForeign(e.Status, media)
 		return e
 	}
-	e.Kind, e.Message = classifyAnswer(e.Status, said.Code, said.Message), c.clean(said.Message)
+	e.Kind, e.Message = classifyAnswer(e.Status, said.Code, said.Message), c.redact(said.Message)
 	if e.Kind == MissingPermission || e.Kind == Forbidden {
 		e.Permission = permissionIn(e.Message)
 	}
 	return e
 }
 
-// unreadable judges a success that could not be read: it was cut off, or it is not what was asked for.
-func (c *Client) unreadable(r request, resp *http.Response, err error) *Error {
-	e := c.answered(r, resp)
+// badBody judges a success that could not be read: it was cut off, or it is not what was asked for.
+func (c *Client) badBody(r request, resp *http.Response, err error) *Error {
+	e := c.newError(r, resp)
 	e.cause = err
 	if isForeign(err) {
 		e.Kind, e.Message = NotInfluxDB, "the answer is not InfluxDB's JSON"
 		return e
 	}
-	e.Kind, e.Message = c.classifySilence(err)
+	e.Kind, e.Message = c.classifyNoResponse(err)
 	return e
 }
 
-// answered is an Error with what an answer's head says.
-func (c *Client) answered(r request, resp *http.Response) *Error {
+// newError returns an Error with what an answer's head says.
+func (c *Client) newError(r request, resp *http.Response) *Error {
 	seconds, _ := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 31) // 0 where it is none, or a date
 	return &Error{
 		Status:     resp.StatusCode,
@@ -83,8 +83,8 @@ func (c *Client) operation(r request) string {
 	return r.method + " " + c.address(request{path: r.path})
 }
 
-// clean shortens a server's words and takes the token out of them, should a proxy have repeated it.
-func (c *Client) clean(message string) string {
+// redact shortens a server's words and takes the token out of them, should a proxy have repeated it.
+func (c *Client) redact(message string) string {
 	// Without the padding, which is written in other ways in a URL or in HTML.
 	if token := strings.TrimRight(c.token, "="); token != "" {
 		message = strings.ReplaceAll(message, token, "[token]")
@@ -144,8 +144,8 @@ func classifyStatus(status int) Kind {
 	return NotInfluxDB // a redirect: InfluxDB 2 sends none
 }
 
-// classifySilence judges a call that got no complete answer.
-func (c *Client) classifySilence(err error) (Kind, string) {
+// classifyNoResponse judges a call that got no complete answer.
+func (c *Client) classifyNoResponse(err error) (Kind, string) {
 	var sent *url.Error
 	if errors.As(err, &sent) {
 		err = sent.Err // it repeats the method and the address
@@ -171,9 +171,9 @@ func (c *Client) classifySilence(err error) (Kind, string) {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return Unavailable, fmt.Sprintf("no answer within %s", c.timeout)
 	case strings.Contains(err.Error(), "remote error: tls:"):
-		return BadCertificate, c.clean(err.Error())
+		return BadCertificate, c.redact(err.Error())
 	}
-	return Unavailable, c.clean(err.Error())
+	return Unavailable, c.redact(err.Error())
 }
 
 var permissionPattern = regexp.MustCompile(`(?:read|write):\S+`)

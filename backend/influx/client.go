@@ -1,7 +1,7 @@
 // Package influx speaks InfluxDB's HTTP API: the few verbs that the engine needs, with errors that say what
 // an answer proves. It knows nothing of Vault.
 //
-// It stands on influxdb-client-go's HTTP service and its domain types, over an http.Client of its own. It
+// It stands on influxdb-client-go's HTTP service, and its domain types for the set-up, over an http.Client of its own. It
 // does not use that library's generated management calls: they lose the HTTP status, panic on an error body
 // without a message, and look buckets up across organizations.
 package influx
@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,6 +103,11 @@ func newTransport(o Options) *http.Transport {
 		MaxIdleConnsPerHost: o.MaxConnections,
 		IdleConnTimeout:     90 * time.Second,
 	}
+}
+
+// ValidToken reports whether a token can stand in an HTTP header.
+func ValidToken(token string) bool {
+	return !slices.ContainsFunc([]byte(token), func(c byte) bool { return c <= ' ' || c > '~' })
 }
 
 // URL is the address the client was made for, without a slash at its end.

@@ -31,6 +31,14 @@ func TestNewRefusesWhatIsNoURL(t *testing.T) {
 	require.Equal(t, "https://db:8086/influx", client.URL())
 }
 
+func TestTokensThatAHeaderCanHold(t *testing.T) {
+	for token, valid := range map[string]bool{
+		testToken: true, "": true, "!~": true, "a b": false, "a\n": false, "a\tb": false, "tokén": false, "a\x7f": false,
+	} {
+		require.Equal(t, valid, influx.ValidToken(token), "%q", token)
+	}
+}
+
 func TestCallsSayWhoTheyAreFrom(t *testing.T) {
 	header := make(chan http.Header, 1)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -61,10 +69,10 @@ func TestBasePath(t *testing.T) {
 		require.Equal(t, "2.9.1", server.Version)
 		created, err := client.CreateAuthorization(t.Context(), order(srv))
 		require.NoError(t, err)
-		require.NoError(t, client.DeleteAuthorization(t.Context(), *created.Id))
-		err = client.DeleteAuthorization(t.Context(), *created.Id)
+		require.NoError(t, client.DeleteAuthorization(t.Context(), created.ID))
+		err = client.DeleteAuthorization(t.Context(), created.ID)
 		require.True(t, influx.Is(err, influx.Gone))
-		require.ErrorContains(t, err, "DELETE "+proxy.URL+"/db/influx/api/v2/authorizations/"+*created.Id+": 404")
+		require.ErrorContains(t, err, "DELETE "+proxy.URL+"/db/influx/api/v2/authorizations/"+created.ID+": 404")
 		require.Equal(t, "/ping", srv.Requests()[0].Path)
 	}
 }

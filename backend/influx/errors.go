@@ -90,6 +90,9 @@ func (e *Error) NotApplied() bool {
 	return false
 }
 
+// IsNotFound reports whether err says that what was asked for does not exist: Gone or NotFound.
+func IsNotFound(err error) bool { return Is(err, Gone) || Is(err, NotFound) }
+
 // Is reports whether err is a failed call of this kind.
 func Is(err error, kind Kind) bool {
 	var e *Error

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/influxdata/influxdb-client-go/v2/domain"
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
@@ -63,7 +62,7 @@ func TestNoErrorHoldsTheToken(t *testing.T) {
 				}
 				echo(w, r.Header.Get("Authorization"))
 			})
-			_, err := client.CreateAuthorization(t.Context(), domain.AuthorizationPostRequest{})
+			_, err := client.CreateAuthorization(t.Context(), influx.NewAuthorization{})
 			e := failed(t, err)
 			require.NotEqual(t, http.StatusTeapot, e.Status, "the token was not sent")
 			value := strings.TrimRight(testToken, "=")[:40]

@@ -9,18 +9,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/influxdata/influxdb-client-go/v2/domain"
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
-// order is the least that a token can be asked for.
-func order(srv *influxtest.Server) domain.AuthorizationPostRequest {
-	orgID := srv.OrgID()
-	return domain.AuthorizationPostRequest{OrgID: &orgID, Permissions: &[]domain.Permission{
-		{Action: "read", Resource: domain.Resource{Type: "buckets", OrgID: &orgID}},
+// order returns the least that a token can be asked for.
+func order(srv *influxtest.Server) influx.NewAuthorization {
+	return influx.NewAuthorization{OrgID: srv.OrgID(), Permissions: []influx.Permission{
+		{Action: "read", Resource: influx.Resource{Type: "buckets", OrgID: srv.OrgID()}},
 	}}
 }
 

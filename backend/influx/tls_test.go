@@ -115,7 +115,7 @@ func TestTLSHandshakes(t *testing.T) {
 
 			if test.text == "" {
 				require.NoError(t, err)
-				require.Equal(t, srv.Tokens()[1].ID, *created.Id)
+				require.Equal(t, srv.Tokens()[1].ID, created.ID)
 				return
 			}
 			e := failed(t, err)
