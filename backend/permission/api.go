@@ -1,10 +1,11 @@
 package permission
 
 import (
-	"fmt"
 	"slices"
 	"sort"
 	"strings"
+
+	"vault-plugin-secrets-influxdb/backend/problem"
 )
 
 // The keys of a permission in InfluxDB's API.
@@ -18,7 +19,7 @@ var (
 //	{"action": "read", "resource": {"type": "buckets", "name": "metrics"}}
 //
 // name is understood for buckets only. orgID "*" means every organization.
-func parsePermission(place Place, object map[string]any) (Grant, Problems) {
+func parsePermission(place Place, object map[string]any) (Grant, problem.List) {
 	o := apiObject{place: place}
 	o.onlyKeys("", object, permissionKeys)
 	g := Grant{Place: place, Action: o.text("action", object["action"], true)}
@@ -45,12 +46,12 @@ func parsePermission(place Place, object map[string]any) (Grant, Problems) {
 // apiObject is one object being read; it collects what is wrong with it.
 type apiObject struct {
 	place    Place
-	problems Problems
+	problems problem.List
 }
 
 // problem notes what is wrong with a key; key may be a path such as resource.id.
 func (o *apiObject) problem(key, format string, args ...any) {
-	o.problems = append(o.problems, &Problem{o.place.String() + "." + key, fmt.Sprintf(format, args...)})
+	o.problems = append(o.problems, problem.InField(o.place.String()+"."+key, format, args...))
 }
 
 // text takes a JSON string.

@@ -1,11 +1,12 @@
 package permission
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"sort"
 	"strings"
+
+	"vault-plugin-secrets-influxdb/backend/problem"
 )
 
 // Definition is what a role says of its tokens' permissions, as it was written.
@@ -38,7 +39,7 @@ type Grant struct {
 }
 
 func (g Grant) problem(format string, args ...any) error {
-	return &Problem{g.Place.String(), fmt.Sprintf(format, args...)}
+	return problem.InField(g.Place.String(), format, args...)
 }
 
 // Grants checks the definition's form and lists what it asks for. The error holds every problem, each with
@@ -46,18 +47,18 @@ func (g Grant) problem(format string, args ...any) error {
 // neither does a clone.
 func (d Definition) Grants() ([]Grant, error) {
 	if d.size() > MaxGrants { // each could be wrong
-		return nil, &Problem{d.longest(), fmt.Sprintf("the role names %d permissions; at most %d are allowed", d.size(), MaxGrants)}
+		return nil, problem.InField(d.longest(), "the role names %d permissions; at most %d are allowed", d.size(), MaxGrants)
 	}
 	grants, problems := d.parse()
 	switch {
 	case d.TokenType != "" && d.TokenType != Custom && !d.whole():
-		problems = append(problems, &Problem{"token_type", fmt.Sprintf("%q is not known; allowed: custom, all-access, operator", d.TokenType)})
+		problems = append(problems, problem.InField("token_type", "%q is not known; allowed: custom, all-access, operator", d.TokenType))
 	case d.whole() && len(grants)+len(problems) > 0:
-		problems = append(problems, &Problem{"token_type", fmt.Sprintf("%s already grants everything; leave %s out", d.TokenType, d.listsGiven())})
+		problems = append(problems, problem.InField("token_type", "%s already grants everything; leave %s out", d.TokenType, d.listsGiven()))
 	case d.whole() && d.Cloned != nil:
-		problems = append(problems, &Problem{"clone_from", fmt.Sprintf("excludes token_type %s", d.TokenType)})
+		problems = append(problems, problem.InField("clone_from", "excludes token_type %s", d.TokenType))
 	case d.Cloned != nil && len(grants)+len(problems) > 0:
-		problems = append(problems, &Problem{"clone_from", fmt.Sprintf("excludes %s: a clone has just what its source had", d.listsGiven())})
+		problems = append(problems, problem.InField("clone_from", "excludes %s: a clone has just what its source had", d.listsGiven()))
 	}
 	return grants, problems.Err()
 }
@@ -113,9 +114,9 @@ func (d Definition) longest() string {
 }
 
 // parse reads the lists, in the order in which they are documented.
-func (d Definition) parse() ([]Grant, Problems) {
+func (d Definition) parse() ([]Grant, problem.List) {
 	grants := make([]Grant, 0, d.size())
-	var problems Problems
+	var problems problem.List
 	for _, list := range []struct {
 		field, action string
 		items         []string

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/problem"
 )
 
 func TestListsAreParsed(t *testing.T) {
@@ -97,7 +98,7 @@ func TestProblemsOfAForm(t *testing.T) {
 			}
 			// What is well formed is looked up all the same, and told after what is not.
 			require.True(t, strings.HasPrefix(err.Error(), strings.Join(test.problems, "\n")), err)
-			var problem *permission.Problem
+			var problem *problem.Error
 			require.True(t, errors.As(err, &problem))
 			require.Equal(t, test.problems[0], problem.Field+": "+problem.Text)
 		})

@@ -9,9 +9,6 @@
 package permission
 
 import (
-	"errors"
-	"fmt"
-	"slices"
 	"strconv"
 )
 
@@ -81,55 +78,6 @@ func (p Place) String() string {
 		return p.List
 	}
 	return p.List + "[" + strconv.Itoa(p.Index) + "]"
-}
-
-// Problem is one thing wrong with a definition.
-type Problem struct {
-	// Field says where: read_buckets[1].
-	Field string
-	// Text says what, and what is allowed or to be done.
-	Text string
-}
-
-// Error is "field: text".
-func (p *Problem) Error() string { return p.Field + ": " + p.Text }
-
-// Problems are all the things wrong with one definition, in the order of its fields.
-type Problems []error
-
-// Add notes what is wrong with a field.
-func (p *Problems) Add(field, format string, args ...any) {
-	*p = append(*p, &Problem{Field: field, Text: fmt.Sprintf(format, args...)})
-}
-
-// Err joins them, each said once; nil when there are none. Beyond MaxGrants it only counts: a grant has one problem as
-// a rule, but an object may hold any number of unknown keys.
-func (p Problems) Err() error {
-	said := map[string]bool{}
-	told := slices.DeleteFunc(p.flat(), func(problem error) bool {
-		known := said[problem.Error()]
-		said[problem.Error()] = true
-		return known
-	})
-	if more := len(told) - MaxGrants; more > 0 {
-		told = append(told[:MaxGrants], fmt.Errorf("and %d more", more))
-	}
-	return errors.Join(told...)
-}
-
-// flat is the list with joined errors taken apart and without what is nil.
-func (p Problems) flat() Problems {
-	var flat Problems
-	for _, problem := range p {
-		joined, several := problem.(interface{ Unwrap() []error })
-		switch {
-		case several:
-			flat = append(flat, Problems(joined.Unwrap()).flat()...)
-		case problem != nil:
-			flat = append(flat, problem)
-		}
-	}
-	return flat
 }
 
 // IsID reports whether s looks as InfluxDB writes IDs: 16 hexadecimal digits, not all zero.

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/problem"
 )
 
 func TestIsID(t *testing.T) {
@@ -23,9 +24,9 @@ func TestIsID(t *testing.T) {
 }
 
 func TestProblemsAreLines(t *testing.T) {
-	require.NoError(t, permission.Problems{}.Err())
-	one := &permission.Problem{Field: "read_buckets[1]", Text: "no"}
-	problems := permission.Problems{one, errors.New("two")}
+	require.NoError(t, problem.List{}.Err())
+	one := problem.InField("read_buckets[1]", "no")
+	problems := problem.List{one, errors.New("two")}
 	require.EqualError(t, problems.Err(), "read_buckets[1]: no\ntwo")
 	require.ErrorIs(t, problems.Err(), one)
 }

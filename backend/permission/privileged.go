@@ -3,12 +3,14 @@ package permission
 import (
 	"fmt"
 	"slices"
+
+	"vault-plugin-secrets-influxdb/backend/problem"
 )
 
 // Privileged lists the grants that can outlive the lease, make or see other tokens, or leave the
 // organization. Each text says what the danger is and how to say that it is meant. org is the
 // organization's name for the texts.
-func (d Definition) Privileged(org string) Problems {
+func (d Definition) Privileged(org string) problem.List {
 	const meant = "; if that is meant, set allow_privileged=true"
 	switch d.TokenType {
 	case AllAccess:
@@ -17,7 +19,7 @@ func (d Definition) Privileged(org string) Problems {
 		return whole("token_type operator can do everything in every organization, and make other tokens" + meant)
 	}
 	grants, _ := d.Grants() // what is malformed is told as that
-	var problems Problems
+	var problems problem.List
 	for i, p := range d.Cloned {
 		grants = append(grants, Grant{Place: Place{"clone_from", i}, Action: p.Action, Type: p.Type, ID: p.ID, AllOrgs: p.global()})
 	}
@@ -36,8 +38,8 @@ func orgText(org string) string {
 	return fmt.Sprintf("org %q", org)
 }
 
-func whole(format string, args ...any) Problems {
-	return Problems{fmt.Errorf(format, args...)}
+func whole(format string, args ...any) problem.List {
+	return problem.List{problem.BadInput(format, args...)}
 }
 
 // runsLater are the types whose objects InfluxDB runs later with all the rights of the token's owner, also

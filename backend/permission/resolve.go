@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"vault-plugin-secrets-influxdb/backend/problem"
 )
 
 // Resolve says what InfluxDB is to be asked for, in normal form. The error holds every problem of the
@@ -15,7 +17,7 @@ func Resolve(ctx context.Context, d Definition, scope Scope, directory Directory
 		return nil, malformed
 	}
 	if scope.OrgID == "" {
-		return nil, &Problem{"org", "the organization's ID is not known"}
+		return nil, problem.InField("org", "the organization's ID is not known")
 	}
 	scope.OrgID, scope.OwnerID = strings.ToLower(scope.OrgID), strings.ToLower(scope.OwnerID) // as InfluxDB answers them
 	r := resolution{scope: scope, directory: directory, permissions: make([]Permission, 0, len(grants))}
@@ -31,7 +33,7 @@ func Resolve(ctx context.Context, d Definition, scope Scope, directory Directory
 	if err != nil {
 		return nil, err
 	}
-	return Normal(r.permissions), append(Problems{malformed}, r.problems...).Err()
+	return Normal(r.permissions), append(problem.List{malformed}, r.problems...).Err()
 }
 
 // resolution is a definition being resolved.
@@ -39,7 +41,7 @@ type resolution struct {
 	scope       Scope
 	directory   Directory
 	permissions []Permission
-	problems    Problems
+	problems    problem.List
 }
 
 func (r *resolution) list(ctx context.Context, grants []Grant) error {
@@ -165,7 +167,7 @@ func (r *resolution) inOrg(place Place, action, resourceType string) {
 		if place.List == tokenTypeField && action == Write { // said for reading
 			return
 		}
-		r.problems = append(r.problems, &Problem{place.String(), "the token's owner is not known; set user or user_id, in the role or in config"})
+		r.problems = append(r.problems, problem.InField(place.String(), "the token's owner is not known; set user or user_id, in the role or in config"))
 		return
 	}
 	r.grant(p)

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/problem"
 )
 
 func TestResolve(t *testing.T) {
@@ -119,7 +120,7 @@ func TestProblemsOfNames(t *testing.T) {
 		t.Run(says, func(t *testing.T) {
 			_, err := permission.Resolve(t.Context(), test.definition, test.scope, &directory{similar: test.similar})
 			requireProblems(t, test.problems, err)
-			var problem *permission.Problem
+			var problem *problem.Error
 			require.True(t, errors.As(err, &problem))
 		})
 	}
@@ -143,7 +144,7 @@ func TestLookupsThatFail(t *testing.T) {
 			permissions, err := permission.Resolve(t.Context(), d, scope, directory)
 			require.ErrorIs(t, err, down)
 			require.Nil(t, permissions)
-			var problem *permission.Problem
+			var problem *problem.Error
 			require.False(t, errors.As(err, &problem))
 			require.Len(t, directory.asked, 1)
 		})

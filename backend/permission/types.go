@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"vault-plugin-secrets-influxdb/backend/problem"
 )
 
 // KnownTypes are the resource types of InfluxDB OSS 2.0 to 2.9 (authz.go of each release) without instance,
@@ -16,8 +18,8 @@ var KnownTypes = []string{
 }
 
 // CheckTypes finds the grants whose resource type the server does not list.
-func CheckTypes(grants []Grant, types []string) Problems {
-	var problems Problems
+func CheckTypes(grants []Grant, types []string) problem.List {
+	var problems problem.List
 	for _, g := range grants {
 		if g.Type != All && !slices.Contains(types, g.Type) {
 			problems = append(problems, g.problem("%s", unknownType(g, types)))
