@@ -1,0 +1,128 @@
+package role
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/token"
+)
+
+const (
+	// defaultDescription says what the token may do, then who asked for it.
+	defaultDescription = `{{.Permissions}} (vault {{.Mount}}creds/{{.Role}} for {{.DisplayName}})`
+	// defaultStaticDescription is the one of a static role, whose token is nobody's in particular.
+	defaultStaticDescription = `{{.Permissions}} (vault {{.Mount}}static-creds/{{.Role}})`
+)
+
+// maxDescription bounds what stands before the stamp, in bytes. InfluxDB itself takes a megabyte, and sends it with
+// every list.
+const maxDescription = 512
+
+// Description is the part of a token's description that people read, before its stamp.
+type Description struct {
+	// Template is the role's; empty means the default.
+	Template string
+	// Permissions are in InfluxDB's own wording: Read buckets metrics.
+	Permissions string
+	// Mount is the mount's path, with a slash at its end.
+	Mount string
+	Role  string
+	// Static says that the token is a static role's.
+	Static bool
+	// Caller is who asks for the token; nil where nobody does.
+	Caller *Caller
+}
+
+// Render fills the template in. The result can't pass for a stamp, and is cut to 512 bytes.
+func (d Description) Render() (string, error) {
+	caller := d.Caller
+	if caller == nil {
+		caller = &Caller{}
+	}
+	template := d.Template
+	switch {
+	case template == "" && d.Static:
+		template = defaultStaticDescription
+	case template == "":
+		template = defaultDescription
+	}
+	text, err := expand(template, func(placeholder string) (string, error) {
+		switch placeholder {
+		case ".Permissions":
+			return d.Permissions, nil
+		case ".Mount":
+			return d.Mount, nil
+		case ".Role":
+			return d.Role, nil
+		case ".DisplayName":
+			return caller.displayName, nil
+		case ".EntityID":
+			return caller.entityID, nil
+		}
+		if isIdentity(placeholder) {
+			return caller.render("{{" + placeholder + "}}")
+		}
+		return "", unknownPlaceholder(placeholder)
+	})
+	if err != nil {
+		return "", problem.InField("description", "%v", err)
+	}
+	text = strings.TrimSpace(token.Sanitize(text))
+	if len(text) > maxDescription {
+		text = strings.ToValidUTF8(text[:maxDescription], "") + "…"
+	}
+	return text, nil
+}
+
+// ValidateDescription refuses a template that could not be filled in when a token is issued.
+func ValidateDescription(text string) error {
+	_, err := expand(text, func(placeholder string) (string, error) {
+		switch placeholder {
+		case ".Permissions", ".Mount", ".Role", ".DisplayName", ".EntityID":
+			return "", nil
+		}
+		if isIdentity(placeholder) {
+			return "", validateSelector(placeholder)
+		}
+		return "", unknownPlaceholder(placeholder)
+	})
+	if err != nil {
+		return problem.InField("description", "not a template that can be used; it may hold {{.Permissions}}, {{.Mount}}, {{.Role}}, {{.DisplayName}}, {{.EntityID}} and identity templates: %v", err)
+	}
+	return nil
+}
+
+// expand replaces each {{placeholder}} of a text by its value. What a value holds is not looked at again.
+func expand(text string, value func(placeholder string) (string, error)) (string, error) {
+	var b strings.Builder
+	for {
+		plain, rest, found := strings.Cut(text, "{{")
+		b.WriteString(plain)
+		if !found {
+			return b.String(), nil
+		}
+		placeholder, after, closed := strings.Cut(rest, "}}")
+		if !closed {
+			return "", fmt.Errorf("{{%s has no }}", problem.Clip(rest))
+		}
+		v, err := value(strings.TrimSpace(placeholder))
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(v)
+		text = after
+	}
+}
+
+func unknownPlaceholder(placeholder string) error {
+	return fmt.Errorf("only placeholders are allowed, no conditions, functions or loops: {{%s}}", problem.Clip(placeholder))
+}
+
+func isIdentity(placeholder string) bool { return strings.HasPrefix(placeholder, "identity.") }
+
+// identityPattern finds an identity template, such as {{identity.entity.name}}.
+var identityPattern = regexp.MustCompile(`\{\{\s*identity\.`)
+
+func hasIdentity(description string) bool { return identityPattern.MatchString(description) }

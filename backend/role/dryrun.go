@@ -1,0 +1,129 @@
+package role
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
+)
+
+// DryRun finds everything in a role that would fail a mint: names that do not exist, an owner that is switched off,
+// permissions that the root token does not hold. Names that depend on the caller are left out.
+func (r *Roles) DryRun(ctx context.Context, c *connection.Connection, role *store.Role) ([]string, error) {
+	anyOwner := IsTemplate(role.User)
+	if anyOwner {
+		general := *role
+		general.User = ""
+		role = &general
+	}
+	scope, owner, err := c.Scope(ctx, role)
+	if err == nil {
+		_, err = c.CheckOwner(ctx, owner)
+	}
+	if err != nil && !problem.HasField(err) {
+		return nil, err
+	}
+	problems := problem.List{err}
+	grants, _ := role.Definition().Grants() // what is malformed comes with what is resolved
+	types, err := c.Names.ResourceTypes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	problems = append(problems, permission.CheckTypes(grants, types)...)
+	if scope.OrgID == "" { // there is nowhere to look
+		return nil, problems.Err()
+	}
+	permissions, err := permission.Resolve(ctx, role.Definition(), scope, &suggesting{Names: c.Names, client: c.Client})
+	if err != nil && !problem.HasField(err) {
+		return nil, err
+	}
+	problems = append(problems, err)
+	if problems[0] != nil { // for an owner that is not there InfluxDB refuses everything
+		return nil, problems.Err()
+	}
+	permissions = slices.DeleteFunc(permissions, func(p permission.Permission) bool {
+		return IsTemplate(p.Name) || !slices.Contains(types, p.Type)
+	})
+	if len(permissions) == 0 { // every name depends on the caller: the owner is tried with the least there is
+		permissions = append(permissions, token.MinimalGrant(scope.OrgID))
+	}
+	err = r.findMissingGrants(ctx, c, scope, owner.ID, permissions)
+	if err != nil && !problem.HasField(err) {
+		return nil, errors.Join(problems.Err(), err)
+	}
+	problems = append(problems, err)
+	if anyOwner {
+		return nil, problems.Err()
+	}
+	return warnRootOwner(c, role, owner), problems.Err()
+}
+
+// maxProbes bounds how often InfluxDB is asked what else the root token lacks: it names one permission at a time.
+const maxProbes = 100
+
+// findMissingGrants asks InfluxDB itself whether the root token can grant permissions to an owner: it creates a token that
+// can't be used, and deletes it. Each refusal names one permission; what is left is asked for again, until all that is
+// missing is known.
+func (r *Roles) findMissingGrants(ctx context.Context, c *connection.Connection, scope permission.Scope, ownerID string, permissions []permission.Permission) error {
+	var problems problem.List
+	permissions = slices.Clone(permissions)
+	for range maxProbes {
+		if len(permissions) == 0 {
+			return problems.Err()
+		}
+		err := r.issuer.Try(ctx, c, token.Location{OrgID: scope.OrgID, UserID: ownerID}, permissions...)
+		var refused *influx.Error
+		if err == nil || !errors.As(err, &refused) {
+			return errors.Join(problems.Err(), err)
+		}
+		missing := slices.IndexFunc(permissions, func(p permission.Permission) bool { return p.String() == refused.Permission })
+		switch {
+		case refused.Kind == influx.Forbidden && missing >= 0:
+			p := permissions[missing]
+			problems.Add(p.Place.String(), "the root token does not hold %s, so it can't grant it; see docs/root-token.md", p.Words(scope))
+			permissions = slices.DeleteFunc(permissions, func(q permission.Permission) bool { return q.String() == refused.Permission })
+		case refused.Kind == influx.MissingPermission:
+			return errors.Join(problems.Err(), problem.BadInput("the root token lacks %s, needed to create tokens of this role; see docs/root-token.md", refused.Permission))
+		default:
+			return errors.Join(problems.Err(), err)
+		}
+	}
+	return errors.Join(problems.Err(), problem.BadInput("and perhaps more: after %d permissions that the root token does not hold, InfluxDB was not asked on", maxProbes))
+}
+
+// warnRootOwner warns where a privileged token would leave something behind that runs with the rights of the root token's
+// own user.
+func warnRootOwner(c *connection.Connection, role *store.Role, owner connection.Owner) []string {
+	if len(role.Definition().Privileged("")) == 0 || owner.ID != "" && owner.ID != c.RootUserID() {
+		return nil
+	}
+	return []string{"user: the owner of this role's privileged tokens is the root token's own user; what they leave behind runs with its rights. Set user to one that is made for it"}
+}
+
+// MissingGrants says what of a role the root token can't grant, where held are the permissions that it holds. A look-up
+// that fails says nothing of the role.
+func MissingGrants(ctx context.Context, c *connection.Connection, role *store.Role, held []permission.Permission) error {
+	scope, _, err := c.Scope(ctx, role)
+	var permissions []permission.Permission
+	if err == nil {
+		permissions, err = permission.Resolve(ctx, role.Definition(), scope, c.Names)
+	}
+	var failed *influx.Error
+	switch {
+	case errors.As(err, &failed) && failed.Kind != influx.MissingPermission:
+		return nil
+	case err != nil:
+		return err
+	}
+	var problems problem.List
+	for _, p := range permission.Missing(held, permissions) {
+		problems.Add(p.Place.String(), "the root token does not hold %s; see docs/root-token.md", p.Words(scope))
+	}
+	return problems.Err()
+}

@@ -1,0 +1,260 @@
+package role
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/helper/identitytpl"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// IsTemplate reports whether a name holds an identity template, such as app-{{identity.entity.name}}.
+func IsTemplate(name string) bool {
+	return strings.Contains(name, "{{") || strings.Contains(name, "}}")
+}
+
+// field is where a role holds a name that may be a template.
+type field struct {
+	name  string
+	index int // in a list
+}
+
+// The fields that may hold templates, besides the description.
+const (
+	userField         = "user"
+	readBucketsField  = "read_buckets"
+	writeBucketsField = "write_buckets"
+	permissionsField  = "permissions"
+)
+
+// String is the field as problems name it: read_buckets[1].
+func (f field) String() string {
+	switch f.name {
+	case userField:
+		return f.name
+	case permissionsField:
+		return f.name + "[" + strconv.Itoa(f.index) + "].resource.name"
+	}
+	return f.name + "[" + strconv.Itoa(f.index) + "]"
+}
+
+// names yields every name in a role that may be a template, in the order in which the fields are documented.
+func names(r *store.Role) iter.Seq2[field, string] {
+	return func(yield func(field, string) bool) {
+		if !yield(field{userField, 0}, r.User) {
+			return
+		}
+		for i, name := range r.ReadBuckets {
+			if !yield(field{readBucketsField, i}, name) {
+				return
+			}
+		}
+		for i, name := range r.WriteBuckets {
+			if !yield(field{writeBucketsField, i}, name) {
+				return
+			}
+		}
+		for i, p := range r.Permissions {
+			if !yield(field{permissionsField, i}, bucketName(p)) {
+				return
+			}
+		}
+	}
+}
+
+// bucketName is the bucket's name in a permission of the API's shape.
+func bucketName(p map[string]any) string {
+	resource, _ := p["resource"].(map[string]any)
+	name, _ := resource["name"].(string)
+	return name
+}
+
+// set changes the name in a field of a role whose lists nobody shares.
+func (f field) set(r *store.Role, name string) {
+	switch f.name {
+	case userField:
+		r.User = name
+	case readBucketsField:
+		r.ReadBuckets[f.index] = name
+	case writeBucketsField:
+		r.WriteBuckets[f.index] = name
+	case permissionsField:
+		p := maps.Clone(r.Permissions[f.index])
+		resource := maps.Clone(p["resource"].(map[string]any))
+		resource["name"] = name
+		p["resource"] = resource
+		r.Permissions[f.index] = p
+	}
+}
+
+// HasTemplates reports whether what a role's tokens may do depends on the caller.
+func HasTemplates(r *store.Role) bool {
+	for _, name := range names(r) {
+		if IsTemplate(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// TemplatedField returns the first field of a role that depends on the caller; "" when none does.
+func TemplatedField(r *store.Role) string {
+	for f, name := range names(r) {
+		if IsTemplate(name) {
+			return f.name
+		}
+	}
+	if hasIdentity(r.Description) {
+		return "description"
+	}
+	return ""
+}
+
+// Caller is who asks for a token, as Vault's identity knows them. It asks Vault once, and only for a role that has
+// templates.
+type Caller struct {
+	system   logical.SystemView
+	entityID string
+	// displayName is what Vault calls the caller, such as approle or token-alice.
+	displayName string
+
+	loaded bool
+	entity *logical.Entity
+	groups []*logical.Group
+}
+
+// NewCaller makes the Caller of a request's identity entity and display name, each of which may be empty.
+func NewCaller(sys logical.SystemView, entityID, displayName string) *Caller {
+	return &Caller{system: sys, entityID: entityID, displayName: displayName}
+}
+
+var errNoEntity = errors.New("the caller has no identity entity (a root token has none), which the role's templates need; log in through an auth method")
+
+// render replaces the templates in a text by Vault's own template function. A value that is missing, empty, or more than
+// one is an error.
+func (c *Caller) render(text string) (string, error) {
+	if err := c.load(); err != nil {
+		return "", err
+	}
+	_, rendered, err := identitytpl.PopulateString(identitytpl.PopulateStringInput{
+		Mode:   identitytpl.ACLTemplating,
+		String: text,
+		Entity: c.entity,
+		Groups: c.groups,
+	})
+	if err != nil {
+		return "", fmt.Errorf("%q can't be filled in for this caller: %w", text, err)
+	}
+	return rendered, nil
+}
+
+func (c *Caller) load() error {
+	if c.loaded {
+		return nil
+	}
+	if c.entityID == "" {
+		return errNoEntity
+	}
+	entity, err := c.system.EntityInfo(c.entityID)
+	if err != nil {
+		return err
+	}
+	if entity == nil {
+		return errNoEntity
+	}
+	groups, err := c.system.GroupsForEntity(c.entityID)
+	if err != nil {
+		return err
+	}
+	c.loaded, c.entity, c.groups = true, entity, groups
+	return nil
+}
+
+// Render returns a role with its templates filled in for a caller. Each yields one exact name. A role without templates
+// is returned as it is.
+func Render(r *store.Role, c *Caller) (*store.Role, error) {
+	if !HasTemplates(r) {
+		return r, nil
+	}
+	rendered := *r
+	rendered.ReadBuckets, rendered.WriteBuckets = slices.Clone(r.ReadBuckets), slices.Clone(r.WriteBuckets)
+	rendered.Permissions = slices.Clone(r.Permissions)
+	var problems problem.List
+	for f, text := range names(r) {
+		if !IsTemplate(text) {
+			continue
+		}
+		name, err := c.render(text)
+		if err == nil {
+			err = checkRendered(name)
+		}
+		if err != nil {
+			problems.Add(f.String(), "%v", err)
+		}
+		f.set(&rendered, name)
+	}
+	return &rendered, problems.Err()
+}
+
+// checkRendered refuses what a role's author did not mean: a caller whose metadata says * or id:… gets no more than a
+// bucket of that name.
+func checkRendered(name string) error {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return errors.New("the template yields an empty name for this caller")
+	case name == permission.All, strings.HasPrefix(name, permission.IDPrefix):
+		return fmt.Errorf("the template yields %q for this caller; it must yield a name", name)
+	case len(name) > maxRenderedName:
+		return fmt.Errorf("the template yields %d bytes for this caller; at most %d are allowed", len(name), maxRenderedName)
+	}
+	return nil
+}
+
+// maxRenderedName bounds what metadata can put into a name, in bytes.
+const maxRenderedName = 512
+
+// validateTemplates refuses templates that Vault could never fill in.
+func validateTemplates(r *store.Role) problem.List {
+	var problems problem.List
+	for f, text := range names(r) {
+		if err := validateTemplate(text); err != nil {
+			problems.Add(f.String(), "%q is not an identity template: %v", problem.Clip(text), err)
+		}
+	}
+	return problems
+}
+
+// selectorPattern is what Vault's templates can ask for, of a caller (identitytpl). Vault itself finds out what it does
+// not know only when a template is filled in.
+var selectorPattern = regexp.MustCompile(`^identity\.(entity\.(id|name|metadata\..+|aliases\.[^.]+\.(id|name|(custom_)?metadata\..+))|groups\.(ids|names)\.[^.]+\.(id|name|metadata\..+))$`)
+
+func validateTemplate(text string) error {
+	_, _, err := identitytpl.PopulateString(identitytpl.PopulateStringInput{Mode: identitytpl.ACLTemplating, ValidityCheckOnly: true, String: text})
+	if err != nil {
+		return fmt.Errorf("failed to validate policy templating: %w", err)
+	}
+	for _, part := range strings.Split(text, "{{")[1:] {
+		selector, _, _ := strings.Cut(part, "}}")
+		if err := validateSelector(selector); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func validateSelector(selector string) error {
+	if selectorPattern.MatchString(strings.TrimSpace(selector)) {
+		return nil
+	}
+	return fmt.Errorf("{{%s}} is not known; allowed: identity.entity.name, identity.entity.metadata.<key>, identity.entity.aliases.<accessor>.metadata.<key>, identity.groups.names.<name>.metadata.<key> and the like", problem.Clip(selector))
+}
