@@ -1,0 +1,135 @@
+package connection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// Owner is the user that owns a token, as a role or the configuration names it. Both are empty where neither does:
+// InfluxDB then takes the root token's user.
+type Owner struct{ Name, ID string }
+
+// ErrStaleName says that InfluxDB contradicts the names that were looked up before.
+var ErrStaleName = errors.New("a bucket, organization or user was renamed, deleted or made anew")
+
+// Scope finds the organization that a role's tokens belong to and the user that owns them. The names that a role gives
+// are looked up; what the configuration gives was looked up when it was verified. The error tells what is wrong with both.
+func (c *Connection) Scope(ctx context.Context, r *store.Role) (permission.Scope, Owner, error) {
+	var (
+		scope  permission.Scope
+		orgErr error
+	)
+	if scope.OrgID, scope.OrgName, orgErr = c.OrgOf(ctx, r); orgErr != nil {
+		scope = permission.Scope{}
+		if !problem.HasField(orgErr) {
+			return scope, Owner{}, orgErr
+		}
+	}
+	owner, err := c.OwnerOf(ctx, r)
+	if err = errors.Join(orgErr, err); err != nil {
+		return scope, Owner{}, err
+	}
+	scope.OwnerID, scope.Privileged = owner.ID, r.AllowPrivileged
+	if scope.OwnerID == "" {
+		scope.OwnerID = c.RootUserID()
+	}
+	return scope, owner, nil
+}
+
+// OrgOf returns the organization that a role or the configuration names. Its ID is as InfluxDB writes it, in small
+// letters, however it was given: it is compared with answers, and names are cached under it.
+func (c *Connection) OrgOf(ctx context.Context, r *store.Role) (id, name string, err error) {
+	switch {
+	case r.OrgID != "":
+		name, err = c.Names.OrgName(ctx, r.OrgID)
+		return strings.ToLower(r.OrgID), name, notFoundAs(err, "org_id", "no organization has the ID %s", r.OrgID)
+	case r.Org != "":
+		id, err = c.Names.OrgID(ctx, r.Org)
+		return id, r.Org, notFoundAs(err, "org", "no organization %q that the root token can see", r.Org)
+	case c.Found != nil:
+		return c.Found.DefaultOrgID, c.Found.DefaultOrg, nil
+	case c.OrgID != "":
+		name, err = c.Names.OrgName(ctx, c.OrgID)
+		return strings.ToLower(c.OrgID), name, notFoundAs(err, "org_id", "no organization has the ID %s, which config names", c.OrgID)
+	case c.Org != "":
+		id, err = c.Names.OrgID(ctx, c.Org)
+		return id, c.Org, notFoundAs(err, "org", "no organization %q, which config names, that the root token can see", c.Org)
+	}
+	return "", "", problem.InField("org", "not given, and config has no default; set org or org_id")
+}
+
+// OrgLookupName returns the name by which OrgOf looks the organization up; "" where its ID is known otherwise.
+func (c *Connection) OrgLookupName(r *store.Role) string {
+	if r.Org != "" || r.OrgID != "" || c.Found != nil || c.OrgID != "" {
+		return r.Org
+	}
+	return c.Org
+}
+
+// RecheckOrg returns what an error means that came up while something was looked up in an organization. One that was
+// found by its name is looked up again, because it may have been made anew: then the error is ErrStaleName.
+func (c *Connection) RecheckOrg(ctx context.Context, r *store.Role, scope permission.Scope, err error) error {
+	org := c.OrgLookupName(r)
+	if org == "" || !problem.HasField(err) && !influx.Is(err, influx.MissingPermission) { // an outage says nothing of names
+		return err
+	}
+	c.Names.Forget(scope.OrgID, org, "", nil)
+	if id, _ := c.Names.OrgID(ctx, org); id != scope.OrgID {
+		return fmt.Errorf("org %q: %w", org, ErrStaleName)
+	}
+	return err
+}
+
+// OwnerOf returns the user that a role or the configuration names.
+func (c *Connection) OwnerOf(ctx context.Context, r *store.Role) (Owner, error) {
+	switch {
+	case r.UserID != "":
+		return Owner{ID: strings.ToLower(r.UserID)}, nil
+	case r.User != "":
+		id, err := c.Names.UserID(ctx, r.User)
+		return Owner{r.User, id}, notFoundAs(err, "user", "no user %q that the root token can see", r.User)
+	case c.UserID != "":
+		return Owner{ID: strings.ToLower(c.UserID)}, nil
+	case c.User != "":
+		id, err := c.Names.UserID(ctx, c.User)
+		return Owner{c.User, id}, notFoundAs(err, "user", "no user %q, which config names, that the root token can see", c.User)
+	}
+	return Owner{}, nil
+}
+
+// CheckOwner refuses an owner that is inactive: InfluxDB creates its tokens, and refuses each use of them. The user that
+// it returns is empty where the root token may not read it.
+func (c *Connection) CheckOwner(ctx context.Context, owner Owner) (influx.User, error) {
+	if owner.ID == "" { // the root token's own user: else the root token would be refused
+		return influx.User{}, nil
+	}
+	user, err := c.Client.UserByID(ctx, owner.ID)
+	switch {
+	case influx.Is(err, influx.MissingPermission): // the token may create tokens for a user that it can't read
+		return influx.User{}, nil
+	case err != nil:
+		return influx.User{}, notFoundAs(err, "user_id", "no user has the ID %s", owner.ID)
+	case user.Status == "inactive":
+		return influx.User{}, problem.InField("user", "%q is inactive: its tokens would be refused", user.Name)
+	}
+	return user, nil
+}
+
+// notFoundAs turns "not found" into a problem of the field that named it. A look-up that the root token may not make is
+// told with the field; other errors are not the field's.
+func notFoundAs(err error, field, format string, args ...any) error {
+	if influx.Is(err, influx.NotFound) || influx.Is(err, influx.Invalid) {
+		return problem.InField(field, format, args...)
+	}
+	if influx.Is(err, influx.MissingPermission) {
+		return fmt.Errorf("%s: %w", field, err)
+	}
+	return err
+}
