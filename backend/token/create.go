@@ -1,0 +1,162 @@
+package token
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// Spec is what a token is created from.
+type Spec struct {
+	// Kind stands in the stamp; empty means Lease.
+	Kind string
+	// Role stands in the stamp.
+	Role string
+	// Nonce tells the token from every other; empty means a new one.
+	Nonce string
+	// Text is the description in front of the stamp.
+	Text        string
+	Permissions []permission.Permission
+	OrgID       string
+	// OwnerID is the user; empty means the root token's.
+	OwnerID  string
+	Deadline time.Time
+	// Inactive asks for a token that can't be used.
+	Inactive bool
+}
+
+// Issuer creates the tokens of one mount, and recognizes them.
+type Issuer struct{ mount *mount.Mount }
+
+// NewIssuer makes the issuer of a mount.
+func NewIssuer(m *mount.Mount) *Issuer { return &Issuer{mount: m} }
+
+// Create creates an authorization; it is the only place that does. It never asks twice: a call without an answer may
+// have been carried out, which is an UnknownOutcome. Nor does it end with its caller: a call that is cut off would be
+// carried out too, and nobody would know the ID. The authorization that it returns, with or without an error, exists in
+// InfluxDB.
+func (i *Issuer) Create(ctx context.Context, c *connection.Connection, spec Spec) (*influx.Authorization, error) {
+	if i.mount.UUID == "" {
+		return nil, errors.New("Vault did not tell this mount's UUID; no token can be marked as ours")
+	}
+	if spec.Nonce == "" {
+		spec.Nonce = NewNonce()
+	}
+	if spec.Kind == "" {
+		spec.Kind = Lease
+	}
+	stamp := Stamp{i.mount.UUID, spec.Kind, spec.Role, spec.Nonce, spec.Deadline}.String()
+	created, err := c.Client.CreateAuthorization(context.WithoutCancel(ctx), spec.request(strings.TrimSpace(spec.Text+" "+stamp)))
+	if err != nil {
+		return nil, asUnknownOutcome(err, spec.Nonce, Location{spec.OrgID, spec.OwnerID})
+	}
+	if !strings.HasSuffix(created.Description, stamp) {
+		return created, fmt.Errorf("InfluxDB at %s did not keep the token's description; without it the token could not be found again", c.URL)
+	}
+	return created, ctx.Err()
+}
+
+// request is the spec as InfluxDB's API takes it.
+func (s *Spec) request(description string) influx.NewAuthorization {
+	permissions := make([]influx.Permission, len(s.Permissions))
+	for i, p := range s.Permissions {
+		permissions[i] = influx.Permission{Action: p.Action, Resource: influx.Resource{Type: p.Type, ID: p.ID, OrgID: p.OrgID}}
+	}
+	status := "active"
+	if s.Inactive {
+		status = "inactive"
+	}
+	return influx.NewAuthorization{Description: description, Status: status, OrgID: s.OrgID, UserID: s.OwnerID, Permissions: permissions}
+}
+
+// NewNonce tells one token of ours from every other.
+func NewNonce() string {
+	random := make([]byte, 8)
+	_, _ = rand.Read(random) // never fails: it ends the program first
+	return hex.EncodeToString(random)
+}
+
+// UnknownOutcome is a call to create that may have been carried out: a token with the nonce may exist that nobody has.
+type UnknownOutcome struct {
+	error
+	Nonce string
+	At    Location
+}
+
+// Unwrap returns the error with which the call failed.
+func (u *UnknownOutcome) Unwrap() error { return u.error }
+
+// asUnknownOutcome returns an UnknownOutcome where the failed call may have been carried out.
+func asUnknownOutcome(err error, nonce string, at Location) error {
+	var failed *influx.Error
+	if errors.As(err, &failed) && !failed.NotApplied() {
+		return &UnknownOutcome{fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err), nonce, at}
+	}
+	return err
+}
+
+// Refused reports whether InfluxDB itself said no, rather than being out of reach.
+func Refused(err error) bool {
+	var failed *influx.Error
+	return errors.As(err, &failed) && failed.NotApplied() && failed.Status != 0
+}
+
+// Probe creates a token that can't be used. Should its deletion fail, its deadline is a minute away.
+func (i *Issuer) Probe(ctx context.Context, c *connection.Connection, at Location, permissions ...permission.Permission) (*influx.Authorization, error) {
+	return i.Create(ctx, c, Spec{
+		Role:        ProbeRole,
+		Text:        "Made by Vault to try its root token",
+		Permissions: permissions,
+		OrgID:       at.OrgID,
+		OwnerID:     at.UserID,
+		Deadline:    i.mount.Now().Add(mount.DeadlineMargin),
+		Inactive:    true,
+	})
+}
+
+// Try creates a token that can't be used and deletes it: it reports whether the root token may grant the permissions.
+func (i *Issuer) Try(ctx context.Context, c *connection.Connection, at Location, permissions ...permission.Permission) error {
+	probe, err := i.Probe(ctx, c, at, permissions...)
+	if probe != nil {
+		err = errors.Join(err, c.Delete(context.WithoutCancel(ctx), probe.ID))
+	}
+	return err
+}
+
+// MinimalGrant is what every root token must hold, and so can grant.
+func MinimalGrant(orgID string) permission.Permission {
+	return permission.Permission{Action: permission.Write, Type: "authorizations", OrgID: orgID}
+}
+
+// Permissions are an authorization's permissions as the language of grants has them.
+func Permissions(a *influx.Authorization) []permission.Permission {
+	permissions := make([]permission.Permission, len(a.Permissions))
+	for i, p := range a.Permissions {
+		permissions[i] = permission.Permission{Action: p.Action, Type: p.Resource.Type, ID: p.Resource.ID, OrgID: p.Resource.OrgID}
+	}
+	return permissions
+}
+
+// Location is where a token is: InfluxDB shows it to a root token that may read the authorizations of the organization
+// and the owner. An empty UserID is the root token's own user.
+type Location struct{ OrgID, UserID string }
+
+// DefaultLocation is where a connection's tokens are unless a role says otherwise.
+func DefaultLocation(ctx context.Context, c *connection.Connection) (Location, error) {
+	orgID, _, err := c.OrgOf(ctx, &store.Role{})
+	if err != nil {
+		return Location{}, err
+	}
+	owner, err := c.OwnerOf(ctx, &store.Role{})
+	return Location{orgID, owner.ID}, err
+}
