@@ -1,0 +1,117 @@
+package root
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
+)
+
+// identify reads the authorization that the root token is: the one that is known, or the one that the caller names, or
+// the one that has its value where InfluxDB shows values.
+func (r *Root) identify(ctx context.Context, c *connection.Connection, givenID string) (*influx.Authorization, error) {
+	known := c.RootID()
+	switch {
+	case givenID != "" && !permission.IsID(givenID):
+		return nil, problem.InField("authorization_id", "must be an ID of 16 hexadecimal digits")
+	case givenID != "" && c.RootNonce != "" && !strings.EqualFold(givenID, known):
+		return nil, problem.InField("authorization_id", "the root token was made by a rotation and is %s; leave authorization_id out", known)
+	case givenID == "" && known == "":
+		return r.search(ctx, c)
+	case givenID == "":
+		givenID = known
+	}
+	root, err := c.Client.GetAuthorization(ctx, givenID)
+	switch {
+	case influx.IsNotFound(err):
+		return nil, problem.InField("authorization_id", "no authorization has the ID %s", givenID)
+	case influx.Is(err, influx.MissingPermission):
+		return nil, fmt.Errorf("authorization_id: the root token may not read %s, and it has to read its own authorization, whose permissions the new one needs; see docs/root-token.md: %w", givenID, err)
+	case err != nil:
+		return nil, err
+	}
+	if reason := mismatch(c.Connection, root); reason != "" {
+		return nil, problem.InField("authorization_id", "%s is not the root token: %s", givenID, reason)
+	}
+	return root, nil
+}
+
+// mismatch says why an authorization can't be a connection's root token; "" where it can.
+func mismatch(c *store.Connection, a *influx.Authorization) string {
+	switch {
+	case a.ID == "" || a.OrgID == "" || a.UserID == "":
+		return "InfluxDB does not say whose it is"
+	case a.Token != "" && a.Token != c.Token:
+		return "its value is another one"
+	case a.Inactive():
+		return "it is inactive"
+	case c.RootUserID() != "" && a.UserID != c.RootUserID():
+		return "it belongs to another user"
+	case !makesTokens(a):
+		return "it may not write authorizations"
+	}
+	return ""
+}
+
+// makesTokens reports whether an authorization has what every root token needs.
+func makesTokens(a *influx.Authorization) bool {
+	return slices.ContainsFunc(a.Permissions, func(p influx.Permission) bool {
+		return p.Action == permission.Write && p.Resource.Type == "authorizations"
+	})
+}
+
+// isCertain reports whether it is certain that an authorization is the connection's root token: we made it, or InfluxDB
+// shows its value.
+func isCertain(c *store.Connection, a *influx.Authorization) bool {
+	return c.RootNonce != "" || a.Token == c.Token
+}
+
+// search finds the root token's authorization by its value. Where values are hidden its error names those that it could
+// be: guessing would delete somebody's token.
+func (r *Root) search(ctx context.Context, c *connection.Connection) (*influx.Authorization, error) {
+	var (
+		found      *influx.Authorization
+		candidates []string
+	)
+	err := c.Client.EachAuthorization(ctx, func(a *influx.Authorization) error {
+		if stamp, ours := r.issuer.Owned(a); ours && stamp.Kind != token.Root || mismatch(c.Connection, a) != "" {
+			return nil
+		}
+		if a.Token == c.Token {
+			copied := *a // a is overwritten after the call
+			found = &copied
+			return nil
+		}
+		candidates = append(candidates, describeCandidate(a))
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case found != nil:
+		return found, nil
+	case len(candidates) == 0:
+		return nil, problem.InField("authorization_id", "needed; the root token is not shown the list of tokens, so that it can't be found: see docs/root-token.md")
+	}
+	more := ""
+	if extra := len(candidates) - problem.MaxNamed; extra > 0 {
+		candidates, more = candidates[:problem.MaxNamed], fmt.Sprintf("\nand %d more", extra)
+	}
+	return nil, problem.InField("authorization_id", "needed; InfluxDB hides the values of tokens, so that it is not known which one the root token is. It could be:\n%s%s", strings.Join(candidates, "\n"), more)
+}
+
+// describeCandidate describes an authorization to somebody who has to choose.
+func describeCandidate(a *influx.Authorization) string {
+	created := "unknown"
+	if !a.CreatedAt.IsZero() {
+		created = problem.RFC3339(a.CreatedAt)
+	}
+	return fmt.Sprintf("%s %q, created %s", a.ID, problem.Clip(a.Description), created)
+}

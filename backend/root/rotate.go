@@ -1,0 +1,214 @@
+// Package root looks after the root token: it sets a fresh InfluxDB up with one, rotates it, and recovers what was cut off.
+package root
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/go-uuid"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/background"
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/revoke"
+	"vault-plugin-secrets-influxdb/backend/rotation"
+	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
+	"vault-plugin-secrets-influxdb/backend/verify"
+)
+
+// Root is the root token of a mount.
+type Root struct {
+	mount    *mount.Mount
+	pool     *connection.Pool
+	issuer   *token.Issuer
+	revoker  *revoke.Revoker
+	verifier *verify.Verifier
+	// backoff counts the planned rotations that failed.
+	backoff background.Backoff
+}
+
+// New returns the root token of a mount.
+func New(m *mount.Mount, pool *connection.Pool, issuer *token.Issuer, revoker *revoke.Revoker, verifier *verify.Verifier) *Root {
+	return &Root{mount: m, pool: pool, issuer: issuer, revoker: revoker, verifier: verifier}
+}
+
+// ResetBackoff has the next planned rotation begin without a pause: what the last one failed for may be mended.
+func (r *Root) ResetBackoff() { r.backoff.Done(nil, r.mount.Now()) }
+
+// Rotate replaces the root token by a new one of the same permissions and owner. authorizationID is the old one's where it
+// is not known; else it may be empty.
+func (r *Root) Rotate(ctx context.Context, s logical.Storage, mountPath, authorizationID string) error {
+	err := r.rotate(ctx, s, request{mountPath: mountPath, authorizationID: authorizationID})
+	if err == nil {
+		r.ResetBackoff()
+	}
+	return err
+}
+
+// request is a rotation that is asked for.
+type request struct {
+	mountPath string
+	// authorizationID is the old root token's as the caller names it; empty where it is known.
+	authorizationID string
+	// whenDue rotates nothing unless the plan says so.
+	whenDue bool
+}
+
+// rotate takes the steps of a rotation, which goes on when its caller has gone:
+//
+//	intention → POST → the new one is tried → stored → the old one is deleted, or its deletion is pending
+func (r *Root) rotate(ctx context.Context, s logical.Storage, req request) error {
+	unlock, err := r.pool.LockConfig(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mount.RotationTimeout)
+	defer cancel()
+	if err := r.Recover(ctx, s); err != nil {
+		return err
+	}
+	c, err := r.pool.Current(ctx, s, req.mountPath)
+	if err != nil {
+		return err
+	}
+	if req.whenDue && r.decide(c.Connection) != rotation.Rotate { // another rotation was first
+		return nil
+	}
+	old, err := r.identify(ctx, c, req.authorizationID)
+	if err != nil {
+		return err
+	}
+	ch := r.newChange(s, c, old)
+	if err := rotation.Run(ctx, ch); err != nil {
+		return err
+	}
+	r.mount.Log.Info("the root token was rotated", "authorization_id", ch.created.ID, "role", token.RootRole, "previous", old.ID)
+	return r.finish(ctx, s, ch.intention)
+}
+
+// change is a rotation under way.
+type change struct {
+	*Root
+	s         logical.Storage
+	c         *connection.Connection
+	old       *influx.Authorization
+	intention *store.RootIntention
+	// created is the new root token, and next the connection with it.
+	created *influx.Authorization
+	next    *store.Connection
+}
+
+func (r *Root) newChange(s logical.Storage, c *connection.Connection, old *influx.Authorization) *change {
+	return &change{Root: r, s: s, c: c, old: old, intention: &store.RootIntention{
+		Nonce: token.NewNonce(), Since: r.mount.Now().UTC(), Previous: c.Connection,
+		OldID: old.ID, Proven: isCertain(c.Connection, old), OrgID: old.OrgID, UserID: old.UserID,
+	}}
+}
+
+// Record implements rotation.Change.
+func (ch *change) Record(ctx context.Context) error {
+	return store.RootIntentions.Put(ctx, ch.s, ch.intention)
+}
+
+// Create asks for a token like the old one.
+func (ch *change) Create(ctx context.Context) (err error) {
+	text := "Root token of Vault"
+	if ch.old.Description != "" {
+		text = token.StripStamp(ch.old.Description)
+	}
+	ch.created, err = ch.issuer.Create(ctx, ch.c, token.Spec{
+		Kind: token.Root, Nonce: ch.intention.Nonce, Role: token.RootRole, Text: text,
+		Permissions: token.Permissions(ch.old), OrgID: ch.old.OrgID, OwnerID: ch.old.UserID,
+	})
+	return ch.revoker.RecordUnknown(ctx, ch.s, ch.c, token.RootRole, err)
+}
+
+// Verify tries the connection with the new token, through a client of its own.
+func (ch *change) Verify(ctx context.Context) error {
+	next, err := ch.withNewRoot()
+	if err != nil {
+		return err
+	}
+	result, err := ch.verifier.Verify(ctx, next)
+	if err != nil {
+		return fmt.Errorf("the new root token does not work, and the old one stays: %w", err)
+	}
+	next.Found = result.Found
+	ch.next = next
+	return nil
+}
+
+// maxFormerRoots bounds how many root tokens are remembered that an operator wrote and that were rotated away.
+const maxFormerRoots = 100
+
+// withNewRoot is the connection with the new root token.
+func (ch *change) withNewRoot() (*store.Connection, error) {
+	revision, err := uuid.GenerateUUID()
+	if err != nil {
+		return nil, err
+	}
+	before := ch.c.Connection
+	next := *before
+	next.Revision, next.Token, next.AuthorizationID = revision, ch.created.Token, ch.created.ID
+	if before.RootNonce == "" { // an operator has seen the old one and may write it again
+		next.RotatedAway = append(slices.Clone(before.RotatedAway), rotation.Hash(before.Token))
+		next.RotatedAway = next.RotatedAway[max(0, len(next.RotatedAway)-maxFormerRoots):]
+	}
+	next.RootNonce = ch.intention.Nonce
+	next.RotationTimes = rotation.Times(before.RotationPlan, ch.mount.Now())
+	return &next, nil
+}
+
+// EnsureCurrent implements rotation.Change.
+func (ch *change) EnsureCurrent(ctx context.Context) error {
+	return ensureCurrent(ctx, ch.s, ch.intention)
+}
+
+// ensureCurrent returns rotation.ErrTakenOver unless storage holds the intention. It is asked before something is changed
+// that can't be taken back.
+func ensureCurrent(ctx context.Context, s logical.Storage, i *store.RootIntention) error {
+	current, err := store.RootIntentions.Get(ctx, s)
+	if err != nil || current == nil || current.Nonce != i.Nonce {
+		return errors.Join(rotation.ErrTakenOver, err)
+	}
+	return nil
+}
+
+// Store makes the connection with the new token the current one.
+func (ch *change) Store(ctx context.Context) error {
+	err := putConfig(ctx, ch.s, ch.next)
+	if errors.Is(err, store.ErrWriteUnknown) {
+		return fmt.Errorf("the new root token: %w; nothing was deleted, and the rotation is settled within some minutes", err)
+	}
+	return err
+}
+
+// putConfig makes c the current connection. Each write has a revision of its own, by which one that failed is known to
+// have been done all the same.
+func putConfig(ctx context.Context, s logical.Storage, c *store.Connection) error {
+	return store.PutConfirmed(func() error { return store.Config.Put(ctx, s, c) }, func() (bool, error) {
+		stored, err := store.Config.Get(ctx, s)
+		return stored != nil && stored.Revision == c.Revision, err
+	})
+}
+
+// Discard implements rotation.Change.
+func (ch *change) Discard(ctx context.Context) error {
+	if ch.created == nil {
+		return nil
+	}
+	return ch.revoker.Discard(ctx, ch.s, ch.c, token.RootRole, ch.created.ID)
+}
+
+// Clear implements rotation.Change.
+func (ch *change) Clear(ctx context.Context) {
+	if err := store.RootIntentions.Delete(ctx, ch.s); err != nil {
+		ch.mount.Log.Warn("an intention that is settled is still in storage", "role", token.RootRole, "error", err)
+	}
+}

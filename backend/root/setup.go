@@ -1,0 +1,256 @@
+package root
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/hashicorp/go-uuid"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/influxdata/influxdb-client-go/v2/domain"
+
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/rotation"
+	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
+	"vault-plugin-secrets-influxdb/backend/verify"
+)
+
+// Bounds of what InfluxDB takes in a setup.
+const (
+	// minRetention, in seconds: with a shorter one the server answers 500 and is left half set up (measured).
+	minRetention = 3600
+	minPassword  = 8
+	maxPassword  = 72
+)
+
+// Onboarding is what a fresh InfluxDB is set up with.
+type Onboarding struct {
+	Username, Password, Org, Bucket string
+	// Retention is in seconds; 0 keeps data for ever.
+	Retention int
+}
+
+// Validate checks what InfluxDB would refuse, or be left half set up by.
+func (o Onboarding) Validate() error {
+	var problems problem.List
+	for _, required := range []struct{ field, value string }{{"username", o.Username}, {"org", o.Org}, {"bucket", o.Bucket}} {
+		if required.value == "" {
+			problems.Add(required.field, "missing")
+		}
+	}
+	if length := len(o.Password); length > 0 && (length < minPassword || length > maxPassword) {
+		problems.Add("password", "must have 8 to 72 characters")
+	}
+	if o.Retention != 0 && o.Retention < minRetention {
+		problems.Add("retention_period", "must be 1h or more, or 0 for ever")
+	}
+	return problems.Err()
+}
+
+// request is what InfluxDB is asked for.
+func (o Onboarding) request(operatorToken string) domain.OnboardingRequest {
+	r := domain.OnboardingRequest{Username: o.Username, Org: o.Org, Bucket: o.Bucket, Token: &operatorToken}
+	if o.Password != "" {
+		r.Password = &o.Password
+	}
+	if seconds := int64(o.Retention); seconds > 0 {
+		r.RetentionPeriodSeconds = &seconds
+	}
+	return r
+}
+
+// SetUp sets a fresh InfluxDB up and returns the connection to it, which is stored. Its operator token is a random value of
+// ours, written down before the call, so that a lost answer loses nothing; it is shown to nobody.
+func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c *store.Connection, o Onboarding) (*store.Connection, error) {
+	unlock, err := r.pool.LockConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mount.RotationTimeout)
+	defer cancel()
+	interrupted, err := r.interruptedSetup(ctx, s, c)
+	if err != nil {
+		return nil, err
+	}
+	config, err := store.Config.Get(ctx, s)
+	switch {
+	case err != nil:
+		return nil, err
+	case config != nil && interrupted != nil && config.Token == interrupted.Token:
+		return config, nil // it had been carried out
+	case config != nil:
+		return nil, problem.InField("url", "the mount is connected to %s; config/setup is for a fresh InfluxDB and a mount without a configuration (vault delete %sconfig)", config.URL, mountPath)
+	}
+	intention, err := r.setupIntention(ctx, s, c)
+	if err != nil {
+		return nil, err
+	}
+	again := interrupted != nil && intention.Setup.Token == interrupted.Token
+	return r.onboard(ctx, s, intention, o, again)
+}
+
+// interruptedSetup is the connection that an earlier call was setting up, after it was recovered as far as it can be; nil
+// where none was cut off.
+func (r *Root) interruptedSetup(ctx context.Context, s logical.Storage, c *store.Connection) (*store.Connection, error) {
+	intention, err := store.RootIntentions.Get(ctx, s)
+	if err != nil || intention == nil {
+		return nil, err
+	}
+	interrupted := intention.Setup
+	if interrupted != nil && interrupted.URL != c.URL {
+		return nil, problem.InField("url", "a setup of %s was cut off; finish that one first", interrupted.URL)
+	}
+	if err := r.Recover(ctx, s); err != nil && !errors.Is(err, ErrSetupPending) {
+		return nil, err
+	}
+	return interrupted, nil
+}
+
+// setupIntention is a new one, or one with the token of a setup that was cut off: whichever call InfluxDB carries out, the
+// token is known.
+func (r *Root) setupIntention(ctx context.Context, s logical.Storage, c *store.Connection) (*store.RootIntention, error) {
+	random := make([]byte, 64) // as long as InfluxDB's own
+	_, _ = rand.Read(random)   // never fails: it ends the program first
+	c.Token = base64.URLEncoding.EncodeToString(random)
+	intention, err := store.RootIntentions.Get(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if intention != nil && intention.Setup != nil {
+		c.Token = intention.Setup.Token
+	}
+	if c.ID, err = uuid.GenerateUUID(); err != nil {
+		return nil, err
+	}
+	if c.Revision, err = uuid.GenerateUUID(); err != nil {
+		return nil, err
+	}
+	return &store.RootIntention{Nonce: token.NewNonce(), Since: r.mount.Now().UTC(), Setup: c}, nil
+}
+
+// onboard asks InfluxDB for the setup, once its intention is stored, and stores the connection. again says that an earlier
+// call asked with the same token.
+func (r *Root) onboard(ctx context.Context, s logical.Storage, i *store.RootIntention, o Onboarding, again bool) (*store.Connection, error) {
+	c, err := r.pool.Dial(i.Setup)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Client.Close()
+	server, err := r.setupAllowed(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.RootIntentions.Put(ctx, s, i); err != nil {
+		return nil, err
+	}
+	answer, err := c.Client.Setup(ctx, o.request(c.Token))
+	if err != nil {
+		return nil, failedSetup(ctx, s, err, again)
+	}
+	config := i.Setup
+	config.AuthorizationID, config.RootNonce = *answer.Auth.Id, i.Nonce
+	config.Org = o.Org
+	config.Found = &store.Found{
+		OrgIDs: []string{*answer.Org.Id}, DefaultOrg: o.Org, DefaultOrgID: *answer.Org.Id,
+		RootUser: o.Username, RootUserID: *answer.User.Id, ServerVersion: server.Version,
+	}
+	r.mount.Log.Info("InfluxDB was set up", "url", config.URL, "authorization_id", config.AuthorizationID, "role", token.RootRole)
+	return config, r.storeSetup(ctx, s, config)
+}
+
+// setupAllowed refuses a server that is no InfluxDB 2, or is set up.
+func (r *Root) setupAllowed(ctx context.Context, c *connection.Connection) (influx.Server, error) {
+	server, err := r.verifier.Server(ctx, c)
+	if err != nil {
+		return influx.Server{}, err
+	}
+	allowed, err := c.Client.SetupAllowed(ctx)
+	if err != nil {
+		return influx.Server{}, verify.Explain(c, &store.Found{}, err)
+	}
+	if !allowed {
+		return influx.Server{}, problem.InField("url", "InfluxDB at %s is set up already; write its url and a token of it to config instead", c.Client.URL())
+	}
+	return server, nil
+}
+
+// failedSetup says in the caller's terms what a failed call means. InfluxDB's own no ends the intention, unless the call
+// was made again: the earlier one may be carried out all the same.
+func failedSetup(ctx context.Context, s logical.Storage, err error, again bool) error {
+	var failed *influx.Error
+	if !errors.As(err, &failed) || !failed.NotApplied() {
+		return fmt.Errorf("%w; whether InfluxDB is set up now is not known: call config/setup again, or wait some minutes", err)
+	}
+	refused := &problem.Error{Status: http.StatusBadRequest, Text: fmt.Sprintf("InfluxDB refused the setup: %v", failed), Cause: failed}
+	if again {
+		return errors.Join(refused, ErrSetupPending)
+	}
+	return errors.Join(refused, store.RootIntentions.Delete(ctx, s))
+}
+
+// storeSetup makes the connection to an InfluxDB that was set up the current one.
+func (r *Root) storeSetup(ctx context.Context, s logical.Storage, c *store.Connection) error {
+	c.NextRotation = rotation.Next(c.RotationPlan, r.mount.Now())
+	if err := putConfig(ctx, s, c); err != nil {
+		return fmt.Errorf("InfluxDB is set up, and its token is written down, but not as the configuration yet; that is tried again by itself: %w", err)
+	}
+	if err := store.RootIntentions.Delete(ctx, s); err != nil {
+		r.mount.Log.Warn("the intention of a setup that is done is still in storage", "error", err)
+	}
+	return nil
+}
+
+// ErrSetupPending is a setup that was cut off and may still be carried out.
+var ErrSetupPending = errors.New("a setup of InfluxDB was cut off, and InfluxDB does not show yet what became of it; call config/setup again, or wait some minutes")
+
+// recoverSetup finishes a setup that was cut off, if InfluxDB carried it out.
+func (r *Root) recoverSetup(ctx context.Context, s logical.Storage, i *store.RootIntention) error {
+	config, err := store.Config.Get(ctx, s)
+	if err != nil {
+		return err
+	}
+	if config != nil {
+		if config.Token != i.Setup.Token {
+			r.mount.Log.Error("a setup of InfluxDB was cut off, and another configuration was written meanwhile; should it have been carried out, nobody knows its operator token", "role", token.RootRole, "url", i.Setup.URL)
+		}
+		return store.RootIntentions.Delete(ctx, s)
+	}
+	c, err := r.pool.Dial(i.Setup)
+	if err != nil {
+		return err
+	}
+	defer c.Client.Close()
+	_, err = c.Client.Me(ctx)
+	if err == nil {
+		return r.finishSetup(ctx, s, i)
+	}
+	if !influx.Is(err, influx.BadToken) {
+		return fmt.Errorf("%w: %w", ErrSetupPending, err)
+	}
+	if r.mount.Now().Sub(i.Since) < mount.InterruptedAge {
+		return ErrSetupPending
+	}
+	r.mount.Log.Warn("a setup of InfluxDB that was cut off was not carried out", "url", i.Setup.URL)
+	return store.RootIntentions.Delete(ctx, s)
+}
+
+// finishSetup stores the connection of a setup that was cut off and had been carried out.
+func (r *Root) finishSetup(ctx context.Context, s logical.Storage, i *store.RootIntention) error {
+	config := *i.Setup
+	result, err := r.verifier.Verify(ctx, i.Setup)
+	if err != nil {
+		r.mount.Log.Warn("InfluxDB was set up, but is not as it should be", "url", config.URL, "error", err)
+	} else {
+		config.Found = result.Found
+	}
+	r.mount.Log.Info("a setup of InfluxDB that was cut off had been carried out", "url", config.URL)
+	return r.storeSetup(ctx, s, &config)
+}

@@ -1,0 +1,140 @@
+package static
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"golang.org/x/sync/errgroup"
+
+	"vault-plugin-secrets-influxdb/backend/background"
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/revoke"
+	"vault-plugin-secrets-influxdb/backend/rotation"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// rotationBudget is how long one minute's rotations go on beginning; what is left is due the next minute, oldest first.
+const rotationBudget = 50 * time.Second
+
+// mayRotate reports whether tokens are rotated by themselves here. On a mount that is being disabled a new token would be
+// left behind.
+func (x *Roles) mayRotate() bool { return x.mount.WriteSafe() && !x.mount.Tainted() }
+
+// Periodic does what is due for the static roles.
+func (x *Roles) Periodic(ctx context.Context, s logical.Storage, mountPath string) error {
+	if !x.mayRotate() {
+		return nil
+	}
+	if err := x.Load(ctx, s); err != nil {
+		return err
+	}
+	config, err := store.Config.Get(ctx, s)
+	if err != nil {
+		return err
+	}
+	current := ""
+	if config != nil {
+		current = config.ID
+	}
+	x.reconcileAll(ctx, s, mountPath, x.index.due(x.mount.Now(), current))
+	return nil
+}
+
+// ReplaceMissing replaces the static tokens that a list of all tokens of a connection did not show, where InfluxDB itself
+// says that they do not exist: deleted by hand, or rotated away after the snapshot that this Vault was restored from was
+// taken. missing holds the roles' names by authorization ID.
+func (x *Roles) ReplaceMissing(ctx context.Context, s logical.Storage, c *connection.Connection, missing map[string]string) {
+	if !x.mayRotate() {
+		return
+	}
+	names := maps.Clone(missing)
+	for id, name := range missing {
+		if _, err := c.Client.GetAuthorization(ctx, id); !influx.Is(err, influx.Gone) {
+			delete(names, id)
+			continue
+		}
+		x.mount.Log.Warn("the token of a static role is gone from InfluxDB; it is replaced", "role", name, "authorization_id", id)
+		x.index.markMissing(name, id)
+	}
+	x.reconcileAll(ctx, s, "", slices.Sorted(maps.Values(names)))
+}
+
+// reconcileAll reconciles some roles, a few at a time, within one budget. What fails is logged, and shows at the role.
+func (x *Roles) reconcileAll(ctx context.Context, s logical.Storage, mountPath string, names []string) {
+	until := time.Now().Add(rotationBudget)
+	var group errgroup.Group
+	group.SetLimit(revoke.Concurrency)
+	for _, name := range names {
+		group.Go(func() (err error) {
+			defer background.Recover(x.mount.Log, &err)
+			if ctx.Err() != nil || time.Now().After(until) || !x.mayRotate() {
+				return nil
+			}
+			if err := x.reconcile(ctx, s, mountPath, name); err != nil {
+				x.mount.Log.Warn("a static role could not be tended; it stays as it is", "role", name, "error", err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // a panic is logged already, and is that role's alone
+}
+
+// reconcile does what is due for one static role.
+func (x *Roles) reconcile(ctx context.Context, s logical.Storage, mountPath, name string) error {
+	return x.withRole(ctx, s, name, func(ctx context.Context, r *store.StaticRole) error {
+		if r == nil {
+			x.index.remove(name)
+			return nil
+		}
+		x.index.put(name, r)
+		var previousErr error
+		if r.Previous != nil && !x.mount.Now().Before(r.Previous.Ends) && !x.revoker.IsPending(r.Previous.AuthorizationID) {
+			previousErr = x.revokePrevious(ctx, s, name, r)
+		}
+		return errors.Join(previousErr, x.rotateWhenDue(ctx, s, mountPath, name, r))
+	})
+}
+
+func (x *Roles) rotateWhenDue(ctx context.Context, s logical.Storage, mountPath, name string, r *store.StaticRole) error {
+	config, err := store.Config.Get(ctx, s)
+	if err != nil {
+		return err
+	}
+	now, backoff := x.mount.Now(), x.index.backoff(name)
+	p := replacement{mountPath: mountPath, grace: gracePeriod(r), missing: x.index.isMissing(name, r.Current.AuthorizationID)}
+	plan, next := r.RotationPlan, r.NextRotation
+	if p.missing || config != nil && config.ID != r.Current.Connection { // due, whatever the plan says
+		plan, next = store.RotationPlan{}, now
+	}
+	switch rotation.Decide(plan, next, backoff, now) {
+	case rotation.Skip:
+		return x.skip(ctx, s, name, r)
+	case rotation.Rotate:
+		_, err = x.replace(ctx, s, name, r, p)
+		backoff.Done(err, x.mount.Now())
+		if err != nil {
+			return fmt.Errorf("the rotation failed: %w", err)
+		}
+	}
+	return nil
+}
+
+// skip plans the next time of the schedule after one whose window is over.
+func (x *Roles) skip(ctx context.Context, s logical.Storage, name string, r *store.StaticRole) error {
+	backoff := x.index.backoff(name)
+	r.RotationTimes = rotation.SkipMissed(r.RotationPlan, r.RotationTimes, backoff, x.mount.Now())
+	if err := x.put(ctx, s, name, r); err != nil {
+		return err
+	}
+	backoff.Done(nil, x.mount.Now()) // the next time begins without a pause
+	x.mount.Log.Warn("a rotation of a static role was skipped", "role", name,
+		"due", problem.RFC3339(r.Skipped.Due), "next", problem.RFC3339(r.NextRotation), "reason", r.Skipped.Reason)
+	return nil
+}

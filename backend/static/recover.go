@@ -1,0 +1,56 @@
+package static
+
+import (
+	"context"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
+
+// withRole calls do with a static role while nothing else changes it, after everything that was cut off before is
+// recovered. r is nil when there is none. What has begun goes on when its caller has gone.
+func (x *Roles) withRole(ctx context.Context, s logical.Storage, name string, do func(ctx context.Context, r *store.StaticRole) error) error {
+	unlock, err := x.locks.Lock(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mount.RotationTimeout)
+	defer cancel()
+	if err := x.revoker.Load(ctx, s); err != nil {
+		return err
+	}
+	r, err := store.StaticRoles.Get(ctx, s, name)
+	if err != nil {
+		return err
+	}
+	if err := x.recover(ctx, s, name, r); err != nil {
+		return err
+	}
+	if r != nil && r.Deleted {
+		if err := x.finishDelete(ctx, s, name, r); err != nil {
+			return err
+		}
+		r = nil
+	}
+	return do(ctx, r)
+}
+
+// recover takes back what a rotation that was cut off may have made and not stored.
+func (x *Roles) recover(ctx context.Context, s logical.Storage, name string, r *store.StaticRole) error {
+	i, err := store.StaticIntentions.Get(ctx, s, name)
+	if err != nil || i == nil {
+		return err
+	}
+	if r == nil || r.Current.Nonce != i.Nonce {
+		x.mount.Log.Warn("a rotation of a static role that was cut off is taken back", "role", name, "nonce", i.Nonce, "began", problem.RFC3339(i.Since))
+		unknown := store.Pending{Nonce: i.Nonce, OrgID: i.OrgID, UserID: i.UserID, Connection: i.Connection, Role: name, Since: x.mount.Now()}
+		if err := x.revoker.Enqueue(ctx, s, unknown); err != nil {
+			return err
+		}
+	}
+	return store.StaticIntentions.Delete(ctx, s, name)
+}
