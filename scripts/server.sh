@@ -86,7 +86,8 @@ build_vault() {
   say "  fetching modules"
   quietly go get -tool "github.com/hashicorp/vault@v$version"
   say "  compiling"
-  CGO_ENABLED=0 quietly go build -ldflags '-s -w' -o "$work/out" github.com/hashicorp/vault
+  # Without the plugins of cloud providers and databases, which no test uses: half the time to build, a third of the size.
+  CGO_ENABLED=0 quietly go build -tags minimal -ldflags '-s -w' -o "$work/out" github.com/hashicorp/vault
 }
 
 build_influx() {
