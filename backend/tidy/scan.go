@@ -1,0 +1,230 @@
+package tidy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"golang.org/x/sync/errgroup"
+
+	"vault-plugin-secrets-influxdb/backend/background"
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/revoke"
+	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
+)
+
+// Options say what a scan looks for.
+type Options struct {
+	// MountUUID is the mount whose expired lease tokens are deleted; empty deletes none.
+	MountUUID string
+	// DryRun counts what would be deleted, and deletes nothing.
+	DryRun bool
+	// Unknown are the creations of unknown outcome to reconcile, by nonce.
+	Unknown map[string]store.Pending
+}
+
+// Counts are what a scan has seen and done so far.
+type Counts struct {
+	Scanned, Matched, Deleted, Failed int64
+	// Left are the mount's lease tokens that have not expired.
+	Left int64
+}
+
+// Report is the result of a scan.
+type Report struct {
+	Counts
+	// Missing are the current tokens of static roles that the list did not show: the roles' names by authorization ID.
+	Missing map[string]string
+}
+
+// Scan streams the list of all tokens of one InfluxDB once. It deletes what creations of unknown outcome have created,
+// by their nonces, and the lease tokens of a mount that are past their deadline. Nothing else is ever deleted: no token
+// made by hand, no other mount's, no static or root token, and nothing that is merely unknown. The report is there also
+// with an error; Missing is empty unless the list was read to its end.
+func (t *Tidier) Scan(ctx context.Context, s logical.Storage, c *connection.Connection, o Options) (*Report, error) {
+	var p progress
+	missing, err := t.scan(ctx, s, c, o, &p)
+	return &Report{p.counts(), missing}, err
+}
+
+// progress is the counts of a scan that is under way.
+type progress struct{ scanned, matched, deleted, failed, left atomic.Int64 }
+
+func (p *progress) counts() Counts {
+	return Counts{p.scanned.Load(), p.matched.Load(), p.deleted.Load(), p.failed.Load(), p.left.Load()}
+}
+
+// restart begins the counts of one list: a scan that failed may be made again. What was deleted stays so.
+func (p *progress) restart() {
+	p.scanned.Store(0)
+	p.failed.Store(0)
+	p.left.Store(0)
+}
+
+// scan reads storage before it changes InfluxDB, because a process that outlived its Vault has none; and its clock
+// before it asks for the list. What it finds it deletes, also when the list is incomplete; what it does not find proves
+// something only where the list is complete.
+func (t *Tidier) scan(ctx context.Context, s logical.Storage, c *connection.Connection, o Options, p *progress) (missing map[string]string, err error) {
+	if _, err := store.Config.Get(ctx, s); err != nil {
+		return nil, err
+	}
+	usual, err := token.DefaultLocation(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.statics.Load(ctx, s); err != nil {
+		return nil, err
+	}
+	l := &listing{missing: t.statics.TokensOn(c.ID), present: map[string]bool{}}
+	p.restart()
+	l.asked = t.mount.Now()
+	at := locations(usual, o.Unknown)
+	l.complete, err = t.issuer.ListVerified(ctx, c, at, func(a *influx.Authorization) {
+		p.scanned.Add(1)
+		t.look(a, c, o, p, l)
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.matched.Store(int64(len(l.found)))
+	if !o.DryRun {
+		err = errors.Join(t.deleteAll(ctx, s, c, o, p, l.found), t.removeNotCreated(ctx, s, o, l))
+	}
+	for _, location := range at {
+		if err == nil && !l.complete[location] {
+			err = token.Incomplete(c, location)
+		}
+	}
+	return l.missing, err
+}
+
+// maxLocations bounds for how many locations one scan verifies that the list is complete; the nonces of others wait for
+// the next scan.
+const maxLocations = 16
+
+// locations are where the list has to be complete: the usual location first.
+func locations(usual token.Location, unknown map[string]store.Pending) []token.Location {
+	at := []token.Location{usual}
+	for _, entry := range unknown {
+		if location := locationOf(entry); !slices.Contains(at, location) && len(at) < maxLocations {
+			at = append(at, location)
+		}
+	}
+	return at
+}
+
+func locationOf(entry store.Pending) token.Location {
+	return token.Location{OrgID: entry.OrgID, UserID: entry.UserID}
+}
+
+// listing is what one list of all tokens says.
+type listing struct {
+	// asked is when it was asked for.
+	asked time.Time
+	// found are the tokens to delete.
+	found []orphan
+	// present are the nonces of unknown outcome that were seen.
+	present map[string]bool
+	// missing are the current tokens of static roles that were not seen yet.
+	missing map[string]string
+	// complete says in which locations all tokens are shown.
+	complete map[token.Location]bool
+}
+
+// orphan is a token of ours that nobody holds a lease for.
+type orphan struct {
+	id    string
+	stamp token.Stamp
+}
+
+// look notes what one token in the list says.
+func (t *Tidier) look(a *influx.Authorization, c *connection.Connection, o Options, p *progress, l *listing) {
+	delete(l.missing, a.ID)
+	stamp, owned := t.issuer.Owned(a)
+	if _, unknown := o.Unknown[stamp.Nonce]; owned && unknown && stamp.Nonce != c.RootNonce {
+		l.present[stamp.Nonce] = true
+		l.found = append(l.found, orphan{a.ID, stamp})
+		return
+	}
+	stamp, stamped := token.ParseStamp(a.Description)
+	switch {
+	case !stamped || o.MountUUID == "" || stamp.Mount != o.MountUUID || stamp.Kind != token.Lease:
+	case stamp.Deadline.Add(mount.TidyMargin).Before(l.asked):
+		l.found = append(l.found, orphan{a.ID, stamp})
+	default:
+		p.left.Add(1)
+	}
+}
+
+// deleteAll deletes what a scan has found, a few at a time.
+func (t *Tidier) deleteAll(ctx context.Context, s logical.Storage, c *connection.Connection, o Options, p *progress, found []orphan) error {
+	if _, err := store.Config.Get(ctx, s); err != nil { // the list may have taken minutes
+		return err
+	}
+	var group errgroup.Group
+	group.SetLimit(revoke.Concurrency)
+	var breaker revoke.Breaker
+	for _, f := range found {
+		group.Go(func() (err error) {
+			defer background.Recover(t.mount.Log, &err)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case breaker.Open():
+				p.failed.Add(1)
+				return nil // an error is noted already
+			}
+			err = t.deleteOrphan(ctx, s, c, o, p, f)
+			breaker.Record(err)
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// deleteOrphan deletes one token, and removes the unknown outcome that led to it.
+func (t *Tidier) deleteOrphan(ctx context.Context, s logical.Storage, c *connection.Connection, o Options, p *progress, f orphan) error {
+	entry, unknown := o.Unknown[f.stamp.Nonce]
+	if unknown { // whatever comes of the deletion, nobody has it
+		t.counter.Remove(f.stamp.Role, f.id)
+		// A process that was reloaded in the middle of a rotation may have stored it last.
+		current, err := t.statics.IsCurrent(ctx, s, f.stamp)
+		switch {
+		case err != nil:
+			return err
+		case current:
+			return t.revoker.Remove(ctx, s, entry.Key())
+		}
+	}
+	if err := c.Delete(ctx, f.id); err != nil {
+		p.failed.Add(1)
+		return fmt.Errorf("authorization %s of role %s is not deleted yet: %w", f.id, f.stamp.Role, err)
+	}
+	p.deleted.Add(1)
+	t.counter.Remove(f.stamp.Role, f.id)
+	t.mount.Log.Info("a token that nobody holds a lease for was deleted", "authorization_id", f.id, "role", f.stamp.Role, "deadline", problem.RFC3339(f.stamp.Deadline))
+	if !unknown {
+		return nil
+	}
+	return t.revoker.Remove(ctx, s, entry.Key())
+}
+
+// removeNotCreated removes the unknown outcomes that are proven to have created nothing: absent from a complete list
+// that was asked for long enough after the call.
+func (t *Tidier) removeNotCreated(ctx context.Context, s logical.Storage, o Options, l *listing) error {
+	var problems []error
+	for nonce, entry := range o.Unknown {
+		if !l.present[nonce] && l.complete[locationOf(entry)] && l.asked.Sub(entry.Since) >= mount.UnknownAge {
+			problems = append(problems, t.revoker.Remove(ctx, s, entry.Key()))
+		}
+	}
+	return errors.Join(problems...)
+}
