@@ -1,0 +1,147 @@
+// Package health says what is wrong with a mount, and what to do about it.
+package health
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/revoke"
+	"vault-plugin-secrets-influxdb/backend/role"
+	"vault-plugin-secrets-influxdb/backend/root"
+	"vault-plugin-secrets-influxdb/backend/static"
+	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/tidy"
+	"vault-plugin-secrets-influxdb/backend/verify"
+)
+
+// MaxProblems bounds how many problems one report holds.
+const MaxProblems = 100
+
+// Health checks a mount.
+type Health struct {
+	mount    *mount.Mount
+	pool     *connection.Pool
+	verifier *verify.Verifier
+	revoker  *revoke.Revoker
+	tidier   *tidy.Tidier
+	root     *root.Root
+	statics  *static.Roles
+	roles    *role.Roles
+}
+
+// New returns the mount's Health.
+func New(m *mount.Mount, pool *connection.Pool, verifier *verify.Verifier, revoker *revoke.Revoker, tidier *tidy.Tidier, root *root.Root, statics *static.Roles, roles *role.Roles) *Health {
+	return &Health{mount: m, pool: pool, verifier: verifier, revoker: revoker, tidier: tidier, root: root, statics: statics, roles: roles}
+}
+
+// Report is the state of a mount.
+type Report struct {
+	// Problems are at most MaxProblems sentences.
+	Problems []string
+	Server   influx.Server
+	// Latency is how long the server took to answer a ping.
+	Latency time.Duration
+	// ValuesHidden says that the server hides the values of tokens.
+	ValuesHidden bool
+	// Pending counts the pending deletions and the creations of unknown outcome.
+	Pending                     int
+	OldestPending, NextRotation time.Time
+}
+
+func (r *Report) add(format string, args ...any) {
+	if !r.full() {
+		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// addLines adds each line of a text as a problem.
+func (r *Report) addLines(text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		r.add("%s", line)
+	}
+}
+
+func (r *Report) full() bool { return len(r.Problems) >= MaxProblems }
+
+// Check looks at the connection, at what is pending, at rotations, and at one role if one is named, else at all. Its
+// errors are Vault's storage being out of order; whatever is wrong with InfluxDB is a problem.
+func (h *Health) Check(ctx context.Context, s logical.Storage, mountPath, roleName string) (*Report, error) {
+	r := &Report{}
+	if err := h.revoker.Load(ctx, s); err != nil {
+		return nil, err
+	}
+	h.checkPending(r)
+	config, err := store.Config.Get(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	rotation, err := h.root.Problems(ctx, s, config)
+	if err != nil {
+		return nil, err
+	}
+	for _, problems := range [][]string{h.tidier.Problems(), rotation, h.statics.Problems()} {
+		for _, text := range problems {
+			r.addLines(text)
+		}
+	}
+	if config == nil {
+		r.addLines(connection.NotConfigured(mountPath).Error())
+		return r, nil
+	}
+	r.NextRotation = config.NextRotation
+	if err := h.checkConnection(ctx, r, config); err != nil {
+		r.addLines(err.Error())
+		return r, nil
+	}
+	if roleName == "" {
+		return r, h.checkRoles(ctx, s, r, config)
+	}
+	return r, h.checkRole(ctx, s, mountPath, r, config, roleName)
+}
+
+// checkPending counts what is pending. A creation of unknown outcome is a problem only when a list should long have
+// shown what became of it.
+func (h *Health) checkPending(r *Report) {
+	deletions, overdue := 0, 0
+	var oldest time.Time // of the deletions
+	for _, entry := range h.revoker.All() {
+		if r.Pending++; r.OldestPending.IsZero() || entry.Since.Before(r.OldestPending) {
+			r.OldestPending = entry.Since
+		}
+		switch {
+		case entry.Nonce == "":
+			if deletions++; oldest.IsZero() || entry.Since.Before(oldest) {
+				oldest = entry.Since
+			}
+		case h.mount.Now().Sub(entry.Since) > 2*mount.UnknownAge:
+			overdue++
+		}
+	}
+	if deletions > 0 {
+		r.add("%d deletions are pending, the oldest since %s: InfluxDB refuses them or is out of reach; each is tried again every minute", deletions, problem.RFC3339(oldest))
+		if last := h.revoker.OldestError(); last != "" {
+			r.add("the oldest pending deletion last failed so: %s", strings.ReplaceAll(last, "\n", "; "))
+		}
+	}
+	if overdue > 0 {
+		r.add("%d mints were not answered, and the list of tokens that tells what became of them can't be had: InfluxDB is out of reach or the root token may not read authorizations; it is asked again every minute", overdue)
+	}
+}
+
+// checkConnection takes the steps of a verified write.
+func (h *Health) checkConnection(ctx context.Context, r *Report, config *store.Connection) error {
+	result, err := h.verifier.Verify(ctx, config)
+	r.Server, r.Latency, r.ValuesHidden = result.Server, result.Latency, result.ValuesHidden
+	if influx.Is(err, influx.BadToken) {
+		err = fmt.Errorf("%w; write one that works to config, see docs/recovery.md", err)
+	}
+	return err
+}
