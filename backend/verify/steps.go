@@ -1,0 +1,249 @@
+package verify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
+)
+
+// Verifier tries connections.
+type Verifier struct {
+	pool   *connection.Pool
+	issuer *token.Issuer
+}
+
+// New makes a Verifier that opens connections through pool and creates its probes through issuer.
+func New(pool *connection.Pool, issuer *token.Issuer) *Verifier {
+	return &Verifier{pool: pool, issuer: issuer}
+}
+
+// Result is what a verification found out.
+type Result struct {
+	Found    *store.Found
+	Warnings []string
+	// Server is what the server's ping says of it, and Latency how long the ping took.
+	Server  influx.Server
+	Latency time.Duration
+	// ValuesHidden says that the server shows a token's value only in the answer that creates it. It is not set where
+	// the root token may not look.
+	ValuesHidden bool
+}
+
+// Verify tries a connection: the server, the token, the organization and the owner; then what it is for, by creating a
+// token that can't be used and deleting it. The first step that fails is the error; the result then holds what the
+// steps before it found.
+func (v *Verifier) Verify(ctx context.Context, config *store.Connection) (*Result, error) {
+	c, err := v.pool.Dial(config)
+	if err != nil {
+		return &Result{Found: &store.Found{}}, err
+	}
+	defer c.Client.Close()
+	k := newCheck(c)
+	for _, step := range []func(context.Context) error{k.server, k.rootUser, k.org, k.owner} {
+		if err := step(ctx); err != nil {
+			return &k.Result, err
+		}
+	}
+	if err := k.probe(ctx, v.issuer); err != nil {
+		return &k.Result, err
+	}
+	return &k.Result, k.rootID(ctx)
+}
+
+// Server tells what server a connection leads to, and refuses one that is not InfluxDB 2.
+func (v *Verifier) Server(ctx context.Context, c *connection.Connection) (influx.Server, error) {
+	k := newCheck(c)
+	err := k.server(ctx)
+	return k.Server, err
+}
+
+// check is one verification under way.
+type check struct {
+	Result
+	c *connection.Connection
+	// valuesShown says that the server shows a token's value whenever the token is read.
+	valuesShown bool
+}
+
+func newCheck(c *connection.Connection) *check {
+	return &check{Result: Result{Found: &store.Found{}}, c: c}
+}
+
+func (k *check) explain(err error) error { return Explain(k.c, k.Found, err) }
+
+// server refuses what is not InfluxDB 2. Only the version tells InfluxDB 1 and 3 apart; a proxy may hide it.
+func (k *check) server(ctx context.Context) error {
+	start := time.Now()
+	server, err := k.c.Client.Ping(ctx)
+	k.Server, k.Latency = server, time.Since(start)
+	var failed *influx.Error
+	if errors.As(err, &failed) {
+		if failed.Kind == influx.Unavailable || failed.Kind == influx.BadCertificate {
+			return k.explain(err)
+		}
+		server = influx.Server{Version: failed.Version, Build: failed.Build}
+	}
+	if major, _, _ := strings.Cut(server.Version, "."); major == "1" || major == "3" {
+		return problem.InField("url", "this is InfluxDB %s; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations",
+			strings.TrimSpace(server.Version+" "+server.Build))
+	}
+	k.Found.ServerVersion = server.Version
+	return nil
+}
+
+// rootUser checks the token. Lists would not do: they answer an inactive token with 200 and nothing in it.
+func (k *check) rootUser(ctx context.Context) error {
+	user, err := TokenUser(ctx, k.c)
+	if influx.Is(err, influx.NoSuchPath) { // Cloud Serverless has no such endpoint; the probe checks the token
+		return nil
+	}
+	if err != nil {
+		return k.explain(err)
+	}
+	k.Found.RootUser, k.Found.RootUserID = user.Name, user.ID
+	return nil
+}
+
+// org finds the default organization, and the IDs by which this InfluxDB is recognized.
+func (k *check) org(ctx context.Context) error {
+	visible, err := k.c.Client.Organizations(ctx)
+	if err != nil {
+		return k.explain(err)
+	}
+	for _, org := range visible {
+		k.Found.OrgIDs = append(k.Found.OrgIDs, org.ID)
+	}
+	if k.c.Org == "" && k.c.OrgID == "" {
+		return k.onlyOrg(visible)
+	}
+	id, name, err := k.c.OrgOf(ctx, &store.Role{Org: k.c.Org, OrgID: k.c.OrgID})
+	if err != nil {
+		return k.explain(err)
+	}
+	k.Found.DefaultOrgID, k.Found.DefaultOrg = id, name
+	if !slices.Contains(k.Found.OrgIDs, id) { // not listed, or not among the first hundred
+		k.Found.OrgIDs = append(k.Found.OrgIDs, id)
+	}
+	return nil
+}
+
+// onlyOrg takes the one organization that the token sees.
+func (k *check) onlyOrg(visible []influx.Named) error {
+	switch len(visible) {
+	case 0:
+		return rejected("org", nil, "the token sees no organization; write org_id")
+	case 1:
+		k.Found.DefaultOrgID, k.Found.DefaultOrg = visible[0].ID, visible[0].Name
+		k.Warnings = append(k.Warnings, fmt.Sprintf("org: not given; using %q (%s), the only one that the token sees", visible[0].Name, visible[0].ID))
+		return nil
+	}
+	var names []string
+	for _, org := range visible[:min(len(visible), problem.MaxNamed)] {
+		names = append(names, org.Name)
+	}
+	return rejected("org", nil, "the token sees more than one organization (%s); write org or org_id", strings.Join(names, ", "))
+}
+
+// owner finds the default owner of tokens, where one is given.
+func (k *check) owner(ctx context.Context) error {
+	owner, err := k.c.OwnerOf(ctx, &store.Role{})
+	var user influx.User
+	if err == nil {
+		user, err = k.c.CheckOwner(ctx, owner)
+	}
+	if err != nil {
+		return k.explain(err)
+	}
+	k.Found.Owner, k.Found.OwnerID = cmp.Or(owner.Name, user.Name), owner.ID
+	return nil
+}
+
+// probe creates an inactive token with the least that a root token must be able to grant, and deletes it.
+func (k *check) probe(ctx context.Context, issuer *token.Issuer) error {
+	at := token.Location{OrgID: k.Found.DefaultOrgID, UserID: k.Found.OwnerID}
+	created, err := issuer.Probe(ctx, k.c, at, token.MinimalGrant(at.OrgID))
+	if created != nil {
+		if shown, readErr := k.c.Client.GetAuthorization(ctx, created.ID); readErr == nil {
+			k.valuesShown = shown.Token == created.Token
+			k.ValuesHidden = !k.valuesShown
+		}
+		err = errors.Join(err, k.c.Delete(context.WithoutCancel(ctx), created.ID))
+	}
+	if influx.Is(err, influx.Invalid) { // "unable to create token" is all that InfluxDB says of either
+		return rejected("org_id, user_id", err, "one of them does not exist: %v", err)
+	}
+	if err != nil {
+		return k.explain(err)
+	}
+	// The answer holds the names that a token without read permissions can't look up.
+	k.Found.DefaultOrg = cmp.Or(k.Found.DefaultOrg, created.Org)
+	switch {
+	case k.Found.OwnerID != "":
+		k.Found.Owner = cmp.Or(k.Found.Owner, created.User)
+	case k.Found.RootUser == "" && created.User != "" && created.UserID != "":
+		k.Found.RootUser, k.Found.RootUserID = created.User, created.UserID
+	}
+	return nil
+}
+
+// rootID checks the ID that was given for the root token's authorization, as far as the root token may read it; or finds
+// it, where the server shows the values of tokens.
+func (k *check) rootID(ctx context.Context) error {
+	id := k.c.AuthorizationID
+	if id == "" {
+		return k.findRootID(ctx)
+	}
+	root, err := k.c.Client.GetAuthorization(ctx, id)
+	switch {
+	case influx.Is(err, influx.MissingPermission):
+		return nil
+	case influx.IsNotFound(err):
+		return rejected("authorization_id", err, "no authorization has the ID %s", id)
+	case err != nil:
+		return k.explain(err)
+	}
+	otherValue := root.Token != "" && k.valuesShown && root.Token != k.c.Token
+	otherUser := root.UserID != "" && k.Found.RootUserID != "" && root.UserID != k.Found.RootUserID
+	if otherValue || otherUser {
+		return rejected("authorization_id", nil, "%s is another token than the one in token", id)
+	}
+	return nil
+}
+
+// findRootID looks first at the ID that was found before: the list of all tokens may be long.
+func (k *check) findRootID(ctx context.Context) error {
+	if !k.valuesShown {
+		return nil
+	}
+	if before := k.c.Found; before != nil && before.RootAuthorizationID != "" {
+		root, err := k.c.Client.GetAuthorization(ctx, before.RootAuthorizationID)
+		if err == nil && root.Token == k.c.Token {
+			k.Found.RootAuthorizationID = before.RootAuthorizationID
+			return nil
+		}
+	}
+	err := k.c.Client.EachAuthorization(ctx, func(a *influx.Authorization) error {
+		if a.Token != k.c.Token {
+			return nil
+		}
+		k.Found.RootAuthorizationID = a.ID
+		return errStop
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return k.explain(err)
+	}
+	return nil
+}
+
+// errStop ends a list early.
+var errStop = errors.New("enough of the list was read")
