@@ -1,0 +1,273 @@
+// Package mint makes tokens for roles.
+package mint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/lease"
+	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/revoke"
+	"vault-plugin-secrets-influxdb/backend/role"
+	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
+)
+
+// Minter makes the tokens of one mount's roles.
+type Minter struct {
+	mount   *mount.Mount
+	pool    *connection.Pool
+	roles   *role.Roles
+	issuer  *token.Issuer
+	revoker *revoke.Revoker
+	counter *lease.Counter
+}
+
+// New makes a Minter.
+func New(m *mount.Mount, pool *connection.Pool, roles *role.Roles, issuer *token.Issuer, revoker *revoke.Revoker, counter *lease.Counter) *Minter {
+	return &Minter{mount: m, pool: pool, roles: roles, issuer: issuer, revoker: revoker, counter: counter}
+}
+
+// Request asks for a token under a lease.
+type Request struct {
+	Role string
+	// MountPath is the mount's path, with a slash at its end.
+	MountPath string
+	// TTL is the lease's first one; 0 means the role's.
+	TTL time.Duration
+	// Narrow is what the token is to hold of the role's permissions; empty means all of them.
+	Narrow permission.Definition
+	Caller *role.Caller
+}
+
+// Token is a token that was minted.
+type Token struct {
+	Connection *connection.Connection
+	// Authorization is InfluxDB's answer: the one place that holds the token's value.
+	Authorization *influx.Authorization
+	Permissions   []permission.Permission
+	// Org and OrgID are the organization that the token belongs to.
+	Org, OrgID string
+
+	// Lease, TTLs, Warnings and Templated belong to a token under a lease.
+	Lease    lease.Data
+	TTLs     lease.TTLs
+	Warnings []string
+	// Templated says that what the token may do depends on the caller.
+	Templated bool
+}
+
+// Lease makes a token for a role under a lease. The role's max_leases bounds how many live at once.
+func (m *Minter) Lease(ctx context.Context, s logical.Storage, r Request) (*Token, error) {
+	stored, err := m.roles.Get(ctx, s, r.Role)
+	if err != nil {
+		return nil, err
+	}
+	if stored == nil {
+		return nil, role.NoRole(r.Role, r.MountPath)
+	}
+	ttls, err := lease.Limits(stored, m.mount.System)
+	if err != nil {
+		return nil, err
+	}
+	ttls, warnings := ttls.WithRequested(r.TTL)
+	reservation, ok := m.counter.Reserve(r.Role, stored.MaxLeases, m.mount.Now())
+	if !ok {
+		return nil, problem.TooManyRequests("role %q has %d live tokens, its max_leases; a client that reads creds/ again and again should read static-creds/", r.Role, stored.MaxLeases)
+	}
+	defer reservation.Release()
+	deadline := m.mount.Now().Add(ttls.Max + mount.DeadlineMargin)
+	rendered, err := role.Render(stored, r.Caller)
+	if err != nil {
+		return nil, err
+	}
+	t, err := m.Mint(ctx, s, Order{Name: r.Role, Role: rendered, MountPath: r.MountPath, Caller: r.Caller, Narrow: r.Narrow, Kind: token.Lease, Deadline: deadline})
+	if err != nil {
+		return nil, err
+	}
+	// The lease starts now, and a slow mint must not use the margin up; a quick one takes nothing from the lease.
+	t.TTLs, ok = ttls.EndBy(deadline.Add(-mount.DeadlineMargin/2), m.mount.Now())
+	if !ok {
+		return nil, errors.Join(errTooSlow, m.revoker.Discard(ctx, s, t.Connection, r.Role, t.Authorization.ID))
+	}
+	reservation.Commit(t.Authorization.ID, deadline)
+	t.Lease = lease.Data{AuthorizationID: t.Authorization.ID, Connection: t.Connection.ID, Role: r.Role, Deadline: deadline}
+	t.Warnings, t.Templated = warnings, rendered != stored
+	return t, nil
+}
+
+var errTooSlow = problem.BadGateway(nil, "InfluxDB took so long to make the token that nothing is left of the longest lease that the role and the mount allow; the token is not handed out. Try again")
+
+// Order is what a token is made from.
+type Order struct {
+	// Name is the role's.
+	Name string
+	// Role has its templates filled in.
+	Role *store.Role
+	// MountPath is the mount's path, with a slash at its end.
+	MountPath string
+	// Caller is who asks for the token; nil where nobody does.
+	Caller *role.Caller
+	// Narrow is what the token is to hold of the role's permissions; empty means all of them.
+	Narrow permission.Definition
+	// Kind and Nonce stand in the token's stamp, as in a token.Spec.
+	Kind, Nonce string
+	Deadline    time.Time
+}
+
+// Mint makes a token: with warm caches one call, and no write to storage. Where names turn out to be stale it starts
+// over, once; where the root token was replaced meanwhile, as often as it was.
+func (m *Minter) Mint(ctx context.Context, s logical.Storage, o Order) (*Token, error) {
+	c, err := m.pool.Current(ctx, s, o.MountPath)
+	if err != nil {
+		return nil, err
+	}
+	for first := true; ; first = false {
+		t, err := m.mintOnce(ctx, s, c, &o)
+		var unknown *token.UnknownOutcome
+		if err == nil || errors.As(err, &unknown) || errors.Is(err, revoke.ErrNotRecorded) { // a second token of one nonce would hide the first
+			return t, err
+		}
+		// Any error may be a replaced root token's: an inactive one is shown no bucket and no user.
+		m.pool.Invalidate(store.ConfigKey)
+		current, readErr := m.pool.Current(ctx, s, o.MountPath)
+		replaced := readErr == nil && current.Revision != c.Revision
+		if !replaced && !(first && isStaleName(err)) {
+			return nil, err
+		}
+		if replaced {
+			c = current
+		}
+	}
+}
+
+// isStaleName reports whether a mint may have failed because of cached names, which are not cached any more by now. The
+// last two are how InfluxDB answers for an organization or a user that is gone.
+func isStaleName(err error) bool {
+	return errors.Is(err, connection.ErrStaleName) || influx.Is(err, influx.Invalid) || influx.Is(err, influx.MissingPermission)
+}
+
+func (m *Minter) mintOnce(ctx context.Context, s logical.Storage, c *connection.Connection, o *Order) (*Token, error) {
+	scope, owner, err := c.Scope(ctx, o.Role)
+	if err != nil {
+		return nil, err
+	}
+	permissions, err := o.permissions(ctx, scope, c.Names)
+	if err != nil {
+		return nil, c.RecheckOrg(ctx, o.Role, scope, err)
+	}
+	text, err := o.description(permissions)
+	if err != nil {
+		return nil, err
+	}
+	created, err := m.issuer.Create(ctx, c, token.Spec{
+		Kind: o.Kind, Nonce: o.Nonce, Role: o.Name, Text: text, Permissions: permissions,
+		OrgID: scope.OrgID, OwnerID: owner.ID, Deadline: o.Deadline,
+	})
+	org := c.OrgLookupName(o.Role)
+	if err == nil {
+		if stale := staleName(org, owner.Name, permissions, created); stale != "" {
+			err = fmt.Errorf("%s: %w", stale, connection.ErrStaleName)
+		}
+	}
+	if err != nil {
+		c.Names.Forget(scope.OrgID, org, owner.Name, permissions)
+		if created != nil {
+			err = errors.Join(err, m.revoker.Discard(ctx, s, c, o.Name, created.ID))
+		}
+		return nil, m.revoker.RecordUnknown(ctx, s, c, o.Name, err)
+	}
+	t := &Token{Connection: c, Authorization: created, Permissions: permissions, Org: scope.OrgName, OrgID: scope.OrgID}
+	if created.Org != "" {
+		t.Org = created.Org
+	}
+	return t, nil
+}
+
+// permissions are what the token is to hold: all that the role grants, or just what the request names of it.
+func (o *Order) permissions(ctx context.Context, scope permission.Scope, names permission.Directory) ([]permission.Permission, error) {
+	granted, err := permission.Resolve(ctx, o.Role.Definition(), scope, names)
+	switch {
+	case o.Narrow.Empty():
+		return granted, err
+	case err != nil: // the fields that it names are the role's, and not the request's
+		return nil, fmt.Errorf("role %q: %w", o.Name, err)
+	}
+	scope.Within = granted
+	narrowed, err := permission.Resolve(ctx, o.Narrow, scope, names)
+	if err != nil {
+		return nil, err
+	}
+	missing := permission.Missing(granted, narrowed)
+	if len(missing) == 0 {
+		return narrowed, nil
+	}
+	problems := make([]string, len(missing))
+	for i, p := range missing {
+		problems[i] = fmt.Sprintf("%s: role %q does not cover %s", p.Place, o.Name, p.Words(scope))
+	}
+	return nil, problem.BadInput("%s", strings.Join(problems, "\n"))
+}
+
+// description is the token's, in front of its stamp.
+func (o *Order) description(permissions []permission.Permission) (string, error) {
+	tokenType := o.Role.TokenType
+	if !o.Narrow.Empty() {
+		tokenType = permission.Custom
+	}
+	return role.Description{
+		Template:    o.Role.Description,
+		Permissions: permission.Describe(tokenType, permissions),
+		Mount:       o.MountPath,
+		Role:        o.Name,
+		Static:      o.Kind == token.Static,
+		Caller:      o.Caller,
+	}.Render()
+}
+
+// staleName compares what was asked for by name with what InfluxDB says it granted: it echoes the name of each bucket
+// that exists, the organization's and the owner's. It returns what differs, or "".
+func staleName(org, user string, asked []permission.Permission, created *influx.Authorization) string {
+	if org != "" && created.Org != "" && created.Org != org {
+		return fmt.Sprintf("org %q", org)
+	}
+	if user != "" && created.User != "" && created.User != user {
+		return fmt.Sprintf("user %q", user)
+	}
+	echoed := make(map[string]string, len(created.Permissions))
+	for _, p := range created.Permissions {
+		if p.Resource.ID != "" && p.Resource.Name != "" {
+			echoed[p.Resource.ID] = p.Resource.Name
+		}
+	}
+	for _, p := range asked {
+		if p.Type == permission.Buckets && p.ID != "" && echoed[p.ID] != p.Name {
+			return fmt.Sprintf("bucket %q", p.Name)
+		}
+	}
+	return ""
+}
+
+// Buckets are the names of the buckets that the token may read or write; * for all of the organization.
+func (t *Token) Buckets(action string) []string {
+	names := []string{}
+	for _, p := range t.Permissions {
+		switch {
+		case p.Type != permission.Buckets || p.Action != action:
+		case p.ID == "":
+			names = append(names, permission.All)
+		default:
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
