@@ -69,6 +69,9 @@ func (o Onboarding) request(operatorToken string) domain.OnboardingRequest {
 // SetUp sets a fresh InfluxDB up and returns the connection to it, which is stored. Its operator token is a random value of
 // ours, written down before the call, so that a lost answer loses nothing; it is shown to nobody.
 func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c *store.Connection, o Onboarding) (*store.Connection, error) {
+	if err := errors.Join(o.Validate(), verify.ReachForm(c)); err != nil {
+		return nil, err
+	}
 	unlock, err := r.pool.LockConfig(ctx)
 	if err != nil {
 		return nil, err
