@@ -1,7 +1,7 @@
 // Package backend is the engine as Vault sees it: paths, leases and the minute tick.
 //
-// A handler (path_*.go) decodes, calls one verb and encodes. The verbs: configure (a connection), mint (a
-// token), retire (a token), drain (what InfluxDB still owes us).
+// A handler (path_*.go, secret_token.go) decodes, calls one verb of a package below, and encodes. tick.go has the table
+// of background jobs. What a package does, and what it may import, is listed in CONTRIBUTING.md.
 package backend
 
 import (
@@ -14,7 +14,20 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-influxdb/backend/config"
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/health"
+	"vault-plugin-secrets-influxdb/backend/lease"
+	"vault-plugin-secrets-influxdb/backend/mint"
+	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/revoke"
+	"vault-plugin-secrets-influxdb/backend/role"
+	"vault-plugin-secrets-influxdb/backend/root"
+	"vault-plugin-secrets-influxdb/backend/static"
 	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/tidy"
+	"vault-plugin-secrets-influxdb/backend/token"
+	"vault-plugin-secrets-influxdb/backend/verify"
 )
 
 // Version is the plugin's version as Vault lists it, with a leading v; the release sets it by link flags.
@@ -32,68 +45,68 @@ from static-creds/<name>. check says what is wrong.
 type backend struct {
 	*framework.Backend
 
-	// mountUUID is Vault's UUID of the mount: it marks our tokens in InfluxDB. It survives a move of the
-	// mount, and is not the uuid that sys/mounts shows.
-	mountUUID string
-	log       hclog.Logger
-	now       func() time.Time
-
-	connections *kept[store.Connection]
-	roles       *kept[store.Role]
-
-	endpoints endpoints
-	pending   pendingDeletions
-	live      liveTokens
-	reaper    reaper
-	drains    background
-	counts    background
-	rotations background
-	tending   background
-	retirees  retirees
-	statics   statics
-	turns     turns
-	// rootAttempts are the root token's planned rotations that failed.
-	rootAttempts attempts
-	// configuring serialises writes of the configuration and rotations of the root token; it holds one element
-	// while one is under way.
-	configuring chan struct{}
-	// lifetime ends when the mount is unmounted, sealed or reloaded.
-	lifetime context.Context
-	end      context.CancelFunc
+	mount       *mount.Mount
+	connections *connection.Pool
+	issuer      *token.Issuer
+	roles       *role.Roles
+	leases      *lease.Counter
+	revoker     *revoke.Revoker
+	minter      *mint.Minter
+	root        *root.Root
+	statics     *static.Roles
+	tidier      *tidy.Tidier
+	config      *config.Writer
+	health      *health.Health
+	jobs        *jobs
 }
 
-// Factory makes a mount's backend. It touches neither storage nor network and starts nothing: Vault calls it
-// with an empty configuration too, to learn the plugin's type.
+// Factory makes a mount's backend. It touches neither storage nor network and starts nothing: Vault calls it with an
+// empty configuration too, to learn the plugin's type.
 func Factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
 	if conf == nil {
 		return nil, errors.New("no configuration passed to the backend")
 	}
-	b := newBackend(conf)
-	ours := *conf
-	if conf.System != nil {
-		ours.System = &host{SystemView: conf.System, now: time.Now, age: hostAge}
-	}
-	if err := b.Setup(ctx, &ours); err != nil {
+	b := newBackend(conf, time.Now)
+	if err := b.setup(ctx, conf); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-func newBackend(conf *logical.BackendConfig) *backend {
+// setup has the framework, too, ask Vault through the cache.
+func (b *backend) setup(ctx context.Context, conf *logical.BackendConfig) error {
+	cached := *conf
+	cached.System = b.mount.System
+	return b.Setup(ctx, &cached)
+}
+
+// newBackend makes every part of a mount.
+func newBackend(conf *logical.BackendConfig, now func() time.Time) *backend {
 	logger := conf.Logger
 	if logger == nil {
 		logger = hclog.NewNullLogger()
 	}
-	b := &backend{
-		mountUUID: conf.BackendUUID,
+	m := &mount.Mount{
+		UUID: conf.BackendUUID,
 		// One process serves all mounts and logs under the name of the first: say which one speaks.
-		log:         logger.With("mount_uuid", conf.BackendUUID),
-		now:         time.Now,
-		configuring: make(chan struct{}, 1),
-		connections: newKept[store.Connection](keptConnections),
-		roles:       newKept[store.Role](keptRoles),
+		Log: logger.With("mount_uuid", conf.BackendUUID),
+		Now: now,
 	}
-	b.lifetime, b.end = context.WithCancel(context.Background())
+	if conf.System != nil {
+		m.System = mount.NewSystemView(conf.System, now)
+	}
+	b := &backend{mount: m, jobs: newJobs(m), leases: &lease.Counter{}}
+	b.connections = connection.NewPool("vault-plugin-secrets-influxdb/" + Version)
+	b.issuer = token.NewIssuer(m)
+	b.roles = role.New(m, b.connections, b.issuer)
+	b.revoker = revoke.New(m, b.connections, b.leases)
+	b.minter = mint.New(m, b.connections, b.roles, b.issuer, b.revoker, b.leases)
+	verifier := verify.New(b.connections, b.issuer)
+	b.root = root.New(m, b.connections, b.issuer, b.revoker, verifier)
+	b.statics = static.New(m, b.connections, b.roles, b.minter, b.revoker)
+	b.tidier = tidy.New(b.jobs.lifetime, m, b.connections, b.issuer, b.revoker, b.statics, b.leases)
+	b.config = config.New(m, b.connections, b.root, verifier, b.statics, b.revoker, b.tidier, b.issuer, b.leases)
+	b.health = health.New(m, b.connections, verifier, b.revoker, b.tidier, b.root, b.statics, b.roles)
 	b.Backend = &framework.Backend{
 		Help:           help,
 		BackendType:    logical.TypeLogical,
@@ -111,22 +124,29 @@ func newBackend(conf *logical.BackendConfig) *backend {
 		Invalidate:   b.invalidate,
 		Clean:        b.clean,
 	}
+	b.addJobs()
 	return b
 }
 
-// invalidate drops what is kept of an entry that another node has written.
+// onWrite drops what is cached of an entry that was written here.
+func (b *backend) onWrite(key string) {
+	b.connections.Invalidate(key)
+	b.roles.Invalidate(key)
+}
+
+// invalidate drops what is known of an entry that another node has written.
 func (b *backend) invalidate(_ context.Context, key string) {
-	b.forget(key)
+	b.onWrite(key)
 	switch {
 	case key == store.ConfigKey:
-		b.endpoints.closeAll()
+		b.connections.CloseAll()
 	case strings.HasPrefix(key, store.StaticRolePrefix):
-		b.statics.forget()
+		b.statics.Invalidate(key)
 	}
 }
 
 // clean must not wait: Vault holds a lock of the whole process around it.
 func (b *backend) clean(context.Context) {
-	b.end()
-	b.endpoints.closeAll()
+	b.jobs.stop()
+	b.connections.CloseAll()
 }

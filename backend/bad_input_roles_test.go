@@ -9,33 +9,32 @@ import (
 )
 
 func TestBadRoles(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		m.connected()
-		var cases []bad
-		for _, text := range []string{"org", "org_id", "token_type", "clone_from", "user", "user_id", "description"} {
-			cases = append(append(cases, notText(text)...), tooLong(text, 1024, "at most 1024 are allowed")...)
-		}
-		for _, list := range []string{"read_buckets", "write_buckets", "read_resources", "write_resources"} {
-			cases = append(cases, notList(list)...)
-			cases = append(cases,
-				wrong(list, "empty name", "a,,b", list+"[1]: an empty name; allowed: "),
-				wrong(list, "empty name in a list", []any{"a", ""}, list+"[1]: an empty name; allowed: "))
-		}
-		for _, id := range []string{"org_id", "user_id"} {
-			cases = append(cases, badID(id)...)
-		}
-		for _, duration := range []string{"ttl", "max_ttl"} {
-			cases = append(cases, notDuration(duration)...)
-		}
-		cases = append(append(append(cases, notNumber("max_leases")...), notFlag("allow_privileged")...), notFlag("verify")...)
-		cases = append(append(cases, badRoleValues()...), badPermissions()...)
-		good := map[string]any{"read_buckets": "metrics"}
-		t.Run("update", func(t *testing.T) { refuseAll(t, m, logical.UpdateOperation, "roles/app", good, cases) })
-		t.Run("patch", func(t *testing.T) { refuseAll(t, m, logical.PatchOperation, "roles/app", nil, cases) })
-		t.Run("create", func(t *testing.T) { refuseAll(t, m, logical.UpdateOperation, "roles/fresh", good, badRoleValues()) })
-		good["verify"] = false
-		t.Run("not verified", func(t *testing.T) { refuseAll(t, m, logical.UpdateOperation, "roles/app", good, badRoleValues()) })
-	})
+	m := newMount(t)
+	m.connected()
+	var cases []bad
+	for _, text := range []string{"org", "org_id", "token_type", "clone_from", "user", "user_id", "description"} {
+		cases = append(append(cases, notText(text)...), tooLong(text, 1024, "at most 1024 are allowed")...)
+	}
+	for _, list := range []string{"read_buckets", "write_buckets", "read_resources", "write_resources"} {
+		cases = append(cases, notList(list)...)
+		cases = append(cases,
+			wrong(list, "empty name", "a,,b", list+"[1]: an empty name; allowed: "),
+			wrong(list, "empty name in a list", []any{"a", ""}, list+"[1]: an empty name; allowed: "))
+	}
+	for _, id := range []string{"org_id", "user_id"} {
+		cases = append(cases, badID(id)...)
+	}
+	for _, duration := range []string{"ttl", "max_ttl"} {
+		cases = append(cases, notDuration(duration)...)
+	}
+	cases = append(append(append(cases, notNumber("max_leases")...), notFlag("allow_privileged")...), notFlag("verify")...)
+	cases = append(append(cases, badRoleValues()...), badPermissions()...)
+	good := map[string]any{"read_buckets": "metrics"}
+	t.Run("update", func(t *testing.T) { refuseAll(t, m, logical.UpdateOperation, "roles/app", good, cases) })
+	t.Run("patch", func(t *testing.T) { refuseAll(t, m, logical.PatchOperation, "roles/app", nil, cases) })
+	t.Run("create", func(t *testing.T) { refuseAll(t, m, logical.UpdateOperation, "roles/fresh", good, badRoleValues()) })
+	good["verify"] = false
+	t.Run("not verified", func(t *testing.T) { refuseAll(t, m, logical.UpdateOperation, "roles/app", good, badRoleValues()) })
 }
 
 // badRoleValues are values of the right type that can't be used.
@@ -113,60 +112,56 @@ func badPermissions() []bad {
 }
 
 func TestBadCreds(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		cases := append(notDuration("ttl"), badPermissions()...)
-		for _, list := range []string{"read_buckets", "write_buckets", "read_resources", "write_resources"} {
-			cases = append(append(cases, notList(list)...), wrong(list, "empty name", "a,,b", list+"[1]: an empty name; allowed: "))
-		}
-		cases = append(cases,
-			wrong("read_buckets", "not an ID", "id:x", "write id: and 16 hexadecimal digits"),
-			wrong("write_buckets", "more than the role has", "*", `write_buckets[0]: role "app" does not cover `),
-			wrong("read_resources", "more than the role has", "tasks", `read_resources[0]: role "app" does not cover `),
-			bad{"unknown field", map[string]any{"tll": canary}, []string{"tll: unknown field; allowed here: ", "ttl"}},
-			bad{"name in the body", map[string]any{"name": "other"}, []string{"name: stands in the path; leave it out of the body"}})
-		for _, op := range []logical.Operation{logical.ReadOperation, logical.UpdateOperation} {
-			t.Run(string(op), func(t *testing.T) {
-				refuseAll(t, m, op, "creds/app", nil, cases)
-				require.Contains(t, m.in(t).rejected(op, "creds/nobody", nil), `role "nobody" does not exist; vault list influxdb/roles shows those that do`)
-			})
-		}
-		require.Empty(t, live(server))
-	})
+	m := newMount(t)
+	server := m.connected()
+	cases := append(notDuration("ttl"), badPermissions()...)
+	for _, list := range []string{"read_buckets", "write_buckets", "read_resources", "write_resources"} {
+		cases = append(append(cases, notList(list)...), wrong(list, "empty name", "a,,b", list+"[1]: an empty name; allowed: "))
+	}
+	cases = append(cases,
+		wrong("read_buckets", "not an ID", "id:x", "write id: and 16 hexadecimal digits"),
+		wrong("write_buckets", "more than the role has", "*", `write_buckets[0]: role "app" does not cover `),
+		wrong("read_resources", "more than the role has", "tasks", `read_resources[0]: role "app" does not cover `),
+		bad{"unknown field", map[string]any{"tll": canary}, []string{"tll: unknown field; allowed here: ", "ttl"}},
+		bad{"name in the body", map[string]any{"name": "other"}, []string{"name: stands in the path; leave it out of the body"}})
+	for _, op := range []logical.Operation{logical.ReadOperation, logical.UpdateOperation} {
+		t.Run(string(op), func(t *testing.T) {
+			refuseAll(t, m, op, "creds/app", nil, cases)
+			require.Contains(t, m.in(t).rejected(op, "creds/nobody", nil), `role "nobody" does not exist; vault list influxdb/roles shows those that do`)
+		})
+	}
+	require.Empty(t, live(server))
 }
 
 func TestBadCheck(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		m.connected()
-		cases := append(append(notText("role"), tooLong("role", 1024, "at most 1024 are allowed")...),
-			wrong("role", "that is none", "nobody", `role "nobody" does not exist`), wrong("role", "that can be none", "a..b", `role "a..b" does not exist`))
-		refuseAll(t, m, logical.ReadOperation, "check", nil, cases)
-	})
+	m := newMount(t)
+	m.connected()
+	cases := append(append(notText("role"), tooLong("role", 1024, "at most 1024 are allowed")...),
+		wrong("role", "that is none", "nobody", `role "nobody" does not exist`), wrong("role", "that can be none", "a..b", `role "a..b" does not exist`))
+	refuseAll(t, m, logical.ReadOperation, "check", nil, cases)
 }
 
 func TestBadLists(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		m.connected()
-		cases := append(notNumber("limit"), tooLong("after", 1024, "at most 1024 are allowed")...)
-		cases = append(append(cases, notText("after")...),
-			bad{"unknown field", map[string]any{"offset": 1}, []string{"offset: unknown field; allowed here: after, limit"}})
-		for _, path := range []string{"roles", "roles/"} {
-			refuseAll(t, m, logical.ListOperation, path, nil, cases)
-		}
-	})
+	m := newMount(t)
+	m.connected()
+	cases := append(notNumber("limit"), tooLong("after", 1024, "at most 1024 are allowed")...)
+	cases = append(append(cases, notText("after")...),
+		bad{"unknown field", map[string]any{"offset": 1}, []string{"offset: unknown field; allowed here: after, limit"}})
+	for _, path := range []string{"roles", "roles/"} {
+		refuseAll(t, m, logical.ListOperation, path, nil, cases)
+	}
 }
 
 // Reads and deletions take no field, and say so instead of ignoring one.
 func TestUnknownFieldsOnReadsAndDeletions(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		m.connected()
-		for _, path := range []string{"config", "roles/app"} {
-			for _, op := range []logical.Operation{logical.ReadOperation, logical.DeleteOperation} {
-				text := m.rejected(op, path, map[string]any{"version": "3"})
-				require.Contains(t, text, "version: unknown field; allowed here: ", path)
-			}
+	m := newMount(t)
+	m.connected()
+	for _, path := range []string{"config", "roles/app"} {
+		for _, op := range []logical.Operation{logical.ReadOperation, logical.DeleteOperation} {
+			text := m.rejected(op, path, map[string]any{"version": "3"})
+			require.Contains(t, text, "version: unknown field; allowed here: ", path)
 		}
-	})
+	}
 }
 
 func TestBadNames(t *testing.T) {
@@ -174,23 +169,22 @@ func TestBadNames(t *testing.T) {
 		"..", ".", "a..b", "-a", ".a", "a-", "a.", "-", "a b", "a/b", "a/", "/a", "a//b", "ä", "日本", "a@b", "a:b", "a,b", "a%2fb", `a"b`, "*", "+",
 		"{{.}}", strings.Repeat("a", 129),
 	}
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		for _, name := range names {
-			for _, op := range []logical.Operation{logical.ReadOperation, logical.UpdateOperation, logical.PatchOperation, logical.DeleteOperation} {
-				text := m.rejected(op, "roles/"+name, map[string]any{})
-				require.True(t, strings.HasPrefix(text, "name: "), "%s %s: %s", op, name, text)
-			}
-			for _, op := range []logical.Operation{logical.ReadOperation, logical.UpdateOperation} {
-				require.True(t, strings.HasPrefix(m.rejected(op, "creds/"+name, nil), "name: "), "%s %s", op, name)
-			}
+	m := newMount(t)
+	server := m.connected()
+	for _, name := range names {
+		for _, op := range []logical.Operation{logical.ReadOperation, logical.UpdateOperation, logical.PatchOperation, logical.DeleteOperation} {
+			text := m.rejected(op, "roles/"+name, map[string]any{})
+			require.True(t, strings.HasPrefix(text, "name: "), "%s %s: %s", op, name, text)
 		}
-		require.Contains(t, m.rejected(logical.UpdateOperation, "roles/a b", nil), `name: "a b" can't be used; allowed: letters, digits and _, inside also - and single dots`)
-		require.Contains(t, m.rejected(logical.UpdateOperation, "roles/"+strings.Repeat("a", 129), nil), "name: too long: 129 bytes; at most 128 are allowed")
-		require.Empty(t, live(server))
-		for _, name := range []string{"a", "_", "A.b-c_D.9", "0", strings.Repeat("a", 128)} {
-			m.write("roles/"+name, map[string]any{"read_buckets": "metrics"})
-			require.NoError(t, m.mint(name).revoke(t.Context()))
+		for _, op := range []logical.Operation{logical.ReadOperation, logical.UpdateOperation} {
+			require.True(t, strings.HasPrefix(m.rejected(op, "creds/"+name, nil), "name: "), "%s %s", op, name)
 		}
-	})
+	}
+	require.Contains(t, m.rejected(logical.UpdateOperation, "roles/a b", nil), `name: "a b" can't be used; allowed: letters, digits and _, inside also - and single dots`)
+	require.Contains(t, m.rejected(logical.UpdateOperation, "roles/"+strings.Repeat("a", 129), nil), "name: too long: 129 bytes; at most 128 are allowed")
+	require.Empty(t, live(server))
+	for _, name := range []string{"a", "_", "A.b-c_D.9", "0", strings.Repeat("a", 128)} {
+		m.write("roles/"+name, map[string]any{"read_buckets": "metrics"})
+		require.NoError(t, m.mint(name).revoke(t.Context()))
+	}
 }

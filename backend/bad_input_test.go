@@ -101,7 +101,7 @@ func badID(field string) []bad {
 
 // refuseAll sends every bad body, laid over a good one. Each is a 400 that names the field and what is allowed;
 // nothing is stored and no secret repeated.
-func refuseAll(t *testing.T, m *mount, op logical.Operation, path string, good map[string]any, cases []bad) {
+func refuseAll(t *testing.T, m *testMount, op logical.Operation, path string, good map[string]any, cases []bad) {
 	t.Helper()
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -122,28 +122,27 @@ func refuseAll(t *testing.T, m *mount, op logical.Operation, path string, good m
 }
 
 func TestBadConfig(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		var cases []bad
-		for _, text := range []string{"url", "external_url", "token", "authorization_id", "org", "org_id", "user", "user_id", "tls_server_name", "tls_min_version"} {
-			cases = append(append(cases, notText(text)...), tooLong(text, 1024, "at most 1024 are allowed")...)
-		}
-		for _, pem := range []string{"ca_cert", "client_cert", "client_key"} {
-			cases = append(append(cases, notText(pem)...), tooLong(pem, 64<<10, "at most 65536 are allowed")...)
-		}
-		for _, id := range []string{"authorization_id", "org_id", "user_id"} {
-			cases = append(cases, badID(id)...)
-		}
-		for _, flag := range []string{"tls_skip_verify", "verify_connection", "abandon_previous"} {
-			cases = append(cases, notFlag(flag)...)
-		}
-		cases = append(append(append(cases, notNumber("max_open_connections")...), notDuration("request_timeout")...), badConfigValues(t)...)
-		for _, op := range []logical.Operation{logical.UpdateOperation, logical.PatchOperation} {
-			t.Run(string(op), func(t *testing.T) { refuseAll(t, m, op, "config", nil, cases) })
-		}
-		m.silent(append(server.IssuedTokens(), "PRIVATE KEY"))
-		tidyUp(t, server, m.mint("app"))
-	})
+	m := newMount(t)
+	server := m.connected()
+	var cases []bad
+	for _, text := range []string{"url", "external_url", "token", "authorization_id", "org", "org_id", "user", "user_id", "tls_server_name", "tls_min_version"} {
+		cases = append(append(cases, notText(text)...), tooLong(text, 1024, "at most 1024 are allowed")...)
+	}
+	for _, pem := range []string{"ca_cert", "client_cert", "client_key"} {
+		cases = append(append(cases, notText(pem)...), tooLong(pem, 64<<10, "at most 65536 are allowed")...)
+	}
+	for _, id := range []string{"authorization_id", "org_id", "user_id"} {
+		cases = append(cases, badID(id)...)
+	}
+	for _, flag := range []string{"tls_skip_verify", "verify_connection", "abandon_previous"} {
+		cases = append(cases, notFlag(flag)...)
+	}
+	cases = append(append(append(cases, notNumber("max_open_connections")...), notDuration("request_timeout")...), badConfigValues(t)...)
+	for _, op := range []logical.Operation{logical.UpdateOperation, logical.PatchOperation} {
+		t.Run(string(op), func(t *testing.T) { refuseAll(t, m, op, "config", nil, cases) })
+	}
+	m.silent(append(server.IssuedTokens(), "PRIVATE KEY"))
+	tidyUp(t, server, m.mint("app"))
 }
 
 // badConfigValues are values of the right type that can't be used.
@@ -195,12 +194,11 @@ func badConfigValues(t *testing.T) []bad {
 
 // A first write has to say where and with what.
 func TestConfigNeedsURLAndToken(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		for _, op := range []logical.Operation{logical.UpdateOperation, logical.PatchOperation} {
-			text := m.rejected(op, "config", nil)
-			require.Contains(t, text, "url: missing; the base URL of InfluxDB")
-			require.Contains(t, text, "token: missing; the root token of InfluxDB")
-			require.Contains(t, m.rejected(op, "config", map[string]any{"url": influxtest.New(t).URL}), "token: missing")
-		}
-	})
+	m := newMount(t)
+	for _, op := range []logical.Operation{logical.UpdateOperation, logical.PatchOperation} {
+		text := m.rejected(op, "config", nil)
+		require.Contains(t, text, "url: missing; the base URL of InfluxDB")
+		require.Contains(t, text, "token: missing; the root token of InfluxDB")
+		require.Contains(t, m.rejected(op, "config", map[string]any{"url": influxtest.New(t).URL}), "token: missing")
+	}
 }

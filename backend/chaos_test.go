@@ -137,7 +137,7 @@ func newChaos(t *testing.T) *chaos {
 
 // client is one of Vault's, or Vault itself: it mints and revokes, and keeps what it could not end.
 type client struct {
-	m      *mount
+	m      *testMount
 	random *rand.Rand
 	held   []*leased
 	// doubtful are leases whose revocation failed: they are held, and their tokens may be gone.
@@ -162,7 +162,7 @@ func (c *client) mint() {
 	defer cancel()
 	// Its caller goes away meanwhile. Over the wire the answer may be faster than the word of that, and then the token is
 	// nobody's until its deadline.
-	if c.random.IntN(50) == 0 && !onWire {
+	if c.random.IntN(50) == 0 && !overGRPC {
 		time.AfterFunc(time.Duration(c.random.IntN(1000))*time.Microsecond, cancel)
 	}
 	resp, err := c.m.send(ctx, &logical.Request{Operation: logical.ReadOperation, Path: "creds/app"})
@@ -194,7 +194,7 @@ func (c *client) revoke(i int) {
 
 // finish revokes again what could not be revoked. It must work now.
 func (c *client) finish() {
-	kept := c.held[:0]
+	rest := c.held[:0]
 	for _, l := range c.held {
 		if c.doubtful[l.id] {
 			if err := l.revoke(c.m.t.Context()); err != nil {
@@ -202,16 +202,16 @@ func (c *client) finish() {
 			}
 			continue
 		}
-		kept = append(kept, l)
+		rest = append(rest, l)
 	}
-	c.held = kept
+	c.held = rest
 }
 
 // A tenth of all calls goes wrong. What InfluxDB holds in the end is what callers hold leases for, exactly.
 func TestChaos(t *testing.T) {
 	const width = 8
 	operations := 10000 // fewer, but a fifth at least, where the machine is slow or the race detector is on
-	if testing.Short() || onWire {
+	if testing.Short() || overGRPC {
 		operations = 2000
 	}
 	m := newMount(t)
@@ -254,7 +254,7 @@ func TestChaos(t *testing.T) {
 	server.Intercept(nil)
 	m.write("config", map[string]any{"request_timeout": "1m"})
 	require.Eventually(t, func() bool { return ch.under.Load() == 0 }, time.Minute, time.Millisecond, "what was given up is done")
-	held := m.settleChaos(clients)
+	held := m.recoverFromChaos(clients)
 	t.Log("faults:", ch.met, "held in the end:", len(held))
 
 	tokens := live(server)
@@ -265,12 +265,11 @@ func TestChaos(t *testing.T) {
 		require.NotEmpty(t, tokens[id].ID, "the lease of %s lives, and the token does not", id)
 	}
 	// What max_leases counts is the same.
-	known, _ := m.backend.live.last(m.clock.now())
-	require.Equal(t, len(held), known)
+	require.Equal(t, len(held), m.liveCount())
 }
 
-// settleChaos lets the minutes pass that all takes with a sound InfluxDB, and answers the leases that callers hold.
-func (m *mount) settleChaos(clients []*client) map[string]*leased {
+// recoverFromChaos lets the minutes pass that all takes with a sound InfluxDB, and answers the leases that callers hold.
+func (m *testMount) recoverFromChaos(clients []*client) map[string]*leased {
 	m.t.Helper()
 	held := map[string]*leased{}
 	minted, done := 0, 0

@@ -10,6 +10,8 @@ import (
 type clock struct {
 	mu     sync.Mutex
 	offset time.Duration
+	// stopped is where it stands still, if it does.
+	stopped time.Time
 	// zone is where it hangs; nil means here.
 	zone *time.Location
 }
@@ -18,6 +20,9 @@ func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now().Add(c.offset)
+	if !c.stopped.IsZero() {
+		now = c.stopped
+	}
 	if c.zone != nil {
 		now = now.In(c.zone)
 	}
@@ -26,6 +31,13 @@ func (c *clock) now() time.Time {
 
 // set moves it to a moment.
 func (c *clock) set(to time.Time) { c.advance(to.Sub(c.now())) }
+
+// stop lets it stand still at a moment.
+func (c *clock) stop(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = at
+}
 
 func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()

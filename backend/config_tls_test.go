@@ -58,32 +58,30 @@ func TestTLS(t *testing.T) {
 		"a server that is too simple": {func(*influxtest.Server) {}, func(s *influxtest.Server) fields { return fields{"url": strings.Replace(s.URL, "http:", "https:", 1)} }, "the server does not speak TLS; is the URL's scheme http?"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			everyHost(t, func(t *testing.T, m *mount) {
-				server := influxtest.New(t, c.server)
-				data := connection(server, c.fields(server))
-				if c.says != "" {
-					text := m.rejected(logical.UpdateOperation, "config", data)
-					require.True(t, strings.HasPrefix(text, "url: TLS with https://"), text)
-					require.Contains(t, text, c.says)
-					require.Contains(t, text, "; see ca_cert, tls_server_name")
-					require.True(t, strings.HasSuffix(text, unchanged), text)
-					m.silent([]string{"PRIVATE KEY"}, text)
-					return
-				}
-				warnings := warned(m.write("config", data))
-				require.Equal(t, data["tls_skip_verify"] == true, strings.Contains(warnings, "tls_skip_verify: any certificate is accepted"), warnings)
-				m.write("roles/app", map[string]any{"read_buckets": "metrics"})
-				tidyUp(t, server, m.mint("app"))
-			})
+			m := newMount(t)
+			server := influxtest.New(t, c.server)
+			data := connectionTo(server, c.fields(server))
+			if c.says != "" {
+				text := m.rejected(logical.UpdateOperation, "config", data)
+				require.True(t, strings.HasPrefix(text, "url: TLS with https://"), text)
+				require.Contains(t, text, c.says)
+				require.Contains(t, text, "; see ca_cert, tls_server_name")
+				require.True(t, strings.HasSuffix(text, unchangedText), text)
+				m.silent([]string{"PRIVATE KEY"}, text)
+				return
+			}
+			warnings := warned(m.write("config", data))
+			require.Equal(t, data["tls_skip_verify"] == true, strings.Contains(warnings, "tls_skip_verify: any certificate is accepted"), warnings)
+			m.write("roles/app", map[string]any{"read_buckets": "metrics"})
+			tidyUp(t, server, m.mint("app"))
 		})
 	}
 }
 
 func TestHTTPToATLSPort(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := influxtest.New(t, influxtest.TLS(&tls.Config{}))
-		text := m.rejected(logical.UpdateOperation, "config", connection(server, map[string]any{"url": strings.Replace(server.URL, "https:", "http:", 1)}))
-		require.True(t, strings.HasPrefix(text, "url: "), text)
-		require.True(t, strings.HasSuffix(text, unchanged), text)
-	})
+	m := newMount(t)
+	server := influxtest.New(t, influxtest.TLS(&tls.Config{}))
+	text := m.rejected(logical.UpdateOperation, "config", connectionTo(server, map[string]any{"url": strings.Replace(server.URL, "https:", "http:", 1)}))
+	require.True(t, strings.HasPrefix(text, "url: "), text)
+	require.True(t, strings.HasSuffix(text, unchangedText), text)
 }

@@ -1,166 +1,118 @@
 package backend
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"sync"
-	"time"
+	"net/http"
 
+	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
-	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/role"
 )
 
-// endpoint is a connection in use: its settings, its client, and the names looked up through it.
+// fields are the fields of a request or of an answer, by name.
+type fields = map[string]*framework.FieldSchema
+
+// operationPrefix starts every operation ID in the OpenAPI document.
+const operationPrefix = "influxdb"
+
+// endpoint is one operation of a path.
 type endpoint struct {
-	*store.Connection
-	client *influx.Client
-	names  *directory
-	// blindness paces the looks for unanswered mints that were not shown every token.
-	blindness *attempts
+	handle  framework.OperationFunc
+	summary string
+	// response is the answer's fields; empty where it has none but warnings.
+	response fields
+	// forwardStandby has a standby hand the request to the active node: leases and background work are there.
+	forwardStandby bool
+	// forwardSecondary has a performance secondary hand it to the primary: it changes replicated storage.
+	forwardSecondary bool
 }
 
-// endpoints keeps one endpoint per connection, for as long as its stored revision stays the same.
-type endpoints struct {
-	mu   sync.Mutex
-	byID map[string]*endpoint
+// write is an endpoint that changes replicated storage and answers nothing but warnings.
+func write(handle framework.OperationFunc, summary string) framework.OperationHandler {
+	return endpoint{handle: handle, summary: summary, forwardStandby: true, forwardSecondary: true}.handler()
 }
 
-// open gives the endpoint of a stored connection.
-func (e *endpoints) open(c *store.Connection) (*endpoint, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if known := e.byID[c.ID]; known != nil && known.Revision == c.Revision {
-		return known, nil
-	}
-	opened, err := dial(c)
-	if err != nil {
-		return nil, err
-	}
-	if old := e.byID[c.ID]; old != nil {
-		old.client.Close()
-	}
-	if e.byID == nil {
-		e.byID = map[string]*endpoint{}
-	}
-	e.byID[c.ID] = opened
-	return opened, nil
+// read is an endpoint that any node can answer.
+func read(handle framework.OperationFunc, summary string, response fields) framework.OperationHandler {
+	return endpoint{handle: handle, summary: summary, response: response}.handler()
 }
 
-// close forgets the endpoint of one connection.
-func (e *endpoints) close(id string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if known := e.byID[id]; known != nil {
-		known.client.Close()
-		delete(e.byID, id)
-	}
+// local is an endpoint that the active node of each cluster answers: what it does or tells is of that cluster alone.
+func local(handle framework.OperationFunc, summary string, response fields) framework.OperationHandler {
+	return endpoint{handle: handle, summary: summary, response: response, forwardStandby: true}.handler()
 }
 
-func (e *endpoints) closeAll() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, known := range e.byID {
-		known.client.Close()
+func (e endpoint) handler() framework.OperationHandler {
+	responses := map[int][]framework.Response{
+		http.StatusOK: {{Description: http.StatusText(http.StatusOK), Fields: e.response}},
 	}
-	e.byID = nil
-}
-
-// dial makes an endpoint that nobody else shares. It makes no call.
-func dial(c *store.Connection) (*endpoint, error) {
-	tlsConfig, err := tlsOptions(c).Config()
-	if err != nil {
-		return nil, err
+	if len(e.response) == 0 { // without a warning there is nothing to tell
+		responses[http.StatusOK][0].Fields = fields{}
+		responses[http.StatusNoContent] = []framework.Response{{Description: http.StatusText(http.StatusNoContent)}}
 	}
-	client, err := influx.New(influx.Options{
-		URL:            c.URL,
-		Token:          c.Token,
-		TLS:            tlsConfig,
-		Timeout:        time.Duration(c.RequestTimeout) * time.Second,
-		MaxConnections: c.MaxOpenConnections,
-		UserAgent:      "vault-plugin-secrets-influxdb/" + Version,
-	})
-	if err != nil {
-		return nil, &influx.FieldError{Field: "url", Text: err.Error()}
-	}
-	return &endpoint{Connection: c, client: client, names: newDirectory(client), blindness: &attempts{}}, nil
-}
-
-func tlsOptions(c *store.Connection) influx.TLSOptions {
-	return influx.TLSOptions{
-		CACert:     c.CACert,
-		ClientCert: c.ClientCert,
-		ClientKey:  c.ClientKey,
-		ServerName: c.TLSServerName,
-		MinVersion: c.TLSMinVersion,
-		SkipVerify: c.TLSSkipVerify,
+	return &framework.PathOperation{
+		Callback:                    encodeErrors(e.handle),
+		Summary:                     e.summary,
+		ForwardPerformanceStandby:   e.forwardStandby,
+		ForwardPerformanceSecondary: e.forwardSecondary,
+		Responses:                   responses,
 	}
 }
 
-func notConfigured(mount string) error {
-	return badInput("influxdb is not configured: write url, token and org to %sconfig first", mount)
+// encodeErrors is where a verb's error becomes what the caller is told. A name that no role can have is refused here,
+// for every path that has one.
+func encodeErrors(handle framework.OperationFunc) framework.OperationFunc {
+	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+		if name, inPath := data.Raw[nameParam].(string); inPath {
+			if err := role.CheckName(name); err != nil {
+				return nil, encodeError(err)
+			}
+		}
+		resp, err := handle(ctx, req, data)
+		if err != nil {
+			return nil, encodeError(err)
+		}
+		return resp, nil
+	}
 }
 
-// fresh is the endpoint of a connection with nothing remembered: what is remembered may be stale, and what is
-// found through it is not remembered.
-func (b *backend) fresh(c *store.Connection) (*endpoint, error) {
-	shared, err := b.endpoints.open(c)
-	if err != nil {
-		return nil, err
+// encodeError gives an error the status that the caller is answered with. Vault looks at the outermost error alone, so
+// this comes last.
+func encodeError(err error) error {
+	var (
+		known    *problem.Error
+		setting  *influx.FieldError
+		upstream *influx.Error
+	)
+	switch {
+	case errors.As(err, &known):
+		return logical.CodedError(known.Status, err.Error())
+	case errors.As(err, &setting):
+		return logical.CodedError(http.StatusBadRequest, err.Error())
+	case errors.As(err, &upstream):
+		return logical.CodedError(upstreamStatus(upstream), err.Error())
 	}
-	e := *shared
-	e.names = newDirectory(e.client)
-	return &e, nil
+	return err
 }
 
-// current is the endpoint that mints.
-func (b *backend) current(ctx context.Context, s logical.Storage, mount string) (*endpoint, error) {
-	config, err := b.config(ctx, s)
-	if err != nil {
-		return nil, err
+// upstreamStatus is 400 where the role asks for what InfluxDB does not grant, and 502 for everything that the caller can't
+// help: InfluxDB out of reach, or our root token refused.
+func upstreamStatus(e *influx.Error) int {
+	switch e.Kind {
+	case influx.MissingPermission, influx.Forbidden, influx.Invalid, influx.NotFound:
+		return http.StatusBadRequest
 	}
-	if config == nil {
-		return nil, notConfigured(mount)
-	}
-	return b.endpoints.open(config)
+	return http.StatusBadGateway
 }
 
-// endpointOf is the endpoint of the connection that minted something, current or not.
-func (b *backend) endpointOf(ctx context.Context, s logical.Storage, id string) (*endpoint, error) {
-	c, err := b.connectionOf(ctx, s, id)
-	if err != nil {
-		return nil, err
+// warningsOnly is the answer of a write that has nothing to tell but warnings.
+func warningsOnly(warnings []string) *logical.Response {
+	if len(warnings) == 0 {
+		return nil
 	}
-	return b.endpoints.open(c)
+	return &logical.Response{Warnings: warnings}
 }
-
-// connectionOf is the connection that minted something, current or not.
-func (b *backend) connectionOf(ctx context.Context, s logical.Storage, id string) (*store.Connection, error) {
-	config, err := b.config(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	if config != nil && config.ID == id {
-		return config, nil
-	}
-	if old, err := b.retired(ctx, s, id); err != nil || old != nil {
-		return old, err
-	}
-	// It may have become the current one again meanwhile, before its old copy was taken away.
-	if config, err = store.GetConfig(ctx, s); err != nil {
-		return nil, err
-	}
-	if config == nil || config.ID != id {
-		return nil, fmt.Errorf("connection %s: %w", id, errForgotten)
-	}
-	return config, nil
-}
-
-// errForgotten is a connection that is not in storage. It was forgotten when nothing that it minted was known to live.
-var errForgotten = errors.New("not in storage any more")
-
-// applicationURL is where applications reach the InfluxDB of a connection.
-func applicationURL(c *store.Connection) string { return cmp.Or(c.ExternalURL, c.URL) }

@@ -40,7 +40,7 @@ func TestCheckNamesTheRolesThatCanNotBeGranted(t *testing.T) {
 	require.Equal(t, 1, made, "one token is made to try the connection, and none for the roles")
 }
 
-func (m *mount) problems() []string {
+func (m *testMount) problems() []string {
 	m.t.Helper()
 	var all []string
 	switch problems := m.read("check").Data["problems"].(type) {

@@ -2,7 +2,6 @@ package backend
 
 import (
 	"testing"
-	"time"
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -15,7 +14,7 @@ import (
 type costs struct{ http, storage, vault []string }
 
 // costOf counts the calls of one request.
-func (m *mount) costOf(server *influxtest.Server, request func()) costs {
+func (m *testMount) costOf(server *influxtest.Server, request func()) costs {
 	m.t.Helper()
 	var c costs
 	server.ResetRequests()
@@ -34,51 +33,47 @@ func (m *mount) costOf(server *influxtest.Server, request func()) costs {
 }
 
 // remembering makes what is remembered of Vault last for the whole test.
-func (m *mount) remembering() {
+func (m *testMount) remembering() {
 	m.system.ReplicationStateVal = consts.ReplicationPerformanceDisabled | consts.ReplicationDRDisabled
-	now := time.Now()
-	h := m.backend.System().(*host)
-	h.now, h.age = func() time.Time { return now }, hostAge
+	m.cacheSystemView()
 }
 
 // Of each lease InfluxDB sees one call at a time, Vault's storage none, and Vault is asked nothing.
 func TestARequestCostsOneCall(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.statically(map[string]any{"rotation_period": "1h"})
-		m.write("roles/app", map[string]any{"read_buckets": "metrics"})
-		m.remembering()
-		_, err := m.mint("app").renew()
-		require.NoError(t, err)
+	m := newMount(t)
+	server := m.statically(map[string]any{"rotation_period": "1h"})
+	m.write("roles/app", map[string]any{"read_buckets": "metrics"})
+	m.remembering()
+	_, err := m.mint("app").renew()
+	require.NoError(t, err)
 
-		var l *leased
-		require.Equal(t, costs{http: []string{"POST"}}, m.costOf(server, func() { l = m.mint("app") }), "mint")
-		require.Equal(t, costs{http: []string{"GET"}}, m.costOf(server, func() {
-			_, err := l.renew()
-			require.NoError(t, err)
-		}), "renew")
-		require.Equal(t, costs{http: []string{"DELETE"}}, m.costOf(server, func() { require.NoError(t, l.revoke(t.Context())) }), "revoke")
-		require.Equal(t, costs{storage: []string{"get static-role/kept"}}, m.costOf(server, func() { m.read("static-creds/kept") }), "static read")
-	})
+	var l *leased
+	require.Equal(t, costs{http: []string{"POST"}}, m.costOf(server, func() { l = m.mint("app") }), "mint")
+	require.Equal(t, costs{http: []string{"GET"}}, m.costOf(server, func() {
+		_, err := l.renew()
+		require.NoError(t, err)
+	}), "renew")
+	require.Equal(t, costs{http: []string{"DELETE"}}, m.costOf(server, func() { require.NoError(t, l.revoke(t.Context())) }), "revoke")
+	require.Equal(t, costs{storage: []string{"get static-role/kept"}}, m.costOf(server, func() { m.read("static-creds/kept") }), "static read")
 }
 
 // A role of many buckets costs no more calls than one of one.
 func TestAMintOfManyBucketsCostsOneCall(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		for _, name := range []string{"a", "b", "c"} {
-			server.AddBucket(server.OrgID(), name)
-		}
-		m.write("roles/many", map[string]any{"read_buckets": "a,b,c,metrics", "write_buckets": "a,b,c", "read_resources": "tasks"})
-		m.remembering()
-		m.mint("many")
-		require.Equal(t, costs{http: []string{"POST"}}, m.costOf(server, func() { m.mint("many") }))
-	})
+	m := newMount(t)
+	server := m.connected()
+	for _, name := range []string{"a", "b", "c"} {
+		server.AddBucket(server.OrgID(), name)
+	}
+	m.write("roles/many", map[string]any{"read_buckets": "a,b,c,metrics", "write_buckets": "a,b,c", "read_resources": "tasks"})
+	m.remembering()
+	m.mint("many")
+	require.Equal(t, costs{http: []string{"POST"}}, m.costOf(server, func() { m.mint("many") }))
 }
 
 // BenchmarkLease is what a lease costs from its mint to its end, in this process: the engine, and the fake InfluxDB
 // that answers it. Compare with the numbers before a change; those of direct say where an allocation comes from.
 func BenchmarkLease(b *testing.B) {
-	for name, newMount := range map[string]func(testing.TB) *mount{"direct": newDirectMount, "grpc": newPluginMount} {
+	for name, newMount := range map[string]func(testing.TB) *testMount{"direct": newDirectMount, "grpc": newPluginMount} {
 		b.Run(name, func(b *testing.B) {
 			m := newMount(b)
 			m.connected()

@@ -2,7 +2,6 @@ package backend
 
 import (
 	"context"
-	"runtime"
 	"strings"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 
 // leased is a lease in Vault's keeping.
 type leased struct {
-	m      *mount
+	m      *testMount
 	secret *logical.Secret
 	data   map[string]any
 	id     string
@@ -33,36 +32,35 @@ func (l *leased) renew() (*logical.Response, error) {
 }
 
 // tick is Vault's minute, and waits for the work that it starts.
-func (m *mount) tick() error {
+func (m *testMount) tick() error {
 	m.t.Helper()
 	_, err := m.send(m.t.Context(), &logical.Request{Operation: logical.RollbackOperation})
-	idle := func() bool {
-		return !m.backend.drains.running.Load() && !m.backend.counts.running.Load() && !m.backend.rotations.running.Load() &&
-			!m.backend.tending.running.Load() && !m.backend.retirees.running.Load()
-	}
-	for range 1000 { // most ticks have nothing to do, and a test may have thousands
-		if idle() {
-			return err
-		}
-		runtime.Gosched()
-	}
-	require.Eventually(m.t, idle, time.Minute, time.Millisecond)
+	m.until(m.idle)
 	return err
 }
 
-// tidied waits until no run of tidy is under way, and answers what tidy-status says.
-func (m *mount) tidied() map[string]any {
+// until waits for something that happens soon: a test may have thousands of ticks, most with nothing to do.
+func (m *testMount) until(done func() bool) {
 	m.t.Helper()
-	require.Eventually(m.t, func() bool {
-		m.backend.reaper.mu.Lock()
-		defer m.backend.reaper.mu.Unlock()
-		return m.backend.reaper.state != tidyRunning
-	}, time.Minute, time.Millisecond)
+	limit := time.After(time.Minute)
+	for pause := 10 * time.Microsecond; !done(); pause = min(2*pause, time.Millisecond) {
+		select {
+		case <-time.After(pause):
+		case <-limit:
+			m.t.Fatal("the backend is still at work after a minute")
+		}
+	}
+}
+
+// tidied waits until no run of tidy is under way, and answers what tidy-status says.
+func (m *testMount) tidied() map[string]any {
+	m.t.Helper()
+	m.until(m.tidyIsIdle)
 	return m.read("tidy-status").Data
 }
 
 // pendingIDs are the deletions that storage says are pending.
-func (m *mount) pendingIDs() []string {
+func (m *testMount) pendingIDs() []string {
 	m.t.Helper()
 	ids, err := m.storage.Storage.List(m.t.Context(), "pending/")
 	require.NoError(m.t, err)
@@ -73,7 +71,7 @@ func (m *mount) pendingIDs() []string {
 func live(server *influxtest.Server) map[string]influxtest.Token {
 	tokens := map[string]influxtest.Token{}
 	for _, token := range server.Tokens() {
-		if strings.Contains(token.Description, stampStart+"v1:"+testUUID) {
+		if strings.Contains(token.Description, "[vault:v1:"+testUUID) {
 			tokens[token.ID] = token
 		}
 	}

@@ -1,45 +1,67 @@
 package backend
 
 import (
+	"context"
 	"sort"
 
 	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/role"
 )
 
 // listFields are the parameters of every LIST.
-var listFields = map[string]*framework.FieldSchema{
+var listFields = fields{
 	"after": {Type: framework.TypeString, Query: true, Description: "Give the names that sort behind this one."},
 	"limit": {Type: framework.TypeInt, Query: true, Description: "Give at most so many names; 0 means all."},
 }
 
-var listAnswer = map[string]*framework.FieldSchema{
+var listResponse = fields{
 	"keys": {Type: framework.TypeStringSlice, Description: "The names, sorted."},
 }
 
-// page is the part of a list that a request asks for.
-func page(names []string, data *framework.FieldData) []string {
-	p := newPager(data, nil)
-	for _, name := range names {
-		p.add(name)
+// listNames is the LIST of a collection.
+func listNames(names func(context.Context, logical.Storage) ([]string, error)) framework.OperationFunc {
+	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+		all, err := names(ctx, req.Storage)
+		if err != nil {
+			return nil, err
+		}
+		page := newPager(data, nil)
+		for _, name := range all {
+			page.add(name)
+		}
+		return logical.ListResponse(page.names()), nil
 	}
-	return p.page()
 }
 
-// pager gathers a page while a list comes by: no more of it than twice the page.
+// existence tells a create from an update of a collection's entry. What is wrong with a name is the handler's to say.
+func existence[T any](get func(context.Context, logical.Storage, string) (*T, error)) framework.ExistenceFunc {
+	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (bool, error) {
+		name := data.Get(nameParam).(string)
+		if role.CheckName(name) != nil {
+			return false, nil
+		}
+		entry, err := get(ctx, req.Storage, name)
+		return entry != nil, err
+	}
+}
+
+// pager gathers a page of names while a list comes by: it holds no more than twice the page.
 type pager struct {
 	after   string
 	limit   int
-	names   []string
-	dropped func(name string)
+	held    []string
+	onEvict func(name string)
 }
 
-// newPager calls dropped, if given, with each name that was added and is not of the page.
-func newPager(data *framework.FieldData, dropped func(name string)) *pager {
-	p := &pager{dropped: dropped}
-	f := fields{data}
-	f.text("after", &p.after)
-	f.number("limit", &p.limit)
-	return p
+// newPager calls onEvict, if given, with each name that was added and is not of the page.
+func newPager(data *framework.FieldData, onEvict func(name string)) *pager {
+	page := &pager{onEvict: onEvict}
+	p := params{data}
+	p.string("after", &page.after)
+	p.int("limit", &page.limit)
+	return page
 }
 
 // add reports whether the name may be of the page.
@@ -47,23 +69,23 @@ func (p *pager) add(name string) bool {
 	if name <= p.after {
 		return false
 	}
-	p.names = append(p.names, name)
-	if p.limit > 0 && len(p.names)/2 >= p.limit {
-		p.page()
+	p.held = append(p.held, name)
+	if p.limit > 0 && len(p.held)/2 >= p.limit {
+		p.names()
 	}
 	return true
 }
 
-// page is what was added so far of the page, sorted.
-func (p *pager) page() []string {
-	sort.Strings(p.names)
-	if p.limit > 0 && p.limit < len(p.names) {
-		for _, name := range p.names[p.limit:] {
-			if p.dropped != nil {
-				p.dropped(name)
+// names is what was added so far of the page, sorted.
+func (p *pager) names() []string {
+	sort.Strings(p.held)
+	if p.limit > 0 && p.limit < len(p.held) {
+		for _, name := range p.held[p.limit:] {
+			if p.onEvict != nil {
+				p.onEvict(name)
 			}
 		}
-		p.names = p.names[:p.limit]
+		p.held = p.held[:p.limit]
 	}
-	return p.names
+	return p.held
 }

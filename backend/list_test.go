@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever the order in which names come by, and however few are kept of them, the page is that of the whole list.
+// Whatever the order in which names come by, and however few are shown of them, the page is that of the whole list.
 func TestPagesOfAStream(t *testing.T) {
 	var names []string
 	for n := range 100 {
@@ -25,19 +25,19 @@ func TestPagesOfAStream(t *testing.T) {
 				want = want[:min(limit, len(want))]
 			}
 			rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-			kept := map[string]bool{}
-			p := newPager(&framework.FieldData{Raw: map[string]any{"after": after, "limit": limit}, Schema: listFields}, func(name string) { delete(kept, name) })
+			shown := map[string]bool{}
+			p := newPager(&framework.FieldData{Raw: map[string]any{"after": after, "limit": limit}, Schema: listFields}, func(name string) { delete(shown, name) })
 			for _, name := range names {
-				kept[name] = true
+				shown[name] = true
 				if !p.add(name) {
-					delete(kept, name)
+					delete(shown, name)
 				}
 				if limit > 0 && limit < 100 {
-					require.LessOrEqual(t, len(p.names), 2*limit)
+					require.LessOrEqual(t, len(p.held), 2*limit)
 				}
 			}
-			require.Equal(t, want, append([]string{}, p.page()...), "after %q, limit %d", after, limit)
-			require.Len(t, kept, len(want), "what else was known of the rest is dropped")
+			require.Equal(t, want, append([]string{}, p.names()...), "after %q, limit %d", after, limit)
+			require.Len(t, shown, len(want), "what else was known of the rest is dropped")
 			slices.Sort(names)
 		}
 	}

@@ -31,18 +31,17 @@ var unansweredFaults = map[string]func(*influxtest.Server){
 func TestMintNeverPostsAgainWithoutAnAnswer(t *testing.T) {
 	for name, fault := range unansweredFaults {
 		t.Run(name, func(t *testing.T) {
-			everyHost(t, func(t *testing.T, m *mount) {
-				server := m.connected()
-				m.mint("app")
-				server.ResetRequests()
-				fault(server)
+			m := newMount(t)
+			server := m.connected()
+			m.mint("app")
+			server.ResetRequests()
+			fault(server)
 
-				status, text := m.refused(logical.ReadOperation, "creds/app", nil)
+			status, text := m.refused(logical.ReadOperation, "creds/app", nil)
 
-				require.Equal(t, http.StatusBadGateway, status, text)
-				require.Contains(t, text, "whether the token was created is not known")
-				require.Len(t, server.Requests(), 1)
-			})
+			require.Equal(t, http.StatusBadGateway, status, text)
+			require.Contains(t, text, "whether the token was created is not known")
+			require.Len(t, server.Requests(), 1)
 		})
 	}
 }
@@ -120,7 +119,7 @@ func TestMintReadsTheConfigurationAgainWhenTheRootTokenIsUnknown(t *testing.T) {
 }
 
 // storedToken replaces the root token in storage, as another node would.
-func (m *mount) storedToken(token string) {
+func (m *testMount) storedToken(token string) {
 	m.t.Helper()
 	m.editConfig(func(config map[string]any) {
 		config["token"] = token
@@ -128,7 +127,7 @@ func (m *mount) storedToken(token string) {
 	})
 }
 
-func (m *mount) editConfig(edit func(map[string]any)) {
+func (m *testMount) editConfig(edit func(map[string]any)) {
 	m.t.Helper()
 	entry, err := m.storage.Get(context.Background(), "config")
 	require.NoError(m.t, err)
@@ -161,10 +160,12 @@ func TestMintTellsAnUnknownRootToken(t *testing.T) {
 func TestMintWithoutTheMountsUUIDOrLimitsIsAnError(t *testing.T) {
 	m := newMount(t)
 	m.connected()
-	m.backend.mountUUID = ""
+	m.uuid = ""
+	m.reload()
 	_, text := m.refused(logical.ReadOperation, "creds/app", nil)
 	require.Contains(t, text, "mount's UUID")
-	m.backend.mountUUID = testUUID
+	m.uuid = testUUID
+	m.reload()
 
 	// Over the plugin protocol a failed look-up reads as 0.
 	m.system.MaxLeaseTTLVal = 0

@@ -44,15 +44,15 @@ func TestNarrowingStaysInTheOrganization(t *testing.T) {
 	} {
 		t.Run(c.role+" "+c.kind+" "+c.id, func(t *testing.T) {
 			m := m.in(t)
-			wish := map[string]any{"permissions": []any{apiPermission("write", "type", c.kind, "id", c.id)}}
+			narrowing := map[string]any{"permissions": []any{apiPermission("write", "type", c.kind, "id", c.id)}}
 			if c.works {
-				l := m.leased(m.ok(logical.UpdateOperation, "creds/"+c.role, wish))
+				l := m.leased(m.ok(logical.UpdateOperation, "creds/"+c.role, narrowing))
 				require.Equal(t, []string{"write:orgs/" + server.OrgID() + "/" + c.kind + "/" + c.id}, inWords(live(server)[l.id].Permissions))
 				tidyUp(t, server, l)
 				return
 			}
 			require.Equal(t, "permissions[0]: "+c.kind+" "+c.id+` can't be seen to be of org "acme"; if it is meant all the same, the role has to name it by this ID`,
-				m.rejected(logical.UpdateOperation, "creds/"+c.role, wish))
+				m.rejected(logical.UpdateOperation, "creds/"+c.role, narrowing))
 			require.Empty(t, live(server))
 		})
 	}

@@ -16,7 +16,7 @@ func TestConfigRefusesAnInactiveOwner(t *testing.T) {
 	id := server.AddUser("telegraf")
 	server.SetUserActive(id, false)
 	for _, owner := range []map[string]any{{"user": "telegraf"}, {"user_id": id}} {
-		status, text := m.refused(logical.UpdateOperation, "config", connection(server, owner))
+		status, text := m.refused(logical.UpdateOperation, "config", connectionTo(server, owner))
 		require.Equal(t, 400, status)
 		require.Equal(t, `user: "telegraf" is inactive: its tokens would be refused`, text)
 	}

@@ -31,7 +31,7 @@ func TestAnUnansweredMintWhereTheRootDoesNotSeeStaysPending(t *testing.T) {
 	require.Len(t, m.pendingIDs(), 1, "the token is there, and not in the list")
 	require.Contains(t, m.log.String(), "read:orgs/"+beta+"/authorizations", "what the root token lacks is named")
 
-	// With the permission the next minute settles it.
+	// With the permission the next minute resolves it.
 	m.write("config", map[string]any{"token": server.RootToken()})
 	require.NoError(t, m.tick())
 	require.Empty(t, m.pendingIDs())
@@ -39,7 +39,7 @@ func TestAnUnansweredMintWhereTheRootDoesNotSeeStaysPending(t *testing.T) {
 }
 
 // Where an organization or an owner is gone, a token has nothing left that it could do.
-func TestAnUnansweredMintWhereTheOwnerIsGoneIsSettled(t *testing.T) {
+func TestAnUnansweredMintWhereTheOwnerIsGoneIsResolved(t *testing.T) {
 	m := newMount(t)
 	server := m.connected()
 	id := server.AddUser("telegraf")

@@ -3,6 +3,8 @@ package backend
 import (
 	"context"
 
+	"vault-plugin-secrets-influxdb/backend/problem"
+
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 )
@@ -10,13 +12,13 @@ import (
 func (b *backend) pathCheck() []*framework.Path {
 	return []*framework.Path{{
 		Pattern: "check",
-		Fields: map[string]*framework.FieldSchema{
+		Fields: fields{
 			"role": {Type: framework.TypeString, Query: true, Description: "Check this role as well."},
 		},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "check"},
 		Operations: map[logical.Operation]framework.OperationHandler{
 			// It makes a token that can't be used, and deletes it: not twice, on a standby and on the active node.
-			logical.ReadOperation: operation{handle: b.pathCheckRead, summary: "Check the connection, and one role.", answer: checkAnswer, mints: true}.handler(),
+			logical.ReadOperation: local(b.pathCheckRead, "Check the connection, and one role.", checkResponse),
 		},
 		HelpSynopsis: "What is wrong, and what to do about it.",
 		HelpDescription: `
@@ -25,7 +27,7 @@ whether tokens can be made and deleted. With role=<name> it tries that role, too
 	}}
 }
 
-var checkAnswer = map[string]*framework.FieldSchema{
+var checkResponse = fields{
 	"healthy":             {Type: framework.TypeBool, Description: "Whether there are no problems."},
 	"problems":            {Type: framework.TypeStringSlice, Description: "What is wrong and what to do, at most 100 sentences."},
 	"server_version":      {Type: framework.TypeString, Description: "InfluxDB's version."},
@@ -40,21 +42,21 @@ var checkAnswer = map[string]*framework.FieldSchema{
 
 func (b *backend) pathCheckRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	var role string
-	fields{data}.text("role", &role)
-	h, err := b.examineHealth(ctx, req, role)
+	params{data}.string("role", &role)
+	report, err := b.health.Check(ctx, req.Storage, req.MountPoint, role)
 	if err != nil {
 		return nil, err
 	}
 	return &logical.Response{Data: map[string]any{
-		"healthy":             len(h.problems) == 0,
-		"problems":            listed(h.problems[:min(len(h.problems), maxProblems)]),
-		"server_version":      h.server.Version,
-		"server_build":        h.server.Build,
-		"latency_ms":          h.latency.Milliseconds(),
-		"token_values_hidden": h.valuesHidden,
-		"mount_uuid":          b.mountUUID,
-		"pending_deletions":   h.pending,
-		"oldest_pending":      rfc3339(h.oldestPending),
-		"next_vault_rotation": rfc3339(h.nextRotation),
+		"healthy":             len(report.Problems) == 0,
+		"problems":            list(report.Problems),
+		"server_version":      report.Server.Version,
+		"server_build":        report.Server.Build,
+		"latency_ms":          report.Latency.Milliseconds(),
+		"token_values_hidden": report.ValuesHidden,
+		"mount_uuid":          b.mount.UUID,
+		"pending_deletions":   report.Pending,
+		"oldest_pending":      problem.RFC3339(report.OldestPending),
+		"next_vault_rotation": problem.RFC3339(report.NextRotation),
 	}}, nil
 }

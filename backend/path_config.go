@@ -7,22 +7,24 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-influxdb/backend/config"
 	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/tidy"
 )
 
 func (b *backend) pathConfig() []*framework.Path {
-	write := operation{handle: b.pathConfigWrite, summary: "Write the connection to InfluxDB; fields left out are kept.", answer: map[string]*framework.FieldSchema{}, writes: true}
+	merge := write(b.pathConfigWrite, "Write the connection to InfluxDB; fields left out are kept.")
 	return []*framework.Path{{
 		Pattern:        "config",
 		Fields:         configFields,
 		DisplayAttrs:   &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "configuration"},
 		ExistenceCheck: b.pathConfigExists,
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.ReadOperation:   operation{handle: b.pathConfigRead, summary: "Read the connection, without its secrets.", answer: configAnswer}.handler(),
-			logical.CreateOperation: write.handler(),
-			logical.UpdateOperation: write.handler(),
-			logical.PatchOperation:  write.handler(),
-			logical.DeleteOperation: operation{handle: b.pathConfigDelete, summary: "Stop minting; what was minted can still be revoked.", writes: true}.handler(),
+			logical.ReadOperation:   read(b.pathConfigRead, "Read the connection, without its secrets.", configResponse),
+			logical.CreateOperation: merge,
+			logical.UpdateOperation: merge,
+			logical.PatchOperation:  merge,
+			logical.DeleteOperation: write(b.pathConfigDelete, "Stop minting; what was minted can still be revoked."),
 		},
 		HelpSynopsis: "The connection to InfluxDB.",
 		HelpDescription: `
@@ -34,7 +36,7 @@ itself. It is never returned.`,
 	}}
 }
 
-var configFields = with(planFields, map[string]*framework.FieldSchema{
+var configFields = mergeFields(planFields, fields{
 	"url":              {Type: framework.TypeString, Description: "Base URL of InfluxDB, http or https; a base path behind a reverse proxy is allowed. Required."},
 	"external_url":     {Type: framework.TypeString, Description: "What creds answers as url, where applications reach InfluxDB under another address."},
 	"token":            {Type: framework.TypeString, Description: "The root token. Required on the first write; never returned.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
@@ -49,19 +51,19 @@ var configFields = with(planFields, map[string]*framework.FieldSchema{
 	"tls_server_name":  {Type: framework.TypeString, Description: "Name that InfluxDB's certificate must bear, where it is not the URL's host."},
 	"tls_min_version":  {Type: framework.TypeString, Description: "Least TLS version.", AllowedValues: []any{"tls12", "tls13"}},
 	"tls_skip_verify":  {Type: framework.TypeBool, Description: "Accept any certificate. Whoever stands in between can then read the root token."},
-	"request_timeout":  {Type: framework.TypeDurationSecond, Default: defaultRequestTimeout, Description: "Most that one call to InfluxDB takes, 1s to 1m."},
-	"max_open_connections": {Type: framework.TypeInt, Default: defaultConnections,
+	"request_timeout":  {Type: framework.TypeDurationSecond, Default: config.DefaultRequestTimeout, Description: "Most that one call to InfluxDB takes, 1s to 1m."},
+	"max_open_connections": {Type: framework.TypeInt, Default: config.DefaultConnections,
 		Description: "Most connections, and so most calls at once, to InfluxDB, 1 to 10000."},
-	"tidy_interval": {Type: framework.TypeDurationSecond, Default: defaultTidyInterval,
+	"tidy_interval": {Type: framework.TypeDurationSecond, Default: tidy.DefaultInterval,
 		Description: "How often tokens past their deadline are looked for; 0 means only by hand, with tidy."},
 	"verify_connection":          {Type: framework.TypeBool, Default: true, Description: "Try the new settings before they replace the old ones. Not stored."},
 	"abandon_previous":           {Type: framework.TypeBool, Description: "Give up the tokens minted on the previous InfluxDB, when url leads to another one. Not stored."},
 	"disable_automated_rotation": {Type: framework.TypeBool, Description: "Rotate the root token only by config/rotate-root, whatever rotation_period and rotation_schedule say."},
 })
 
-// configAnswer is the form of a read: the fields that are stored and no secret, and what was found out.
-var configAnswer = with(with(without(configFields, "token", "client_key", "verify_connection", "abandon_previous"), planTimes),
-	map[string]*framework.FieldSchema{
+// configResponse is the form of a read: the fields that are stored and no secret, and what was found out.
+var configResponse = mergeFields(mergeFields(omitFields(configFields, "token", "client_key", "verify_connection", "abandon_previous"), planTimes),
+	fields{
 		"mount_uuid":     {Type: framework.TypeString, Description: "UUID of this mount, which marks its tokens in InfluxDB."},
 		"root_user":      {Type: framework.TypeString, Description: "Name of the root token's user."},
 		"root_user_id":   {Type: framework.TypeString, Description: "ID of the root token's user."},
@@ -69,16 +71,16 @@ var configAnswer = with(with(without(configFields, "token", "client_key", "verif
 	})
 
 func (b *backend) pathConfigExists(ctx context.Context, req *logical.Request, _ *framework.FieldData) (bool, error) {
-	config, err := store.GetConfig(ctx, req.Storage)
-	return config != nil, err
+	current, err := store.Config.Get(ctx, req.Storage)
+	return current != nil, err
 }
 
 func (b *backend) pathConfigRead(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	config, err := store.GetConfig(ctx, req.Storage)
-	if err != nil || config == nil {
+	current, err := store.Config.Get(ctx, req.Storage)
+	if err != nil || current == nil {
 		return nil, err
 	}
-	return &logical.Response{Data: encodeConfig(config, b.mountUUID)}, nil
+	return &logical.Response{Data: encodeConfig(current, b.mount.UUID)}, nil
 }
 
 // encodeConfig answers each field as it was written. An organization or user that was written by name or
@@ -88,7 +90,7 @@ func encodeConfig(c *store.Connection, mountUUID string) map[string]any {
 	if found == nil {
 		found = &store.Found{}
 	}
-	return withPlan(c.RotationPlan, c.RotationTimes, map[string]any{
+	return encodePlan(c.RotationPlan, c.RotationTimes, map[string]any{
 		"url":                  c.URL,
 		"external_url":         c.ExternalURL,
 		"authorization_id":     cmp.Or(c.AuthorizationID, found.RootAuthorizationID),
@@ -114,21 +116,21 @@ func encodeConfig(c *store.Connection, mountUUID string) map[string]any {
 }
 
 // decodeConfig lays the fields that a request gives over a connection.
-func decodeConfig(f fields, c *store.Connection) {
-	decodeReach(f, c)
+func decodeConfig(p params, c *store.Connection) {
+	decodeReach(p, c)
 	before := c.Token
-	f.text("token", &c.Token)
+	p.string("token", &c.Token)
 	if c.Token != before { // the ID is the old one's
 		c.AuthorizationID, c.RootNonce = "", ""
 	}
-	f.text("authorization_id", &c.AuthorizationID)
-	f.either("org", &c.Org, "org_id", &c.OrgID)
-	f.either("user", &c.User, "user_id", &c.UserID)
-	decodePlan(f, &c.RotationPlan)
-	f.flag("disable_automated_rotation", &c.DisableAutomatedRotation)
-	f.seconds("tidy_interval", &c.TidyInterval)
-	if f.given("tidy_interval") && f.empty("tidy_interval") {
-		c.TidyInterval = defaultTidyInterval
+	p.string("authorization_id", &c.AuthorizationID)
+	p.nameOrID("org", &c.Org, "org_id", &c.OrgID)
+	p.nameOrID("user", &c.User, "user_id", &c.UserID)
+	decodePlan(p, &c.RotationPlan)
+	p.bool("disable_automated_rotation", &c.DisableAutomatedRotation)
+	p.seconds("tidy_interval", &c.TidyInterval)
+	if p.given("tidy_interval") && p.empty("tidy_interval") {
+		c.TidyInterval = tidy.DefaultInterval
 	}
 }
 
@@ -139,40 +141,37 @@ var reachFields = []string{
 }
 
 // decodeReach is the part of decodeConfig that says how to reach InfluxDB.
-func decodeReach(f fields, c *store.Connection) {
-	f.text("url", &c.URL)
-	f.text("external_url", &c.ExternalURL)
-	f.text("ca_cert", &c.CACert)
-	f.text("client_cert", &c.ClientCert)
-	f.text("client_key", &c.ClientKey)
-	f.text("tls_server_name", &c.TLSServerName)
-	f.text("tls_min_version", &c.TLSMinVersion)
-	f.flag("tls_skip_verify", &c.TLSSkipVerify)
-	f.seconds("request_timeout", &c.RequestTimeout)
-	f.number("max_open_connections", &c.MaxOpenConnections)
-	if c.RequestTimeout == 0 && f.empty("request_timeout") {
-		c.RequestTimeout = defaultRequestTimeout
+func decodeReach(p params, c *store.Connection) {
+	p.string("url", &c.URL)
+	p.string("external_url", &c.ExternalURL)
+	p.string("ca_cert", &c.CACert)
+	p.string("client_cert", &c.ClientCert)
+	p.string("client_key", &c.ClientKey)
+	p.string("tls_server_name", &c.TLSServerName)
+	p.string("tls_min_version", &c.TLSMinVersion)
+	p.bool("tls_skip_verify", &c.TLSSkipVerify)
+	p.seconds("request_timeout", &c.RequestTimeout)
+	p.int("max_open_connections", &c.MaxOpenConnections)
+	if c.RequestTimeout == 0 && p.empty("request_timeout") {
+		c.RequestTimeout = config.DefaultRequestTimeout
 	}
-	if c.MaxOpenConnections == 0 && f.empty("max_open_connections") {
-		c.MaxOpenConnections = defaultConnections
+	if c.MaxOpenConnections == 0 && p.empty("max_open_connections") {
+		c.MaxOpenConnections = config.DefaultConnections
 	}
 }
 
 func (b *backend) pathConfigWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	f := fields{data}
-	warnings, err := b.configure(ctx, req.Storage, change{
-		mount:           req.MountPoint,
-		apply:           func(c *store.Connection) { decodeConfig(f, c) },
-		withToken:       !f.empty("token"),
-		unverified:      !f.flagOr("verify_connection", true),
-		abandonPrevious: f.flagOr("abandon_previous", false),
+	p := params{data}
+	warnings, err := b.config.Write(ctx, req.Storage, config.Change{
+		MountPath:       req.MountPoint,
+		Apply:           func(c *store.Connection) { decodeConfig(p, c) },
+		WithToken:       !p.empty("token"),
+		Unverified:      !p.boolOr("verify_connection", true),
+		AbandonPrevious: p.boolOr("abandon_previous", false),
 	})
-	if err != nil {
-		return nil, err
-	}
-	return written(warnings), nil
+	return warningsOnly(warnings), err
 }
 
 func (b *backend) pathConfigDelete(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	return nil, b.disconnect(ctx, req.Storage)
+	return nil, b.config.Delete(ctx, req.Storage)
 }

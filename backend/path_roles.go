@@ -2,24 +2,24 @@ package backend
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/role"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
 func (b *backend) pathRoles() []*framework.Path {
-	write := operation{handle: b.pathRolesWrite, summary: "Write a role; it replaces the whole role.", answer: map[string]*framework.FieldSchema{}, writes: true}
-	patch := operation{handle: b.pathRolesPatch, summary: "Change some fields of a role.", answer: map[string]*framework.FieldSchema{}, writes: true}
+	replace := write(b.pathRolesWrite(false), "Write a role; it replaces the whole role.")
 	return []*framework.Path{
 		{
 			Pattern:      "roles/?$",
 			Fields:       listFields,
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "roles"},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ListOperation: operation{handle: b.pathRolesList, summary: "List the roles.", answer: listAnswer}.handler(),
+				logical.ListOperation: read(listNames(store.Roles.List), "List the roles.", listResponse),
 			},
 			HelpSynopsis:    "List the roles.",
 			HelpDescription: "The names of all roles, sorted. after and limit give them in pages.",
@@ -28,13 +28,13 @@ func (b *backend) pathRoles() []*framework.Path {
 			Pattern:        "roles/(?P<name>.+)",
 			Fields:         roleFields,
 			DisplayAttrs:   &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "role"},
-			ExistenceCheck: b.pathRolesExists,
+			ExistenceCheck: existence(store.Roles.Get),
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation:   operation{handle: b.pathRolesRead, summary: "Read a role as it was written.", answer: without(roleFields, nameField, "verify")}.handler(),
-				logical.CreateOperation: write.handler(),
-				logical.UpdateOperation: write.handler(),
-				logical.PatchOperation:  patch.handler(),
-				logical.DeleteOperation: operation{handle: b.pathRolesDelete, summary: "Delete a role; its leases live on to their end.", writes: true}.handler(),
+				logical.ReadOperation:   read(b.pathRolesRead, "Read a role as it was written.", omitFields(roleFields, nameParam, "verify")),
+				logical.CreateOperation: replace,
+				logical.UpdateOperation: replace,
+				logical.PatchOperation:  write(b.pathRolesWrite(true), "Change some fields of a role."),
+				logical.DeleteOperation: write(b.pathRolesDelete, "Delete a role; its leases live on to their end."),
 			},
 			HelpSynopsis: "What tokens of one name may do, and how long they live.",
 			HelpDescription: `
@@ -46,11 +46,11 @@ When the connection works, a role is checked as it is written; every problem com
 	}
 }
 
-var roleFields = map[string]*framework.FieldSchema{
-	nameField:          {Type: framework.TypeString, Required: true, Description: "Name of the role."},
+var roleFields = fields{
+	nameParam:          {Type: framework.TypeString, Required: true, Description: "Name of the role."},
 	"org":              {Type: framework.TypeString, Description: "Organization of the tokens, by name; else the config's."},
 	"org_id":           {Type: framework.TypeString, Description: "Organization of the tokens, by ID."},
-	"token_type":       {Type: framework.TypeString, Default: "custom", AllowedValues: []any{"custom", "all-access", "operator"}, Description: "custom: what the other fields say. all-access: everything in the organization. operator: everything in every organization."},
+	"token_type":       {Type: framework.TypeString, Default: permission.Custom, AllowedValues: []any{permission.Custom, permission.AllAccess, permission.Operator}, Description: "custom: what the other fields say. all-access: everything in the organization. operator: everything in every organization."},
 	"read_buckets":     {Type: framework.TypeCommaStringSlice, Description: "Buckets to read: names, id:<ID>, or * for all of the organization."},
 	"write_buckets":    {Type: framework.TypeCommaStringSlice, Description: "Buckets to write: names, id:<ID>, or *. InfluxDB lets who may write a bucket also delete it."},
 	"read_resources":   {Type: framework.TypeCommaStringSlice, Description: "Resource types to read in the organization, such as tasks or dashboards; * for every type."},
@@ -59,7 +59,7 @@ var roleFields = map[string]*framework.FieldSchema{
 	"clone_from":       {Type: framework.TypeString, Description: "ID of an authorization whose permissions are copied when this value changes; excludes the other permission fields."},
 	"user":             {Type: framework.TypeString, Description: "InfluxDB user that owns the tokens, by name; else the config's, else the root token's."},
 	"user_id":          {Type: framework.TypeString, Description: "InfluxDB user that owns the tokens, by ID."},
-	"description":      {Type: framework.TypeString, Description: "Template of the tokens' description in InfluxDB; may hold {{.Permissions}}, {{.Mount}}, {{.Role}}, {{.DisplayName}}, {{.EntityID}}, {{if .Field}}…{{end}} and identity templates."},
+	"description":      {Type: framework.TypeString, Description: "Template of the tokens' description in InfluxDB; may hold {{.Permissions}}, {{.Mount}}, {{.Role}}, {{.DisplayName}}, {{.EntityID}} and identity templates."},
 	"ttl":              {Type: framework.TypeDurationSecond, Description: "How long a lease lives at first; 0 means the mount's default."},
 	"max_ttl":          {Type: framework.TypeDurationSecond, Description: "How long a lease lives at most, with all renewals; 0 means the mount's maximum."},
 	"max_leases":       {Type: framework.TypeInt, Description: "Most live tokens of this role; 0 means no cap."},
@@ -67,22 +67,12 @@ var roleFields = map[string]*framework.FieldSchema{
 	"verify":           {Type: framework.TypeBool, Default: true, Description: "Try the role against InfluxDB before it is stored: its names, its owner, and that the root token holds all of it. Not stored."},
 }
 
-func (b *backend) pathRolesExists(ctx context.Context, req *logical.Request, data *framework.FieldData) (bool, error) {
-	name := data.Get(nameField).(string)
-	if checkName(name) != nil {
-		return false, nil // the handler says what is wrong with it
-	}
-	role, err := store.GetRole(ctx, req.Storage, name)
-	return role != nil, err
-}
-
 func (b *backend) pathRolesRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	name := data.Get(nameField).(string)
-	role, err := store.GetRole(ctx, req.Storage, name)
-	if err != nil || role == nil {
+	r, err := store.Roles.Get(ctx, req.Storage, data.Get(nameParam).(string))
+	if err != nil || r == nil {
 		return nil, err
 	}
-	return &logical.Response{Data: encodeRole(role)}, nil
+	return &logical.Response{Data: encodeRole(r)}, nil
 }
 
 // encodeRole answers each field as it was written.
@@ -95,10 +85,10 @@ func encodeRole(r *store.Role) map[string]any {
 		"org":              r.Org,
 		"org_id":           r.OrgID,
 		"token_type":       r.TokenType,
-		"read_buckets":     listed(r.ReadBuckets),
-		"write_buckets":    listed(r.WriteBuckets),
-		"read_resources":   listed(r.ReadResources),
-		"write_resources":  listed(r.WriteResources),
+		"read_buckets":     list(r.ReadBuckets),
+		"write_buckets":    list(r.WriteBuckets),
+		"read_resources":   list(r.ReadResources),
+		"write_resources":  list(r.WriteResources),
 		"permissions":      permissions,
 		"clone_from":       r.CloneFrom,
 		"user":             r.User,
@@ -111,85 +101,47 @@ func encodeRole(r *store.Role) map[string]any {
 	}
 }
 
-// listed makes an empty list of one that is missing: lists read back as lists.
-func listed(list []string) []string {
-	if list == nil {
+// list makes an empty list of one that is missing: lists read back as lists.
+func list(values []string) []string {
+	if values == nil {
 		return []string{}
 	}
-	return list
+	return values
 }
 
 // decodeRole lays the fields that a request gives over a role.
-func decodeRole(f fields, r *store.Role) {
-	f.either("org", &r.Org, "org_id", &r.OrgID)
-	f.text("token_type", &r.TokenType)
-	f.list("read_buckets", &r.ReadBuckets)
-	f.list("write_buckets", &r.WriteBuckets)
-	f.list("read_resources", &r.ReadResources)
-	f.list("write_resources", &r.WriteResources)
-	f.objects("permissions", &r.Permissions)
-	f.text("clone_from", &r.CloneFrom)
-	f.either("user", &r.User, "user_id", &r.UserID)
-	f.text("description", &r.Description)
-	f.seconds("ttl", &r.TTL)
-	f.seconds("max_ttl", &r.MaxTTL)
-	f.number("max_leases", &r.MaxLeases)
-	f.flag("allow_privileged", &r.AllowPrivileged)
+func decodeRole(p params, r *store.Role) {
+	p.nameOrID("org", &r.Org, "org_id", &r.OrgID)
+	p.string("token_type", &r.TokenType)
+	p.list("read_buckets", &r.ReadBuckets)
+	p.list("write_buckets", &r.WriteBuckets)
+	p.list("read_resources", &r.ReadResources)
+	p.list("write_resources", &r.WriteResources)
+	p.permissions("permissions", &r.Permissions)
+	p.string("clone_from", &r.CloneFrom)
+	p.nameOrID("user", &r.User, "user_id", &r.UserID)
+	p.string("description", &r.Description)
+	p.seconds("ttl", &r.TTL)
+	p.seconds("max_ttl", &r.MaxTTL)
+	p.int("max_leases", &r.MaxLeases)
+	p.bool("allow_privileged", &r.AllowPrivileged)
 	if r.TokenType == "" {
-		r.TokenType = "custom"
+		r.TokenType = permission.Custom
 	}
 }
 
-func (b *backend) pathRolesWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return b.storeRole(ctx, req, data, func(*store.Role) (*store.Role, error) { return &store.Role{}, nil })
-}
-
-func (b *backend) pathRolesPatch(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return b.storeRole(ctx, req, data, func(stored *store.Role) (*store.Role, error) {
-		if stored == nil {
-			return nil, &told{status: http.StatusNotFound, text: "role \"" + data.Get(nameField).(string) + "\" does not exist; write it first"}
-		}
-		patched := *stored
-		return &patched, nil
-	})
-}
-
-// storeRole lays a request over the role that start makes of the stored one, checks the whole and stores it.
-func (b *backend) storeRole(ctx context.Context, req *logical.Request, data *framework.FieldData, start func(*store.Role) (*store.Role, error)) (*logical.Response, error) {
-	name := data.Get(nameField).(string)
-	stored, err := store.GetRole(ctx, req.Storage, name)
-	if err != nil {
-		return nil, err
+// pathRolesWrite replaces the whole role, or merges the fields that are given into it.
+func (b *backend) pathRolesWrite(merge bool) framework.OperationFunc {
+	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+		p := params{data}
+		warnings, err := b.roles.Write(ctx, req.Storage, role.Write{
+			Name: data.Get(nameParam).(string), MountPath: req.MountPoint, Merge: merge, Verify: p.boolOr("verify", true),
+			Apply: func(r *store.Role) { decodeRole(p, r) },
+		})
+		return warningsOnly(warnings), err
 	}
-	role, err := start(stored)
-	if err != nil {
-		return nil, err
-	}
-	f := fields{data}
-	decodeRole(f, role)
-	cloning := b.copyClone(ctx, req, role, stored)
-	if cloning != nil && !isProblem(cloning) {
-		return nil, cloning
-	}
-	warnings, err := b.checkRole(ctx, req, name, role, cloning, f.flagOr("verify", true))
-	if err != nil {
-		return nil, err
-	}
-	if err := store.PutRole(ctx, req.Storage, name, role); err != nil {
-		return nil, err
-	}
-	return written(warnings), nil
 }
 
 func (b *backend) pathRolesDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	name := data.Get(nameField).(string)
-	return nil, store.DeleteRole(ctx, req.Storage, name)
-}
-
-func (b *backend) pathRolesList(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	names, err := store.ListRoles(ctx, req.Storage)
-	if err != nil {
-		return nil, err
-	}
-	return logical.ListResponse(page(names, data)), nil
+	return nil, store.Roles.Delete(ctx, req.Storage, data.Get(nameParam).(string))
 }

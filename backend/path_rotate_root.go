@@ -6,17 +6,19 @@ import (
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/token"
 )
 
 func (b *backend) pathRotateRoot() []*framework.Path {
 	return []*framework.Path{{
 		Pattern: "config/rotate-root",
-		Fields: map[string]*framework.FieldSchema{
+		Fields: fields{
 			"authorization_id": {Type: framework.TypeString, Description: "ID of the authorization that the root token is, where it is not known: InfluxDB from 2.9 on hides the values of tokens."},
 		},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "rotate", OperationSuffix: "root-token"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.UpdateOperation: operation{handle: b.pathRotateRootWrite, summary: "Replace the root token by a new one that nobody has seen.", answer: map[string]*framework.FieldSchema{}, writes: true}.handler(),
+			logical.UpdateOperation: write(b.pathRotateRootWrite, "Replace the root token by a new one that nobody has seen."),
 		},
 		HelpSynopsis: "Replace the root token by a new one that nobody has seen.",
 		HelpDescription: `
@@ -30,17 +32,16 @@ deleted: that token is switched off for a moment, and the root token must then b
 }
 
 func (b *backend) pathRotateRootWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	r := rootRotation{mount: req.MountPoint}
-	fields{data}.text("authorization_id", &r.givenID)
-	if err := b.rotateRoot(ctx, req.Storage, r); err != nil {
+	var authorizationID string
+	params{data}.string("authorization_id", &authorizationID)
+	if err := b.root.Rotate(ctx, req.Storage, req.MountPoint, authorizationID); err != nil {
 		return nil, err
 	}
-	b.rootAttempts.ended(nil, b.now())
 	var warnings []string
-	for _, entry := range b.pending.all() {
-		if entry.Role == rootRole && entry.AuthorizationID != "" {
-			warnings = append(warnings, fmt.Sprintf("the root token was rotated, but an old one, %s, still works: InfluxDB did not delete it; that is tried each minute, and check says how it goes", entry.AuthorizationID))
+	for _, pending := range b.revoker.All() {
+		if pending.Role == token.RootRole && pending.AuthorizationID != "" {
+			warnings = append(warnings, fmt.Sprintf("the root token was rotated, but an old one, %s, still works: InfluxDB did not delete it; that is tried each minute, and check says how it goes", pending.AuthorizationID))
 		}
 	}
-	return written(warnings), nil
+	return warningsOnly(warnings), nil
 }

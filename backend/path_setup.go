@@ -2,17 +2,17 @@ package backend
 
 import (
 	"context"
-	"errors"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
-	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/root"
 	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/tidy"
 )
 
 func (b *backend) pathSetup() []*framework.Path {
-	setupFields := map[string]*framework.FieldSchema{
+	setupFields := fields{
 		"username":         {Type: framework.TypeString, Description: "Name of the first user, who owns the operator token. Required."},
 		"password":         {Type: framework.TypeString, Description: "The user's password, 8 to 72 characters; without one nobody can sign in as the user. Not stored.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 		"org":              {Type: framework.TypeString, Description: "Name of the first organization, which becomes the default of roles. Required."},
@@ -27,7 +27,7 @@ func (b *backend) pathSetup() []*framework.Path {
 		Fields:       setupFields,
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "set-up"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.UpdateOperation: operation{handle: b.pathSetupWrite, summary: "Set a fresh InfluxDB up and connect to it.", answer: setupAnswer, writes: true}.handler(),
+			logical.UpdateOperation: endpoint{handle: b.pathSetupWrite, summary: "Set a fresh InfluxDB up and connect to it.", response: setupResponse, forwardStandby: true, forwardSecondary: true}.handler(),
 		},
 		HelpSynopsis: "Set a fresh InfluxDB up and connect to it.",
 		HelpDescription: `
@@ -37,7 +37,7 @@ configuration yet. Where the call was cut off, call it again with the same url.`
 	}}
 }
 
-var setupAnswer = map[string]*framework.FieldSchema{
+var setupResponse = fields{
 	"url":              configFields["url"],
 	"authorization_id": {Type: framework.TypeString, Description: "ID of the operator token's authorization; empty where a lost answer held it."},
 	"org":              {Type: framework.TypeString, Description: "Name of the organization."},
@@ -47,43 +47,22 @@ var setupAnswer = map[string]*framework.FieldSchema{
 }
 
 func (b *backend) pathSetupWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	var wanted founding
-	f := fields{data}
-	c := &store.Connection{TidyInterval: defaultTidyInterval}
-	decodeReach(f, c)
-	f.text("username", &wanted.username)
-	f.text("password", &wanted.password)
-	f.text("org", &wanted.org)
-	f.text("bucket", &wanted.bucket)
-	f.seconds("retention_period", &wanted.retention)
-	if err := errors.Join(checkFounding(wanted), checkReach(c)); err != nil {
-		return nil, err
-	}
-	founded, err := b.setUp(ctx, req.Storage, req.MountPoint, c, wanted)
+	var o root.Onboarding
+	p := params{data}
+	c := &store.Connection{TidyInterval: tidy.DefaultInterval}
+	decodeReach(p, c)
+	p.string("username", &o.Username)
+	p.string("password", &o.Password)
+	p.string("org", &o.Org)
+	p.string("bucket", &o.Bucket)
+	p.seconds("retention_period", &o.Retention)
+	created, err := b.root.SetUp(ctx, req.Storage, req.MountPoint, c, o)
 	if err != nil {
 		return nil, err
 	}
-	answer := encodeConfig(founded, b.mountUUID)
+	answer := encodeConfig(created, b.mount.UUID)
 	return &logical.Response{Data: map[string]any{
-		"url": founded.URL, "authorization_id": answer["authorization_id"], "org": answer["org"], "org_id": answer["org_id"],
+		"url": created.URL, "authorization_id": answer["authorization_id"], "org": answer["org"], "org_id": answer["org_id"],
 		"user": answer["root_user"], "user_id": answer["root_user_id"],
 	}}, nil
-}
-
-// checkFounding checks what InfluxDB would refuse, or be left half set up by.
-func checkFounding(f founding) error {
-	var problems permission.Problems
-	problem := problems.Add
-	for _, required := range []struct{ field, value string }{{"username", f.username}, {"org", f.org}, {"bucket", f.bucket}} {
-		if required.value == "" {
-			problem(required.field, "missing")
-		}
-	}
-	if length := len(f.password); length > 0 && (length < minPassword || length > maxPassword) {
-		problem("password", "must have 8 to 72 characters")
-	}
-	if f.retention != 0 && f.retention < minRetention {
-		problem("retention_period", "must be 1h or more, or 0 for ever")
-	}
-	return problems.Err()
 }

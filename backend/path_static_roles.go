@@ -7,19 +7,20 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/static"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
 func (b *backend) pathStaticRoles() []*framework.Path {
-	write := operation{handle: b.pathStaticRolesWrite, summary: "Write a static role; it replaces the whole role, and its token where the permissions change.", answer: map[string]*framework.FieldSchema{}, writes: true}
-	patch := operation{handle: b.pathStaticRolesPatch, summary: "Change some fields of a static role.", answer: map[string]*framework.FieldSchema{}, writes: true}
+	replace := write(b.pathStaticRolesWrite(false), "Write a static role; it replaces the whole role, and its token where the permissions change.")
 	return []*framework.Path{
 		{
 			Pattern:      "static-roles/?$",
 			Fields:       listFields,
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "static-roles"},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ListOperation: operation{handle: b.pathStaticRolesList, summary: "List the static roles.", answer: listAnswer}.handler(),
+				logical.ListOperation: read(listNames(store.StaticRoles.List), "List the static roles.", listResponse),
 			},
 			HelpSynopsis:    "List the static roles.",
 			HelpDescription: "The names of all static roles, sorted. after and limit give them in pages.",
@@ -28,13 +29,13 @@ func (b *backend) pathStaticRoles() []*framework.Path {
 			Pattern:        "static-roles/(?P<name>.+)",
 			Fields:         staticRoleFields,
 			DisplayAttrs:   &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "static-role"},
-			ExistenceCheck: b.pathStaticRolesExists,
+			ExistenceCheck: existence(b.statics.Get),
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation:   operation{handle: b.pathStaticRolesRead, summary: "Read a static role and how its rotation stands; never its token.", answer: staticRoleAnswer}.handler(),
-				logical.CreateOperation: write.handler(),
-				logical.UpdateOperation: write.handler(),
-				logical.PatchOperation:  patch.handler(),
-				logical.DeleteOperation: operation{handle: b.pathStaticRolesDelete, summary: "Delete a static role and its tokens.", writes: true}.handler(),
+				logical.ReadOperation:   read(b.pathStaticRolesRead, "Read a static role and how its rotation stands; never its token.", staticRoleResponse),
+				logical.CreateOperation: replace,
+				logical.UpdateOperation: replace,
+				logical.PatchOperation:  write(b.pathStaticRolesWrite(true), "Change some fields of a static role."),
+				logical.DeleteOperation: write(b.pathStaticRolesDelete, "Delete a static role and its tokens."),
 			},
 			HelpSynopsis: "One long-lived token, rotated in place.",
 			HelpDescription: `
@@ -42,7 +43,7 @@ A static role has one token, which static-creds/<name> answers to everybody who 
 written, and replaced by a new one each rotation_period, at the times of rotation_schedule, or by rotate-role/<name>.
 The previous token goes on working for the grace_period.
 
-authorization_id and token take a token over that exists already, without rotating it.
+authorization_id and token import a token that exists already, without rotating it.
 
 Deleting the role deletes its tokens.`,
 		},
@@ -50,42 +51,33 @@ Deleting the role deletes its tokens.`,
 }
 
 // staticRoleFields are a role's, without what belongs to leases.
-var staticRoleFields = with(with(without(roleFields, "ttl", "max_ttl", "max_leases"), planFields), map[string]*framework.FieldSchema{
-	"description": {Type: framework.TypeString, Description: "Template of the tokens' description in InfluxDB; may hold {{.Permissions}}, {{.Mount}}, {{.Role}} and {{if .Field}}…{{end}}."},
-	"grace_period": {Type: framework.TypeDurationSecond, Default: defaultGracePeriod,
+var staticRoleFields = mergeFields(mergeFields(omitFields(roleFields, "ttl", "max_ttl", "max_leases"), planFields), fields{
+	"description": {Type: framework.TypeString, Description: "Template of the tokens' description in InfluxDB; may hold {{.Permissions}}, {{.Mount}} and {{.Role}}."},
+	"grace_period": {Type: framework.TypeDurationSecond, Default: static.DefaultGracePeriod,
 		Description: "How long the previous token goes on working after a rotation; at most rotation_period. 0 deletes it at once."},
-	"authorization_id": {Type: framework.TypeString, Description: "ID of an existing token's authorization that the role takes over when it is made; with token."},
-	"token":            {Type: framework.TypeString, Description: "The existing token that the role takes over when it is made; with authorization_id. Never returned here.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
+	"authorization_id": {Type: framework.TypeString, Description: "ID of an existing token's authorization that the role imports when it is made; with token."},
+	"token":            {Type: framework.TypeString, Description: "The existing token that the role imports when it is made; with authorization_id. Never returned here.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 })
 
-var staticRoleAnswer = with(with(without(staticRoleFields, nameField, "verify", "token"), planTimes), map[string]*framework.FieldSchema{
+var staticRoleResponse = mergeFields(mergeFields(omitFields(staticRoleFields, nameParam, "verify", "token"), planTimes), fields{
 	"authorization_id":          {Type: framework.TypeString, Description: "ID of the current token's authorization."},
 	"previous_authorization_id": {Type: framework.TypeString, Description: "ID of the previous token's authorization, until its deletion is confirmed; else empty."},
 	"previous_ends":             {Type: framework.TypeString, Description: "When the previous token is deleted, RFC 3339; empty when there is none."},
 	"last_error":                {Type: framework.TypeString, Description: "Why the last rotation failed or was skipped; empty when it did not."},
 })
 
-func (b *backend) pathStaticRolesExists(ctx context.Context, req *logical.Request, data *framework.FieldData) (bool, error) {
-	name := data.Get(nameField).(string)
-	if checkName(name) != nil {
-		return false, nil // the handler says what is wrong with it
-	}
-	role, err := staticRole(ctx, req.Storage, name)
-	return role != nil, err
-}
-
 func (b *backend) pathStaticRolesRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	name := data.Get(nameField).(string)
-	role, err := staticRole(ctx, req.Storage, name)
-	if err != nil || role == nil {
+	name := data.Get(nameParam).(string)
+	r, err := b.statics.Get(ctx, req.Storage, name)
+	if err != nil || r == nil {
 		return nil, err
 	}
-	return &logical.Response{Data: encodeStaticRole(role, b.statics.of(name).lastError())}, nil
+	return &logical.Response{Data: encodeStaticRole(r, b.statics.LastError(name))}, nil
 }
 
 // encodeStaticRole answers each field as it was written, and how the rotation stands.
 func encodeStaticRole(r *store.StaticRole, failure string) map[string]any {
-	answer := withPlan(r.RotationPlan, r.RotationTimes, encodeRole(&r.Role))
+	answer := encodePlan(r.RotationPlan, r.RotationTimes, encodeRole(&r.Role))
 	for _, field := range []string{"ttl", "max_ttl", "max_leases"} {
 		delete(answer, field)
 	}
@@ -93,61 +85,62 @@ func encodeStaticRole(r *store.StaticRole, failure string) map[string]any {
 	answer["authorization_id"] = r.Current.AuthorizationID
 	answer["previous_authorization_id"], answer["previous_ends"] = "", ""
 	if r.Previous != nil {
-		answer["previous_authorization_id"], answer["previous_ends"] = r.Previous.AuthorizationID, rfc3339(r.Previous.Ends)
+		answer["previous_authorization_id"], answer["previous_ends"] = r.Previous.AuthorizationID, problem.RFC3339(r.Previous.Ends)
 	}
 	if failure == "" && r.Skipped != nil {
-		failure = "the rotation that was due at " + rfc3339(r.Skipped.Due) + " was skipped: " + r.Skipped.Reason
+		failure = "the rotation that was due at " + problem.RFC3339(r.Skipped.Due) + " was skipped: " + r.Skipped.Reason
 	}
 	answer["last_error"] = failure
 	return answer
 }
 
-func (b *backend) pathStaticRolesWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return b.pathStaticRolesStore(ctx, req, data, false)
-}
-
-func (b *backend) pathStaticRolesPatch(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return b.pathStaticRolesStore(ctx, req, data, true)
-}
-
-func (b *backend) pathStaticRolesStore(ctx context.Context, req *logical.Request, data *framework.FieldData, merge bool) (*logical.Response, error) {
-	name := data.Get(nameField).(string)
-	warnings, err := b.writeStatic(ctx, req, staticWrite{name: name, fields: fields{data}, merge: merge})
-	if err != nil {
-		return nil, err
+// decodeStaticRole lays the fields that a request gives over a static role.
+func decodeStaticRole(p params, r *store.StaticRole) {
+	decodeRole(p, &r.Role)
+	decodePlan(p, &r.RotationPlan)
+	p.seconds("grace_period", &r.GracePeriod)
+	if p.given("grace_period") && p.empty("grace_period") { // cleared: it is not 0 then
+		r.GracePeriod = static.DefaultGracePeriod
 	}
-	return written(warnings), nil
+	if p.empty("grace_period") && r.RotationPeriod > 0 { // nobody asked for more than fits
+		r.GracePeriod = min(r.GracePeriod, r.RotationPeriod)
+	}
+}
+
+// pathStaticRolesWrite replaces the whole role, or merges the fields that are given into it.
+func (b *backend) pathStaticRolesWrite(merge bool) framework.OperationFunc {
+	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+		p := params{data}
+		w := static.Write{
+			MountPath: req.MountPoint, Merge: merge, Verify: p.boolOr("verify", true),
+			Apply: func(r *store.StaticRole) { decodeStaticRole(p, r) },
+		}
+		if !p.empty("authorization_id") || !p.empty("token") {
+			w.Import = &static.Pair{}
+			p.string("authorization_id", &w.Import.AuthorizationID)
+			p.string("token", &w.Import.Token)
+		}
+		warnings, err := b.statics.Write(ctx, req.Storage, data.Get(nameParam).(string), w)
+		return warningsOnly(warnings), err
+	}
 }
 
 func (b *backend) pathStaticRolesDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	name := data.Get(nameField).(string)
-	return nil, b.deleteStatic(ctx, req.Storage, name)
-}
-
-func (b *backend) pathStaticRolesList(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	names, err := store.ListStaticRoles(ctx, req.Storage)
-	if err != nil {
-		return nil, err
-	}
-	return logical.ListResponse(page(names, data)), nil
-}
-
-func noStaticRole(name, mount string) error {
-	return badInput("static role %q does not exist; vault list %sstatic-roles shows those that do", name, mount)
+	return nil, b.statics.Delete(ctx, req.Storage, data.Get(nameParam).(string))
 }
 
 // pathRotateRole is beside the static roles: it is their one command.
 func (b *backend) pathRotateRole() []*framework.Path {
 	return []*framework.Path{{
 		Pattern: "rotate-role/(?P<name>.+)",
-		Fields: map[string]*framework.FieldSchema{
-			nameField: {Type: framework.TypeString, Required: true, Description: "Name of the static role."},
+		Fields: fields{
+			nameParam: {Type: framework.TypeString, Required: true, Description: "Name of the static role."},
 			"grace_period": {Type: framework.TypeDurationSecond,
 				Description: "How long the previous token goes on working, for this once; else the role's grace_period. 0 deletes it at once."},
 		},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "rotate", OperationSuffix: "static-role"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.UpdateOperation: operation{handle: b.pathRotateRoleWrite, summary: "Replace a static role's token now.", answer: map[string]*framework.FieldSchema{}, writes: true}.handler(),
+			logical.UpdateOperation: write(b.pathRotateRoleWrite, "Replace a static role's token now."),
 		},
 		HelpSynopsis: "Replace a static role's token now.",
 		HelpDescription: `
@@ -158,18 +151,15 @@ there are never more than two.`,
 }
 
 func (b *backend) pathRotateRoleWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	name := data.Get(nameField).(string)
-	f := fields{data}
+	name := data.Get(nameParam).(string)
+	p := params{data}
 	var grace *time.Duration
-	if f.given("grace_period") && !f.empty("grace_period") {
+	if p.given("grace_period") && !p.empty("grace_period") {
 		var seconds int
-		f.seconds("grace_period", &seconds)
+		p.seconds("grace_period", &seconds)
 		given := time.Duration(seconds) * time.Second
 		grace = &given
 	}
-	warnings, err := b.rotateStatic(ctx, req.Storage, req.MountPoint, name, grace)
-	if err != nil {
-		return nil, err
-	}
-	return written(warnings), nil
+	warnings, err := b.statics.Rotate(ctx, req.Storage, req.MountPoint, name, grace)
+	return warningsOnly(warnings), err
 }

@@ -1,10 +1,12 @@
 package backend
 
 import (
-	"cmp"
 	"context"
 	"regexp"
 	"strings"
+
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/tidy"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -14,13 +16,13 @@ func (b *backend) pathTidy() []*framework.Path {
 	return []*framework.Path{
 		{
 			Pattern: "tidy",
-			Fields: map[string]*framework.FieldSchema{
+			Fields: fields{
 				"dry_run":    {Type: framework.TypeBool, Description: "Count what would be deleted, and delete nothing."},
 				"mount_uuid": {Type: framework.TypeString, Description: "UUID of a mount that no longer exists: delete its lease tokens past their deadline."},
 			},
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "tidy"},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.UpdateOperation: operation{handle: b.pathTidyStart, summary: "Delete tokens of this mount that outlived their deadline.", answer: map[string]*framework.FieldSchema{}, mints: true}.handler(),
+				logical.UpdateOperation: local(b.pathTidyStart, "Delete tokens of this mount that outlived their deadline.", fields{}),
 			},
 			HelpSynopsis: "Delete tokens that outlived their deadline.",
 			HelpDescription: `
@@ -31,10 +33,10 @@ tidy_interval in config says.`,
 		},
 		{
 			Pattern:      "tidy-status",
-			Fields:       map[string]*framework.FieldSchema{},
+			Fields:       fields{},
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "tidy-status"},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation: operation{handle: b.pathTidyStatus, summary: "Read how the last run of tidy went.", answer: tidyAnswer, mints: true}.handler(),
+				logical.ReadOperation: local(b.pathTidyStatus, "Read how the last run of tidy went.", tidyResponse),
 			},
 			HelpSynopsis:    "How the last run of tidy went.",
 			HelpDescription: "The state and the counts of the run that is under way, or of the last one. They are of this process alone.",
@@ -42,7 +44,7 @@ tidy_interval in config says.`,
 	}
 }
 
-var tidyAnswer = map[string]*framework.FieldSchema{
+var tidyResponse = fields{
 	"state":         {Type: framework.TypeString, Description: "idle, running, done, failed, cancelled; or blind: the root token is not shown all tokens."},
 	"time_started":  {Type: framework.TypeString, Description: "RFC 3339; empty before the first run."},
 	"time_finished": {Type: framework.TypeString, Description: "RFC 3339; empty while it runs."},
@@ -56,47 +58,38 @@ var tidyAnswer = map[string]*framework.FieldSchema{
 var uuidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 func (b *backend) pathTidyStart(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	p := &pass{reap: b.mountUUID}
-	f := fields{data}
-	f.flag("dry_run", &p.dryRun)
-	if !f.empty("mount_uuid") {
-		f.text("mount_uuid", &p.reap)
-		if p.reap = strings.ToLower(p.reap); p.reap == b.mountUUID {
-			return nil, badInput("mount_uuid: this is the UUID of this mount, which exists; leave mount_uuid out")
+	o := tidy.Options{MountUUID: b.mount.UUID}
+	p := params{data}
+	p.bool("dry_run", &o.DryRun)
+	if !p.empty("mount_uuid") {
+		p.string("mount_uuid", &o.MountUUID)
+		if o.MountUUID = strings.ToLower(o.MountUUID); o.MountUUID == b.mount.UUID {
+			return nil, problem.InField("mount_uuid", "this is the UUID of this mount, which exists; leave mount_uuid out")
 		}
 	}
-	if !uuidPattern.MatchString(p.reap) {
-		return nil, badInput("mount_uuid: must be a UUID, as check and a token's description show it")
+	if !uuidPattern.MatchString(o.MountUUID) {
+		return nil, problem.InField("mount_uuid", "must be a UUID, as check and a token's description show it")
 	}
-	e, err := b.current(ctx, req.Storage, req.MountPoint)
+	c, err := b.connections.Current(ctx, req.Storage, req.MountPoint)
 	if err != nil {
 		return nil, err
 	}
-	if !b.tidy(req.Storage, e, p) {
-		return nil, badInput("a run of tidy is under way; read %stidy-status", req.MountPoint)
+	if !b.tidier.Start(req.Storage, c, o) {
+		return nil, problem.BadInput("a run of tidy is under way; read %stidy-status", req.MountPoint)
 	}
-	return written([]string{"tidy runs in the background; read " + req.MountPoint + "tidy-status"}), nil
+	return warningsOnly([]string{"tidy runs in the background; read " + req.MountPoint + "tidy-status"}), nil
 }
 
 func (b *backend) pathTidyStatus(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
-	r := &b.reaper
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	p, lastError := r.pass, ""
-	if p == nil {
-		p = &pass{}
-	}
-	if r.err != nil {
-		lastError = r.err.Error()
-	}
+	status := b.tidier.Status()
 	return &logical.Response{Data: map[string]any{
-		"state":         cmp.Or(r.state, tidyIdle),
-		"time_started":  rfc3339(r.started),
-		"time_finished": rfc3339(r.finished),
-		"scanned_count": p.scanned.Load(),
-		"matched_count": p.matched.Load(),
-		"deleted_count": p.deleted.Load(),
-		"failed_count":  p.failed.Load(),
-		"last_error":    lastError,
+		"state":         status.State,
+		"time_started":  problem.RFC3339(status.Started),
+		"time_finished": problem.RFC3339(status.Finished),
+		"scanned_count": status.Scanned,
+		"matched_count": status.Matched,
+		"deleted_count": status.Deleted,
+		"failed_count":  status.Failed,
+		"last_error":    status.LastError,
 	}}, nil
 }

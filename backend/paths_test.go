@@ -46,7 +46,7 @@ func changes(op logical.Operation) bool {
 }
 
 func TestPathsSayWhatTheyAreFor(t *testing.T) {
-	for _, path := range newMount(t).backend.Paths {
+	for _, path := range newMount(t).paths() {
 		require.NotEmpty(t, strings.TrimSpace(path.HelpSynopsis), path.Pattern)
 		require.NotEmpty(t, strings.TrimSpace(path.HelpDescription), path.Pattern)
 		require.NotNil(t, path.DisplayAttrs, path.Pattern)
@@ -63,7 +63,7 @@ func TestPathsSayWhatTheyAreFor(t *testing.T) {
 }
 
 func TestOperationsAreDescribed(t *testing.T) {
-	eachOperation(t, newMount(t).backend.Paths, func(t *testing.T, path *framework.Path, op logical.Operation, p framework.OperationProperties) {
+	eachOperation(t, newMount(t).paths(), func(t *testing.T, path *framework.Path, op logical.Operation, p framework.OperationProperties) {
 		require.NotEmpty(t, p.Summary)
 		require.NotEmpty(t, schema.GetResponseSchema(t, path, op).Description)
 		require.NotEmpty(t, p.Responses, "a schema of its own")
@@ -78,7 +78,7 @@ func TestOperationsAreDescribed(t *testing.T) {
 }
 
 func TestOperationsAreForwarded(t *testing.T) {
-	eachOperation(t, newMount(t).backend.Paths, func(t *testing.T, path *framework.Path, op logical.Operation, p framework.OperationProperties) {
+	eachOperation(t, newMount(t).paths(), func(t *testing.T, path *framework.Path, op logical.Operation, p framework.OperationProperties) {
 		bound := boundToActiveNode(path, op)
 		require.Equal(t, changes(op) || bound, p.ForwardPerformanceStandby, "what writes or mints is the active node's")
 		require.Equal(t, changes(op) && !bound, p.ForwardPerformanceSecondary, "replicated storage is the primary's; leases are each cluster's own")
@@ -86,13 +86,12 @@ func TestOperationsAreForwarded(t *testing.T) {
 }
 
 func TestSpecialStorage(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		special := m.vault.SpecialPaths()
-		require.Equal(t, []string{"config", "connection/", "intention/", "static-role/"}, special.SealWrapStorage)
-		require.Equal(t, []string{"pending/"}, special.LocalStorage)
-		require.Empty(t, special.Unauthenticated)
-		require.Empty(t, special.Root)
-	})
+	m := newMount(t)
+	special := m.vault.SpecialPaths()
+	require.Equal(t, []string{"config", "connection/", "intention/", "static-role/"}, special.SealWrapStorage)
+	require.Equal(t, []string{"pending/"}, special.LocalStorage)
+	require.Empty(t, special.Unauthenticated)
+	require.Empty(t, special.Root)
 }
 
 // anAuthorization stands in an example's path for the ID of a token that lives.
@@ -124,7 +123,7 @@ var examples = map[string]struct {
 var aStaticRole = map[string]any{"read_buckets": "metrics", "rotation_schedule": "0 3 * * *", "rotation_window": "2h"}
 
 // withToken puts a token that lives into the path of an example that wants one, and revokes it afterwards.
-func (m *mount) withToken(at string) string {
+func (m *testMount) withToken(at string) string {
 	m.t.Helper()
 	if !strings.Contains(at, anAuthorization) {
 		return at
@@ -142,93 +141,89 @@ func example(t *testing.T, path *framework.Path, op logical.Operation) (string, 
 }
 
 func TestUnknownFieldsAreRefused(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		eachOperation(t, m.backend.Paths, func(t *testing.T, path *framework.Path, op logical.Operation, _ framework.OperationProperties) {
-			at, _ := example(t, path, op)
-			require.Contains(t, m.in(t).rejected(op, at, map[string]any{"no_such_field": "x"}), "no_such_field: unknown field; allowed here: ")
-		})
-		require.Empty(t, live(server))
+	m := newMount(t)
+	server := m.connected()
+	eachOperation(t, m.paths(), func(t *testing.T, path *framework.Path, op logical.Operation, _ framework.OperationProperties) {
+		at, _ := example(t, path, op)
+		require.Contains(t, m.in(t).rejected(op, at, map[string]any{"no_such_field": "x"}), "no_such_field: unknown field; allowed here: ")
 	})
+	require.Empty(t, live(server))
 }
 
 // What is answered is what the OpenAPI document promises.
 func TestResponsesMatchTheirSchemas(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := influxtest.New(t, influxtest.HashedTokens(true))
-		eachOperation(t, m.backend.Paths, func(t *testing.T, path *framework.Path, op logical.Operation, _ framework.OperationProperties) {
-			if pattern(path) == "config/setup" { // wants a fresh InfluxDB: see setup_test.go
-				return
+	m := newMount(t)
+	server := influxtest.New(t, influxtest.HashedTokens(true))
+	eachOperation(t, m.paths(), func(t *testing.T, path *framework.Path, op logical.Operation, _ framework.OperationProperties) {
+		if pattern(path) == "config/setup" { // wants a fresh InfluxDB: see setup_test.go
+			return
+		}
+		m := m.in(t)
+		m.configure(server, map[string]any{"authorization_id": server.RootID()})
+		m.write("roles/app", map[string]any{"read_buckets": "metrics", "permissions": `[{"action":"read","resource":{"type":"tasks"}}]`})
+		m.write("static-roles/kept", aStaticRole)
+		at, body := example(t, path, op)
+		resp := m.ok(op, m.withToken(at), body)
+		m.tidied()
+		want := schema.GetResponseSchema(t, path, op)
+		schema.ValidateResponse(t, want, resp, true)
+		if resp == nil { // Vault answers 204
+			require.Contains(t, path.Operations[op].Properties().Responses, http.StatusNoContent)
+		}
+		if op == logical.ReadOperation && !boundToActiveNode(path, op) {
+			require.NotNil(t, resp)
+			for name := range want.Fields {
+				require.Contains(t, resp.Data, name, "promised")
 			}
-			m := m.in(t)
-			m.configure(server, map[string]any{"authorization_id": server.RootID()})
-			m.write("roles/app", map[string]any{"read_buckets": "metrics", "permissions": `[{"action":"read","resource":{"type":"tasks"}}]`})
-			m.write("static-roles/kept", aStaticRole)
-			at, body := example(t, path, op)
-			resp := m.ok(op, m.withToken(at), body)
-			m.tidied()
-			want := schema.GetResponseSchema(t, path, op)
-			schema.ValidateResponse(t, want, resp, true)
-			if resp == nil { // Vault answers 204
-				require.Contains(t, path.Operations[op].Properties().Responses, http.StatusNoContent)
-			}
-			if op == logical.ReadOperation && !boundToActiveNode(path, op) {
-				require.NotNil(t, resp)
-				for name := range want.Fields {
-					require.Contains(t, resp.Data, name, "promised")
-				}
-			}
-		})
+		}
 	})
 }
 
 func TestStandbysHandOn(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		token := m.mint("app")
-		m.write("static-roles/kept", aStaticRole)
-		server.ResetRequests()
-		before := m.storage.writeCount()
-		m.system.ReplicationStateVal = consts.ReplicationPerformanceStandby
-		eachOperation(t, m.backend.Paths, func(t *testing.T, path *framework.Path, op logical.Operation, _ framework.OperationProperties) {
-			m := m.in(t)
-			at, body := example(t, path, op)
-			at = strings.ReplaceAll(at, anAuthorization, token.id)
-			if !changes(op) && !boundToActiveNode(path, op) {
-				m.ok(op, at, body)
-				return
-			}
-			_, text := m.refused(op, at, body)
-			require.Contains(t, text, logical.ErrReadOnly.Error(), "Vault forwards on these words")
-		})
-		for _, r := range server.Requests() {
-			require.Equal(t, http.MethodGet, r.Method, "a standby looks, and changes nothing")
+	m := newMount(t)
+	server := m.connected()
+	token := m.mint("app")
+	m.write("static-roles/kept", aStaticRole)
+	server.ResetRequests()
+	before := m.storage.writeCount()
+	m.system.ReplicationStateVal = consts.ReplicationPerformanceStandby
+	eachOperation(t, m.paths(), func(t *testing.T, path *framework.Path, op logical.Operation, _ framework.OperationProperties) {
+		m := m.in(t)
+		at, body := example(t, path, op)
+		at = strings.ReplaceAll(at, anAuthorization, token.id)
+		if !changes(op) && !boundToActiveNode(path, op) {
+			m.ok(op, at, body)
+			return
 		}
-		require.Equal(t, before, m.storage.writeCount())
+		_, text := m.refused(op, at, body)
+		require.Contains(t, text, logical.ErrReadOnly.Error(), "Vault forwards on these words")
 	})
+	for _, r := range server.Requests() {
+		require.Equal(t, http.MethodGet, r.Method, "a standby looks, and changes nothing")
+	}
+	require.Equal(t, before, m.storage.writeCount())
 }
 
 func TestSecondariesMintAndHandWritesOn(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		m.write("static-roles/kept", aStaticRole)
-		m.system.ReplicationStateVal = consts.ReplicationPerformanceSecondary
-		eachOperation(t, m.backend.Paths, func(t *testing.T, path *framework.Path, op logical.Operation, _ framework.OperationProperties) {
-			m := m.in(t)
-			at, body := example(t, path, op)
-			if !changes(op) || boundToActiveNode(path, op) {
-				m.ok(op, m.withToken(at), body)
-				m.tidied()
-				return
-			}
-			before := m.storage.writeCount()
-			_, text := m.refused(op, at, body)
-			require.Contains(t, text, logical.ErrReadOnly.Error())
-			require.Equal(t, before, m.storage.writeCount())
-		})
-		require.Len(t, live(server), 3, "minted by GET and by POST, beside the static role's")
-
-		m.system.LocalMountVal = true
-		m.write("roles/local", map[string]any{"read_buckets": "metrics"})
+	m := newMount(t)
+	server := m.connected()
+	m.write("static-roles/kept", aStaticRole)
+	m.system.ReplicationStateVal = consts.ReplicationPerformanceSecondary
+	eachOperation(t, m.paths(), func(t *testing.T, path *framework.Path, op logical.Operation, _ framework.OperationProperties) {
+		m := m.in(t)
+		at, body := example(t, path, op)
+		if !changes(op) || boundToActiveNode(path, op) {
+			m.ok(op, m.withToken(at), body)
+			m.tidied()
+			return
+		}
+		before := m.storage.writeCount()
+		_, text := m.refused(op, at, body)
+		require.Contains(t, text, logical.ErrReadOnly.Error())
+		require.Equal(t, before, m.storage.writeCount())
 	})
+	require.Len(t, live(server), 3, "minted by GET and by POST, beside the static role's")
+
+	m.system.LocalMountVal = true
+	m.write("roles/local", map[string]any{"read_buckets": "metrics"})
 }

@@ -10,10 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+	"vault-plugin-secrets-influxdb/backend/mount"
 )
 
-// owing is a mount with a failed revocation behind it; InfluxDB still refuses deletions.
-func owing(t *testing.T, m *mount) (*leased, *influxtest.Server) {
+// pendingDeletion is a mount with a failed revocation behind it; InfluxDB still refuses deletions.
+func pendingDeletion(t *testing.T, m *testMount) (*leased, *influxtest.Server) {
 	t.Helper()
 	server := m.connected()
 	l := m.mint("app")
@@ -25,14 +26,14 @@ func owing(t *testing.T, m *mount) (*leased, *influxtest.Server) {
 
 func TestPendingSurvivesARestart(t *testing.T) {
 	m := newMount(t)
-	l, server := owing(t, m)
+	l, server := pendingDeletion(t, m)
 	m.reload()
 	require.NoError(t, m.tick(), "a failed drain is logged, and the tick goes on")
 	require.Equal(t, []string{l.id}, m.pendingIDs())
 	server.Intercept(nil)
 	require.NoError(t, m.tick())
 	require.Empty(t, m.pendingIDs())
-	require.False(t, m.backend.pending.any())
+	require.EqualValues(t, 0, m.read("check").Data["pending_deletions"])
 }
 
 func TestPendingIsTriedWhereLeasesLive(t *testing.T) {
@@ -42,7 +43,7 @@ func TestPendingIsTriedWhereLeasesLive(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMount(t)
-			l, server := owing(t, m)
+			l, server := pendingDeletion(t, m)
 			server.Intercept(nil)
 			m.system.ReplicationStateVal = state
 			require.NoError(t, m.tick())
@@ -57,7 +58,7 @@ func TestPendingIsTriedWhereLeasesLive(t *testing.T) {
 // A mount that is being disabled does not end while a deletion is pending.
 func TestPendingHoldsADisableBack(t *testing.T) {
 	m := newMount(t)
-	_, server := owing(t, m)
+	_, server := pendingDeletion(t, m)
 	m.system.TaintedVal = true
 	require.ErrorContains(t, m.tick(), "1 deletions are still pending", "while tainted the tick waits and tells")
 
@@ -82,34 +83,15 @@ func refuseDeletionOf(id string) influxtest.Interceptor {
 	}
 }
 
-// Storage is read before InfluxDB is changed: what another node has settled is let be.
-func TestPendingThatAnotherNodeSettledIsLeftAlone(t *testing.T) {
+// Storage is read before InfluxDB is changed: what another node has done is left alone.
+func TestPendingThatAnotherNodeFinishedIsLeftAlone(t *testing.T) {
 	m := newMount(t)
-	l, server := owing(t, m)
+	l, server := pendingDeletion(t, m)
 	require.NoError(t, m.storage.Delete(t.Context(), "pending/"+l.id))
 	server.ResetRequests()
 	require.NoError(t, m.tick())
 	require.Empty(t, deletions(server))
-	require.False(t, m.backend.pending.any())
-}
-
-func TestPendingSurvivesStorageFailures(t *testing.T) {
-	for _, op := range []string{"list", "get", "delete"} {
-		t.Run(op, func(t *testing.T) {
-			m := newMount(t)
-			l, server := owing(t, m)
-			server.Intercept(nil)
-			m.reload()
-			m.storage.failOn(op, "pending/")
-			require.NoError(t, m.tick())
-			if op != "delete" {
-				require.Error(t, l.revoke(t.Context()), "what is pending is not known")
-			}
-			m.storage.failing(nil)
-			require.NoError(t, m.tick())
-			require.Empty(t, m.pendingIDs())
-		})
-	}
+	require.EqualValues(t, 0, m.read("check").Data["pending_deletions"])
 }
 
 // Where InfluxDB is out of reach, the rest of its deletions is not tried in the same minute.
@@ -126,7 +108,7 @@ func TestDrainFailsFastWhileInfluxDBIsDown(t *testing.T) {
 	}
 	server.ResetRequests()
 	require.NoError(t, m.tick())
-	require.LessOrEqual(t, len(deletions(server)), drainWidth)
+	require.LessOrEqual(t, len(deletions(server)), deletionsAtOnce)
 	require.Len(t, m.pendingIDs(), 40)
 	server.Intercept(nil)
 	require.NoError(t, m.tick())
@@ -141,11 +123,13 @@ func deletions(server *influxtest.Server) []influxtest.Request {
 // The tick returns at once, whatever InfluxDB does: a slow one stalls Vault's seal and step-down.
 func TestTickDoesNotWaitForInfluxDB(t *testing.T) {
 	m := newMount(t)
-	_, server := owing(t, m)
-	m.editConfig(func(config map[string]any) { config["request_timeout"], config["revision"] = maxRequestTimeout, "slow" })
+	_, server := pendingDeletion(t, m)
+	m.editConfig(func(config map[string]any) {
+		config["request_timeout"], config["revision"] = mount.MaxRequestTimeout, "slow"
+	})
 	release := server.Stall("", "/")
 	defer release()
 	_, err := m.send(t.Context(), &logical.Request{Operation: logical.RollbackOperation})
 	require.NoError(t, err)
-	require.True(t, m.backend.drains.running.Load(), "the drain waits for InfluxDB, and the tick does not")
+	require.False(t, m.idle(), "the drain waits for InfluxDB, and the tick does not")
 }

@@ -43,85 +43,81 @@ func TestPrivilegedGrants(t *testing.T) {
 		"one authorization":       {map[string]any{"permissions": api("read", map[string]any{"type": "authorizations", "id": "03a2bbf46309a000"})}, "permissions[0]: read on authorizations can read" + ofOthers},
 		"every organization":      {map[string]any{"permissions": api("read", map[string]any{"type": "buckets", "orgID": "*"})}, `permissions[0]: read on buckets of every organization leaves org "acme"` + ifMeant},
 	}
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		server.AddUser("vault")
-		for name, c := range cases {
-			t.Run(name, func(t *testing.T) {
-				m := m.in(t)
-				for _, verify := range []bool{true, false} {
-					c.data["verify"] = verify
-					delete(c.data, "allow_privileged")
-					require.Contains(t, strings.Split(m.rejected(logical.UpdateOperation, "roles/strong", c.data), "\n"), c.says)
-					c.data["allow_privileged"] = "false"
-					require.Contains(t, strings.Split(m.rejected(logical.UpdateOperation, "roles/strong", c.data), "\n"), c.says)
-				}
-				// Set apart from the root token's own user: what such a token leaves behind runs with its owner's rights.
-				c.data["allow_privileged"], c.data["verify"], c.data["user"] = true, true, "vault"
-				require.Nil(t, m.write("roles/strong", c.data))
-				require.Contains(t, m.rejected(logical.PatchOperation, "roles/strong", map[string]any{"allow_privileged": nil}), c.says, "it can't be taken back alone")
-				delete(c.data, "user")
-				require.Contains(t, warned(m.write("roles/strong", c.data)), "user: the owner of this role's privileged tokens is the root token's own user")
-				l := m.mint("strong")
-				require.NotEmpty(t, live(server)[l.id].Permissions)
-				require.NoError(t, l.revoke(t.Context()))
-			})
-		}
-		require.Empty(t, live(server))
-	})
+	m := newMount(t)
+	server := m.connected()
+	server.AddUser("vault")
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := m.in(t)
+			for _, verify := range []bool{true, false} {
+				c.data["verify"] = verify
+				delete(c.data, "allow_privileged")
+				require.Contains(t, strings.Split(m.rejected(logical.UpdateOperation, "roles/strong", c.data), "\n"), c.says)
+				c.data["allow_privileged"] = "false"
+				require.Contains(t, strings.Split(m.rejected(logical.UpdateOperation, "roles/strong", c.data), "\n"), c.says)
+			}
+			// Set apart from the root token's own user: what such a token leaves behind runs with its owner's rights.
+			c.data["allow_privileged"], c.data["verify"], c.data["user"] = true, true, "vault"
+			require.Nil(t, m.write("roles/strong", c.data))
+			require.Contains(t, m.rejected(logical.PatchOperation, "roles/strong", map[string]any{"allow_privileged": nil}), c.says, "it can't be taken back alone")
+			delete(c.data, "user")
+			require.Contains(t, warned(m.write("roles/strong", c.data)), "user: the owner of this role's privileged tokens is the root token's own user")
+			l := m.mint("strong")
+			require.NotEmpty(t, live(server)[l.id].Permissions)
+			require.NoError(t, l.revoke(t.Context()))
+		})
+	}
+	require.Empty(t, live(server))
 }
 
 func TestHarmlessGrantsNeedNoWord(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		var read, write []string
-		for _, kind := range influxtest.ResourceTypes() {
-			switch kind {
-			case "instance":
-			case "authorizations":
-			case "users", "orgs", "tasks", "checks", "notificationRules":
-				read = append(read, kind)
-			default:
-				read, write = append(read, kind), append(write, kind)
-			}
+	m := newMount(t)
+	server := m.connected()
+	var read, write []string
+	for _, kind := range influxtest.ResourceTypes() {
+		switch kind {
+		case "instance":
+		case "authorizations":
+		case "users", "orgs", "tasks", "checks", "notificationRules":
+			read = append(read, kind)
+		default:
+			read, write = append(read, kind), append(write, kind)
 		}
-		require.Nil(t, m.write("roles/app", map[string]any{"read_buckets": "*", "write_buckets": "*", "read_resources": read, "write_resources": write}))
-		tidyUp(t, server, m.mint("app"))
-	})
+	}
+	require.Nil(t, m.write("roles/app", map[string]any{"read_buckets": "*", "write_buckets": "*", "read_resources": read, "write_resources": write}))
+	tidyUp(t, server, m.mint("app"))
 }
 
 // What is privileged is told with the other problems.
 func TestPrivilegedGrantsBesideOtherProblems(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		m.connected()
-		text := m.rejected(logical.UpdateOperation, "roles/app", map[string]any{"write_resources": "tasks,users", "ttl": "2h", "max_ttl": "1h", "user_id": "x"})
-		for _, part := range []string{"write_resources[0]: ", "write_resources[1]: ", "ttl: 7200s", "user_id: "} {
-			require.Contains(t, text, part)
-		}
-	})
+	m := newMount(t)
+	m.connected()
+	text := m.rejected(logical.UpdateOperation, "roles/app", map[string]any{"write_resources": "tasks,users", "ttl": "2h", "max_ttl": "1h", "user_id": "x"})
+	for _, part := range []string{"write_resources[0]: ", "write_resources[1]: ", "ttl: 7200s", "user_id: "} {
+		require.Contains(t, text, part)
+	}
 }
 
 // The organization that a text names, as far as it is known without asking.
 func TestPrivilegedGrantsNameTheOrganization(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := influxtest.New(t)
-		says := func(org string, more map[string]any) {
-			t.Helper()
-			data := map[string]any{"token_type": "all-access"}
-			for field, value := range more {
-				data[field] = value
-			}
-			require.Contains(t, m.rejected(logical.UpdateOperation, "roles/app", data), "tokens of "+org+"; if")
+	m := newMount(t)
+	server := influxtest.New(t)
+	says := func(org string, more map[string]any) {
+		t.Helper()
+		data := map[string]any{"token_type": "all-access"}
+		for field, value := range more {
+			data[field] = value
 		}
-		says("its organization", nil)
-		says(`org "team"`, map[string]any{"org": "team"})
-		says(`org "03a2bbf46309a000"`, map[string]any{"org_id": "03a2bbf46309a000"})
-		m.configure(server, map[string]any{"verify_connection": false})
-		says(`org "acme"`, nil)
-		m.configure(server, map[string]any{"verify_connection": false, "org": "", "org_id": server.OrgID()})
-		says(`org "`+server.OrgID()+`"`, nil)
-		m.configure(server, map[string]any{"org": "", "org_id": server.OrgID()})
-		says(`org "acme"`, nil)
-		says(`org "team"`, map[string]any{"org": "team"})
-	})
+		require.Contains(t, m.rejected(logical.UpdateOperation, "roles/app", data), "tokens of "+org+"; if")
+	}
+	says("its organization", nil)
+	says(`org "team"`, map[string]any{"org": "team"})
+	says(`org "03a2bbf46309a000"`, map[string]any{"org_id": "03a2bbf46309a000"})
+	m.configure(server, map[string]any{"verify_connection": false})
+	says(`org "acme"`, nil)
+	m.configure(server, map[string]any{"verify_connection": false, "org": "", "org_id": server.OrgID()})
+	says(`org "`+server.OrgID()+`"`, nil)
+	m.configure(server, map[string]any{"org": "", "org_id": server.OrgID()})
+	says(`org "acme"`, nil)
+	says(`org "team"`, map[string]any{"org": "team"})
 }

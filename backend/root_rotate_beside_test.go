@@ -108,9 +108,9 @@ func TestRotateRootBesideOthers(t *testing.T) {
 }
 
 // assertStoredTokenWorks asks InfluxDB. One that was replaced between the look and the question proves nothing.
-func assertStoredTokenWorks(t *testing.T, m *mount, server *influxtest.Server) {
+func assertStoredTokenWorks(t *testing.T, m *testMount, server *influxtest.Server) {
 	look := func() string {
-		config, err := store.GetConfig(t.Context(), m.storage)
+		config, err := store.Config.Get(t.Context(), m.storage)
 		if err != nil || config == nil {
 			t.Errorf("no configuration: %v", err)
 			return ""

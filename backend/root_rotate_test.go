@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
@@ -16,7 +17,7 @@ import (
 func roots(server *influxtest.Server) map[string]influxtest.Token {
 	found := map[string]influxtest.Token{}
 	for id, token := range live(server) {
-		if st, ok := parseStamp(token.Description); ok && st.kind == kindRoot {
+		if st, ok := readStamp(token.Description); ok && st.Kind == kindRoot {
 			found[id] = token
 		}
 	}
@@ -32,7 +33,7 @@ func existing(server *influxtest.Server) map[string]influxtest.Token {
 	return found
 }
 
-func eachStorageOfTokens(t *testing.T, test func(t *testing.T, m *mount, server *influxtest.Server, hashed bool)) {
+func eachStorageOfTokens(t *testing.T, test func(t *testing.T, m *testMount, server *influxtest.Server, hashed bool)) {
 	for name, hashed := range map[string]bool{"hashed": true, "in clear": false} {
 		t.Run(name, func(t *testing.T) {
 			m := newMount(t)
@@ -42,7 +43,7 @@ func eachStorageOfTokens(t *testing.T, test func(t *testing.T, m *mount, server 
 }
 
 func TestRotateRoot(t *testing.T) {
-	eachStorageOfTokens(t, func(t *testing.T, m *mount, server *influxtest.Server, hashed bool) {
+	eachStorageOfTokens(t, func(t *testing.T, m *testMount, server *influxtest.Server, hashed bool) {
 		held := m.mint("app")
 		old := existing(server)[server.RootID()]
 		given := map[string]any{}
@@ -60,7 +61,7 @@ func TestRotateRoot(t *testing.T) {
 		require.Equal(t, old.UserID, root.UserID)
 		require.Equal(t, old.OrgID, root.OrgID)
 		require.Regexp(t, `^admin's Token \[vault:v1:`+testUUID+`:root:-root:[0-9a-f]{16}:0\]$`, root.Description)
-		require.Equal(t, rfc3339(m.stored().LastRotation), config["last_vault_rotation"])
+		require.Equal(t, problem.RFC3339(m.stored().LastRotation), config["last_vault_rotation"])
 		require.Empty(t, m.keys("intention/"))
 
 		m.write("config/rotate-root", nil)
@@ -72,7 +73,7 @@ func TestRotateRoot(t *testing.T) {
 }
 
 // tidyUpHeld revokes leases and proves that the root token alone is left.
-func tidyUpHeld(t *testing.T, m *mount, server *influxtest.Server, leases ...*leased) {
+func tidyUpHeld(t *testing.T, m *testMount, server *influxtest.Server, leases ...*leased) {
 	t.Helper()
 	for _, l := range leases {
 		require.NoError(t, l.revoke(t.Context()))
@@ -98,7 +99,7 @@ func TestRotateRootWantsItsIDWhereValuesAreHidden(t *testing.T) {
 }
 
 func TestRotateRootRefusesWhatIsNotTheRoot(t *testing.T) {
-	eachStorageOfTokens(t, func(t *testing.T, m *mount, server *influxtest.Server, hashed bool) {
+	eachStorageOfTokens(t, func(t *testing.T, m *testMount, server *influxtest.Server, hashed bool) {
 		alike, value := server.AddToken(server.OrgID(), server.UserID(), influxtest.OperatorPermissions()...)
 		powerless, _ := server.AddToken(server.OrgID(), server.UserID(), influxtest.InOrg("read", "buckets", server.OrgID()))
 		others, _ := server.AddToken(server.OrgID(), server.AddUser("bob"), influxtest.OperatorPermissions()...)
@@ -191,8 +192,9 @@ func TestThePendingDeletionOfTheRootIsDropped(t *testing.T) {
 	server := m.connected(influxtest.HashedTokens(false))
 	m.write("config/rotate-root", nil)
 	config := m.stored()
-	require.NoError(t, m.backend.owe(t.Context(), m.storage, pendingOf(config.ID, config.AuthorizationID, "")))
-	require.NoError(t, m.backend.owe(t.Context(), m.storage, pendingOf(config.ID, "", config.RootNonce)))
+	require.NoError(t, store.PendingDeletions.Put(t.Context(), m.storage, config.AuthorizationID, pendingOf(config.ID, config.AuthorizationID, "")))
+	require.NoError(t, store.PendingDeletions.Put(t.Context(), m.storage, "nonce-"+config.RootNonce, pendingOf(config.ID, "", config.RootNonce)))
+	m.reload()
 	m.clock.advance(2 * nonceAge)
 	require.NoError(t, m.tick())
 	require.Empty(t, m.pendingIDs())
@@ -201,6 +203,6 @@ func TestThePendingDeletionOfTheRootIsDropped(t *testing.T) {
 }
 
 // pendingOf is a deletion by ID or by nonce, written down long ago.
-func pendingOf(connection, id, nonce string) store.Pending {
-	return store.Pending{AuthorizationID: id, Nonce: nonce, Connection: connection, Role: "app", Since: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)}
+func pendingOf(connection, id, nonce string) *store.Pending {
+	return &store.Pending{AuthorizationID: id, Nonce: nonce, Connection: connection, Role: "app", Since: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)}
 }

@@ -12,8 +12,8 @@ import (
 // What Terraform writes with each apply holds the token it was given at first. That one is gone, and stays so; the
 // other fields apply.
 func TestARotatedRootTokenStaysAway(t *testing.T) {
-	eachStorageOfTokens(t, func(t *testing.T, m *mount, server *influxtest.Server, _ bool) {
-		applied := connection(server, map[string]any{"authorization_id": server.RootID(), "request_timeout": "20s"})
+	eachStorageOfTokens(t, func(t *testing.T, m *testMount, server *influxtest.Server, _ bool) {
+		applied := connectionTo(server, map[string]any{"authorization_id": server.RootID(), "request_timeout": "20s"})
 		m.write("config", applied)
 		require.Empty(t, warned(m.write("config", applied)), "before the rotation it is like any write")
 		m.write("config/rotate-root", nil)
@@ -53,7 +53,7 @@ func TestADeletedConfigurationForgetsWhatWasRotatedAway(t *testing.T) {
 	server := m.connected(influxtest.HashedTokens(false))
 	m.write("config/rotate-root", nil)
 	m.ok(logical.DeleteOperation, "config", nil)
-	require.NotContains(t, warned(m.write("config", connection(server, map[string]any{"verify_connection": false}))), "rotated away")
+	require.NotContains(t, warned(m.write("config", connectionTo(server, map[string]any{"verify_connection": false}))), "rotated away")
 	require.Equal(t, server.RootToken(), m.stored().Token)
 }
 
@@ -64,7 +64,7 @@ func TestARotatedTokenDoesNotLeadTheCurrentOneElsewhere(t *testing.T) {
 		server, elsewhere := m.connected(influxtest.HashedTokens(false)), influxtest.New(t)
 		m.write("config/rotate-root", nil)
 		elsewhere.ResetRequests()
-		require.Contains(t, m.rejected(logical.UpdateOperation, "config", connection(server, map[string]any{"url": elsewhere.URL, "verify_connection": verified})),
+		require.Contains(t, m.rejected(logical.UpdateOperation, "config", connectionTo(server, map[string]any{"url": elsewhere.URL, "verify_connection": verified})),
 			"token: this one was rotated away, and the current one is not sent to another host than "+server.URL)
 		require.Empty(t, elsewhere.Requests())
 		tidyUpHeld(t, m, server, m.mint("app"))
@@ -77,7 +77,7 @@ func TestARestoredInfluxDBIsSaidHowToConnectTo(t *testing.T) {
 	server := m.connected(influxtest.HashedTokens(false))
 	m.write("config/rotate-root", nil)
 	m.storedToken(canary)
-	text := m.rejected(logical.UpdateOperation, "config", connection(server))
+	text := m.rejected(logical.UpdateOperation, "config", connectionTo(server))
 	require.Contains(t, text, "does not know it")
 	require.Contains(t, text, "where InfluxDB was restored and knows that one again, delete the configuration and write it anew, see docs/recovery.md")
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/store"
@@ -14,20 +15,22 @@ import (
 type crowd struct{ tokens, roles, mounts int }
 
 // crowded are mounts whose live tokens are spread over their roles, each role read once.
-func crowded(t testing.TB, c crowd) []*mount {
-	mounts := make([]*mount, c.mounts)
+func crowded(t testing.TB, c crowd) []*testMount {
+	mounts := make([]*testMount, c.mounts)
 	for i := range mounts {
 		m := newDirectMount(t)
 		m.connected()
 		m.remembering()
-		app, err := store.GetRole(t.Context(), m.storage.Storage, "app")
+		app, err := store.Roles.Get(t.Context(), m.storage.Storage, "app")
 		require.NoError(t, err)
 		for n := range c.roles {
-			require.NoError(t, store.PutRole(t.Context(), m.storage.Storage, nthRole(n), app))
-			m.mint(nthRole(n))
+			require.NoError(t, store.Roles.Put(t.Context(), m.storage.Storage, nthRole(n), app))
+			// Reads the role, and asks InfluxDB nothing: it is refused what the role does not cover.
+			m.refused(logical.ReadOperation, "creds/"+nthRole(n), map[string]any{"read_resources": "tasks"})
 		}
+		m.mint(nthRole(0))
 		for n := range c.tokens {
-			m.backend.live.add(nthRole(n%c.roles), fmt.Sprintf("%016x", n+1), m.clock.now().Add(time.Hour))
+			m.countLive(nthRole(n%c.roles), fmt.Sprintf("%016x", n+1), m.clock.now().Add(time.Hour))
 		}
 		mounts[i] = m
 	}

@@ -7,10 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
-	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/helper/testhelpers/schema"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
@@ -24,31 +22,27 @@ func founded(server *influxtest.Server) map[string]any {
 	return map[string]any{"url": server.URL, "username": "admin", "org": "acme", "bucket": "metrics"}
 }
 
-// setupRoute is the path's declaration.
-func setupRoute(m *mount) *framework.Path { return m.backend.Route("config/setup") }
-
 func TestSetupOfAFreshInfluxDB(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := influxtest.New(t, influxtest.Fresh())
-		resp := m.write("config/setup", founded(server))
-		schema.ValidateResponse(t, schema.GetResponseSchema(t, setupRoute(m), logical.UpdateOperation), resp, true)
-		require.Equal(t, server.OrgID(), resp.Data["org_id"])
-		require.Equal(t, server.RootID(), resp.Data["authorization_id"])
-		token := server.RootToken()
-		require.Len(t, token, 88, "as long as InfluxDB's own")
-		require.NotContains(t, fmt.Sprint(resp.Data), token)
+	m := newMount(t)
+	server := influxtest.New(t, influxtest.Fresh())
+	resp := m.write("config/setup", founded(server))
+	schema.ValidateResponse(t, schema.GetResponseSchema(t, m.route("config/setup"), logical.UpdateOperation), resp, true)
+	require.Equal(t, server.OrgID(), resp.Data["org_id"])
+	require.Equal(t, server.RootID(), resp.Data["authorization_id"])
+	token := server.RootToken()
+	require.Len(t, token, 88, "as long as InfluxDB's own")
+	require.NotContains(t, fmt.Sprint(resp.Data), token)
 
-		m.write("roles/app", map[string]any{"read_buckets": "metrics"})
-		l := m.mint("app")
-		config := m.read("config").Data
-		require.Equal(t, "acme", config["org"])
-		require.Equal(t, "admin", config["root_user"])
-		require.Empty(t, m.keys("intention/"))
-		m.write("config/rotate-root", nil)
-		require.NotContains(t, existing(server), resp.Data["authorization_id"], "the ID is known, though the values are hidden")
-		tidyUpHeld(t, m, server, l)
-		m.silent(append(server.IssuedTokens(), token))
-	})
+	m.write("roles/app", map[string]any{"read_buckets": "metrics"})
+	l := m.mint("app")
+	config := m.read("config").Data
+	require.Equal(t, "acme", config["org"])
+	require.Equal(t, "admin", config["root_user"])
+	require.Empty(t, m.keys("intention/"))
+	m.write("config/rotate-root", nil)
+	require.NotContains(t, existing(server), resp.Data["authorization_id"], "the ID is known, though the values are hidden")
+	tidyUpHeld(t, m, server, l)
+	m.silent(append(server.IssuedTokens(), token))
 }
 
 func TestSetupIsRefused(t *testing.T) {
@@ -79,48 +73,9 @@ func TestSetupIsRefused(t *testing.T) {
 	require.Contains(t, m.rejected(logical.UpdateOperation, "config/setup", founded(fresh)), "the mount is connected to "+taken.URL)
 }
 
-// Wherever a setup is cut off, the token is not lost: it is finished by itself, or by the same call again.
-func TestSetupCutOff(t *testing.T) {
-	for _, way := range []string{failsOnce, failsOnward, failsLate} {
-		for _, again := range []bool{false, true} {
-			for nth, over := 1, false; !over; nth++ {
-				t.Run(fmt.Sprintf("storage/%s/again %t/%d", way, again, nth), func(t *testing.T) {
-					m := newMount(t)
-					server := influxtest.New(t, influxtest.Fresh())
-					storage := &nthStorage{Storage: m.storage.Storage}
-					m.storage.Storage = storage
-					storage.arm(way, nth)
-					_ = m.try(logical.UpdateOperation, "config/setup", founded(server))
-					failed := storage.disarm()
-					over = len(failed) == 0
-					m.crash()
-					m.setupSettles(t, server, again, strings.Join(failed, ", "))
-				})
-			}
-		}
-	}
-	for name, fault := range map[string]influxtest.Interceptor{"refused": influxtest.Refused, "lost": influxtest.Lost} {
-		for _, again := range []bool{false, true} {
-			for nth, over := 1, false; !over; nth++ {
-				t.Run(fmt.Sprintf("influxdb/%s/again %t/%d", name, again, nth), func(t *testing.T) {
-					m := newMount(t)
-					server := influxtest.New(t, influxtest.Fresh())
-					f := &nthFault{n: nth, onward: true, fault: fault}
-					server.Intercept(f.intercept)
-					_ = m.try(logical.UpdateOperation, "config/setup", founded(server))
-					server.Intercept(nil)
-					over = f.hit() == ""
-					m.crash()
-					m.setupSettles(t, server, again, f.hit())
-				})
-			}
-		}
-	}
-}
-
-// setupSettles asserts that a setup that was carried out is the configuration in the end, by itself or by the same call
+// setupRecovers asserts that a setup that was carried out is the configuration in the end, by itself or by the same call
 // again; and one that was not leaves nothing.
-func (m *mount) setupSettles(t *testing.T, server *influxtest.Server, again bool, what string) {
+func (m *testMount) setupRecovers(t *testing.T, server *influxtest.Server, again bool, what string) {
 	t.Helper()
 	if again {
 		// The configuration is there by itself where the answer of the last write alone was lost.
@@ -175,7 +130,7 @@ func TestSetupCutOffIsCarriedOutWhileItIsRefusedAgain(t *testing.T) {
 				require.Len(t, server.Tokens(), 1)
 				server.Intercept(nil)
 				m.crash()
-				m.setupSettles(t, server, again, text)
+				m.setupRecovers(t, server, again, text)
 				require.Contains(t, text, "InfluxDB does not show yet what became of it; call config/setup again")
 			})
 		}

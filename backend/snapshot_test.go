@@ -15,14 +15,14 @@ import (
 )
 
 // in is the same mount for a test inside the test.
-func (m *mount) in(t testing.TB) *mount {
+func (m *testMount) in(t testing.TB) *testMount {
 	inner := *m
 	inner.t = t
 	return &inner
 }
 
 // snapshot is all that lies in storage, by key, read past the faults.
-func (m *mount) snapshot() map[string]string {
+func (m *testMount) snapshot() map[string]string {
 	m.t.Helper()
 	keys, err := logical.CollectKeys(m.t.Context(), m.storage.Storage)
 	require.NoError(m.t, err)
@@ -36,23 +36,23 @@ func (m *mount) snapshot() map[string]string {
 }
 
 // keys are the keys of a snapshot that begin with a prefix.
-func (m *mount) keys(prefix string) []string {
+func (m *testMount) keys(prefix string) []string {
 	m.t.Helper()
 	all := slices.Sorted(maps.Keys(m.snapshot()))
 	return slices.DeleteFunc(all, func(key string) bool { return !strings.HasPrefix(key, prefix) })
 }
 
 // stored is the current connection as it lies in storage.
-func (m *mount) stored() *store.Connection {
+func (m *testMount) stored() *store.Connection {
 	m.t.Helper()
-	config, err := store.GetConfig(m.t.Context(), m.storage.Storage)
+	config, err := store.Config.Get(m.t.Context(), m.storage.Storage)
 	require.NoError(m.t, err)
 	require.NotNil(m.t, config)
 	return config
 }
 
 // rejected sends a request that has to be answered with 400 and to change nothing, and gives the text.
-func (m *mount) rejected(op logical.Operation, path string, data map[string]any) string {
+func (m *testMount) rejected(op logical.Operation, path string, data map[string]any) string {
 	m.t.Helper()
 	before := m.snapshot()
 	status, text := m.refused(op, path, data)
@@ -62,7 +62,7 @@ func (m *mount) rejected(op logical.Operation, path string, data map[string]any)
 }
 
 // silent fails the test when one of the secrets stands in the log or in one of the texts.
-func (m *mount) silent(secrets []string, texts ...string) {
+func (m *testMount) silent(secrets []string, texts ...string) {
 	m.t.Helper()
 	for _, text := range append(texts, m.log.String()) {
 		for _, secret := range secrets {

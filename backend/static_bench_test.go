@@ -12,7 +12,7 @@ import (
 )
 
 // manyStatics is a mount with as many static roles, which share one token; due of them are due.
-func manyStatics(t testing.TB, count, due int) *mount {
+func manyStatics(t testing.TB, count, due int) *testMount {
 	m := newDirectMount(t)
 	m.statically(map[string]any{"rotation_period": "24h"})
 	m.write("config", map[string]any{"tidy_interval": 0})
@@ -24,7 +24,7 @@ func manyStatics(t testing.TB, count, due int) *mount {
 		if i < due {
 			r = &soon
 		}
-		require.NoError(t, store.PutStaticRole(t.Context(), m.storage.Storage, fmt.Sprintf("role-%05d", i), r))
+		require.NoError(t, store.StaticRoles.Put(t.Context(), m.storage.Storage, fmt.Sprintf("role-%05d", i), r))
 	}
 	require.NoError(t, m.tick())
 	return m
@@ -35,7 +35,7 @@ func BenchmarkStaticTickIdle(b *testing.B) {
 	m := manyStatics(b, 10_000, 0)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := m.backend.tendStatics(b.Context(), m.storage, "influxdb/"); err != nil {
+		if err := m.rotateStatics(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -45,8 +45,7 @@ func BenchmarkStaticTickIdle(b *testing.B) {
 func BenchmarkStaticLoad(b *testing.B) {
 	m := manyStatics(b, 10_000, 0)
 	for b.Loop() {
-		m.backend.statics.forget()
-		if err := m.backend.loadStatics(b.Context(), m.storage); err != nil {
+		if err := m.loadStatics(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -59,12 +58,9 @@ func BenchmarkStaticRotations(b *testing.B) {
 		m := manyStatics(b, 10_000, 1_000)
 		m.clock.advance(2 * time.Minute)
 		b.StartTimer()
-		if err := m.backend.tendStatics(b.Context(), m.storage, "influxdb/"); err != nil {
+		if err := m.rotateStatics(b.Context()); err != nil {
 			b.Fatal(err)
 		}
-		b.StopTimer()
-		require.Empty(b, m.backend.statics.due(m.clock.now(), ""))
-		b.StartTimer()
 	}
 	b.ReportMetric(float64(b.N)*1000/b.Elapsed().Seconds(), "rotations/s")
 }
@@ -92,16 +88,4 @@ func TestManyStaticRotationsAtOnce(t *testing.T) {
 	for i := range due {
 		require.True(t, m.storedStatic(fmt.Sprintf("role-%05d", i)).LastRotation.After(m.storedStatic("kept").LastRotation))
 	}
-}
-
-// What does not fit into a slice is left for the next minute, the oldest first.
-func TestStaticRotationsGoOldestFirst(t *testing.T) {
-	m := manyStatics(t, 10, 0)
-	for i, at := range []time.Duration{3, 1, 2} {
-		role := m.storedStatic("kept")
-		role.NextRotation = m.clock.now().Add(at * time.Minute)
-		require.NoError(t, m.backend.putStatic(t.Context(), m.storage, fmt.Sprintf("late-%d", i), role))
-	}
-	m.clock.advance(5 * time.Minute)
-	require.Equal(t, []string{"late-1", "late-2", "late-0"}, m.backend.statics.due(m.clock.now(), m.stored().ID))
 }

@@ -23,7 +23,7 @@ type staticAct struct {
 
 // staticScene is a mount with the static role kept, on which something fails.
 type staticScene struct {
-	*mount
+	*testMount
 	server *influxtest.Server
 }
 
@@ -68,9 +68,9 @@ var staticActs = map[string]staticAct{
 	}},
 }
 
-// settles lets time pass and asserts that the token in storage works, and that nothing else bears the role's stamp but
+// recovers lets time pass and asserts that the token in storage works, and that nothing else bears the role's stamp but
 // the previous one, while its grace lasts.
-func (c *staticScene) settles(t *testing.T, what string) {
+func (c *staticScene) recovers(t *testing.T, what string) {
 	t.Helper()
 	c.t = t
 	for range 3 {
@@ -79,7 +79,7 @@ func (c *staticScene) settles(t *testing.T, what string) {
 	}
 	require.Empty(t, c.keys("intention/"), what)
 	require.Empty(t, c.pendingIDs(), what)
-	role, err := store.GetStaticRole(t.Context(), c.storage.Storage, "kept")
+	role, err := store.StaticRoles.Get(t.Context(), c.storage.Storage, "kept")
 	require.NoError(t, err)
 	known := map[string]bool{}
 	if role != nil {
@@ -119,62 +119,11 @@ func finds(t *testing.T, server *influxtest.Server, token, id string) int {
 func newStaticScene(t *testing.T, act staticAct) *staticScene {
 	t.Helper()
 	m := newMount(t)
-	c := &staticScene{mount: m, server: influxtest.New(t)}
+	c := &staticScene{testMount: m, server: influxtest.New(t)}
 	c.configure(c.server, map[string]any{"tidy_interval": 0})
 	act.prepare(c)
 	c.crash() // everything has to be read again
 	return c
-}
-
-func TestStaticRoleCutOffInStorage(t *testing.T) {
-	ways := []string{failsOnce, failsOnward, failsLate}
-	if testing.Short() || onWire {
-		ways = ways[:1]
-	}
-	for name, act := range staticActs {
-		for _, way := range ways {
-			for nth, over := 1, false; !over; nth++ {
-				t.Run(fmt.Sprintf("%s/%s/%d", name, way, nth), func(t *testing.T) {
-					c := newStaticScene(t, act)
-					storage := &nthStorage{Storage: c.storage.Storage}
-					c.storage.Storage = storage
-					storage.arm(way, nth)
-					err := act.act(c)
-					failed := storage.disarm()
-					if over = len(failed) == 0; over {
-						require.NoError(t, err)
-					}
-					if nth%2 == 0 { // with the process gone as well, or not
-						c.crash()
-					}
-					c.settles(t, strings.Join(failed, ", "))
-				})
-			}
-		}
-	}
-}
-
-func TestStaticRoleCutOffInInfluxDB(t *testing.T) {
-	for name, act := range staticActs {
-		for what, fault := range map[string]influxtest.Interceptor{"refused": influxtest.Refused, "lost": influxtest.Lost} {
-			for _, onward := range []bool{false, true} {
-				for nth, over := 1, false; !over; nth++ {
-					t.Run(fmt.Sprintf("%s/%s/onward %t/%d", name, what, onward, nth), func(t *testing.T) {
-						c := newStaticScene(t, act)
-						f := &nthFault{n: nth, onward: onward, fault: fault}
-						c.server.Intercept(f.intercept)
-						_ = act.act(c)
-						c.server.Intercept(nil)
-						over = f.hit() == ""
-						if nth%2 == 0 {
-							c.crash()
-						}
-						c.settles(t, f.hit())
-					})
-				}
-			}
-		}
-	}
 }
 
 // Both at once: InfluxDB made the token and its answer was lost, and storage takes nothing more. Only the intention
@@ -198,7 +147,7 @@ func TestStaticRoleCutOffInBoth(t *testing.T) {
 			c.server.Intercept(nil)
 			c.storage.failing(nil)
 			c.crash()
-			c.settles(t, key)
+			c.recovers(t, key)
 		})
 	}
 }
@@ -219,7 +168,7 @@ func (p putting) Put(ctx context.Context, entry *logical.StorageEntry) error {
 // A mount that is reloaded in the middle of a rotation: the next process takes it back, also where the old one has
 // looked for the last time before it writes.
 func TestStaticRotationOfAReloadedMount(t *testing.T) {
-	if onWire {
+	if overGRPC {
 		t.Skip("two backends on one storage: over the wire there is one")
 	}
 	for _, late := range []bool{false, true} {
@@ -241,13 +190,13 @@ func TestStaticRotationOfAReloadedMount(t *testing.T) {
 			require.Equal(t, late, err == nil)
 			c.server.Intercept(nil)
 			next.crash()
-			(&staticScene{mount: next, server: c.server}).settles(t, "")
+			(&staticScene{testMount: next, server: c.server}).recovers(t, "")
 		})
 	}
 }
 
 // takesOver is a process that starts and looks after what was cut off.
-func (m *mount) takesOver(t *testing.T) {
+func (m *testMount) takesOver(t *testing.T) {
 	created, err := m.factory(context.WithoutCancel(t.Context()), m.config())
 	if err != nil {
 		t.Error(err)

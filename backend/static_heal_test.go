@@ -12,7 +12,7 @@ import (
 )
 
 // tidies runs tidy to its end.
-func (m *mount) tidies() {
+func (m *testMount) tidies() {
 	m.t.Helper()
 	m.write("tidy", nil)
 	require.Equal(m.t, tidyDone, m.tidied()["state"])
@@ -20,25 +20,24 @@ func (m *mount) tidies() {
 
 // A static token that somebody deleted in InfluxDB is replaced as soon as a pass misses it.
 func TestStaticTokenThatIsGoneIsReplaced(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.statically(map[string]any{"rotation_schedule": "0 3 1 1 *", "rotation_window": "1h"})
-		m.write("static-roles/byhand", staticFields(nil))
-		first, other := m.readStatic("kept"), m.readStatic("byhand")
-		m.tidies()
-		require.Equal(t, first["token"], m.readStatic("kept")["token"])
+	m := newMount(t)
+	server := m.statically(map[string]any{"rotation_schedule": "0 3 1 1 *", "rotation_window": "1h"})
+	m.write("static-roles/byhand", staticFields(nil))
+	first, other := m.readStatic("kept"), m.readStatic("byhand")
+	m.tidies()
+	require.Equal(t, first["token"], m.readStatic("kept")["token"])
 
-		server.DeleteToken(first["authorization_id"].(string))
-		m.write("tidy", map[string]any{"dry_run": true})
-		m.tidied()
-		require.Equal(t, first["token"], m.readStatic("kept")["token"], "a dry run changes nothing")
-		m.tidies()
-		second := m.readStatic("kept")
-		require.NotEqual(t, first["token"], second["token"])
-		require.Equal(t, http.StatusNoContent, writes(t, server, second["token"].(string)))
-		require.Empty(t, m.read("static-roles/kept").Data["previous_authorization_id"])
-		require.Equal(t, other["token"], m.readStatic("byhand")["token"])
-		require.Len(t, staticTokens(server), 2)
-	})
+	server.DeleteToken(first["authorization_id"].(string))
+	m.write("tidy", map[string]any{"dry_run": true})
+	m.tidied()
+	require.Equal(t, first["token"], m.readStatic("kept")["token"], "a dry run changes nothing")
+	m.tidies()
+	second := m.readStatic("kept")
+	require.NotEqual(t, first["token"], second["token"])
+	require.Equal(t, http.StatusNoContent, writes(t, server, second["token"].(string)))
+	require.Empty(t, m.read("static-roles/kept").Data["previous_authorization_id"])
+	require.Equal(t, other["token"], m.readStatic("byhand")["token"])
+	require.Len(t, staticTokens(server), 2)
 }
 
 // The previous token is all that works when the current one is gone: it has its grace, whatever becomes of the other.
@@ -110,8 +109,8 @@ func TestStaticRoleOfARestoredSnapshotHeals(t *testing.T) {
 		require.NoError(t, m.storage.Put(t.Context(), &logical.StorageEntry{Key: key, Value: []byte(value)}))
 	}
 	m.crash()
-	if onWire {
-		m.backend.InvalidateKey(t.Context(), "static-role/kept")
+	if overGRPC {
+		m.vault.InvalidateKey(t.Context(), "static-role/kept")
 	}
 	require.NotEqual(t, latest["token"], m.readStatic("kept")["token"])
 	m.tidies()
@@ -126,10 +125,10 @@ func TestStaticRolesMoveToAnotherInfluxDB(t *testing.T) {
 	server := m.statically(map[string]any{"rotation_period": "24h", "grace_period": "10m"})
 	other := influxtest.New(t)
 	first := m.readStatic("kept")
-	text := m.rejected(logical.UpdateOperation, "config", connection(other))
+	text := m.rejected(logical.UpdateOperation, "config", connectionTo(other))
 	require.Contains(t, text, "where the tokens of static roles live: kept; the stored configuration is unchanged. End them first (")
 
-	m.write("config", connection(other, map[string]any{"abandon_previous": true}))
+	m.write("config", connectionTo(other, map[string]any{"abandon_previous": true}))
 	require.Equal(t, first, atTheTimeOf(first, m.readStatic("kept")), "the token of the old InfluxDB, with its url")
 	m.minutes(1)
 	second := m.readStatic("kept")

@@ -11,11 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+	"vault-plugin-secrets-influxdb/backend/store"
 )
 
 // planned is a static role that is rotated by plan, and what was seen of it.
 type planned struct {
-	*mount
+	*testMount
 	server *influxtest.Server
 	// rotated are the times at which a new token was seen.
 	rotated []time.Time
@@ -26,7 +27,7 @@ func newPlanned(t *testing.T, plan map[string]any) *planned {
 	t.Helper()
 	m := newMount(t)
 	m.clock.set(time.Date(2027, 1, 1, 12, 30, 0, 0, time.UTC))
-	p := &planned{mount: m, server: m.statically(plan)}
+	p := &planned{testMount: m, server: m.statically(plan)}
 	m.write("config", map[string]any{"tidy_interval": 0})
 	p.token = m.readStatic("kept")["token"]
 	return p
@@ -125,7 +126,7 @@ func TestStaticRotationThatMissesItsWindow(t *testing.T) {
 
 // Another node of the cluster has rotated the role: what this one knew of it is read again, and nothing is done twice.
 func TestStaticRotationAfterAnotherNodes(t *testing.T) {
-	if onWire {
+	if overGRPC {
 		t.Skip("two backends on one storage: over the wire there is one")
 	}
 	p := newPlanned(t, map[string]any{"rotation_period": "1h"})
@@ -136,7 +137,7 @@ func TestStaticRotationAfterAnotherNodes(t *testing.T) {
 	p.token = p.readStatic("kept")["token"]
 	require.Len(t, staticTokens(p.server), 2, "rotated over there")
 
-	p.backend.InvalidateKey(t.Context(), "static-role/kept")
+	p.vault.InvalidateKey(t.Context(), "static-role/kept")
 	p.pass(time.Minute)
 	require.Empty(t, p.rotated)
 	require.Len(t, staticTokens(p.server), 2)
@@ -146,11 +147,12 @@ func TestStaticRotationAfterAnotherNodes(t *testing.T) {
 func TestStaticTickReadsNoRoleThatIsNotDue(t *testing.T) {
 	m := newMount(t)
 	m.statically(map[string]any{"rotation_period": "1h"})
-	require.NoError(t, m.tick())
 	role := m.storedStatic("kept")
 	for i := range 50 {
-		require.NoError(t, m.backend.putStatic(t.Context(), m.storage.Storage, fmt.Sprint("other", i), role))
+		require.NoError(t, store.StaticRoles.Put(t.Context(), m.storage.Storage, fmt.Sprint("other", i), role))
 	}
+	m.reload()
+	require.NoError(t, m.tick())
 	reads := 0
 	m.storage.failing(func(op, key string) bool {
 		if op == "get" && key != "config" && key != "intention/root" {

@@ -15,7 +15,7 @@ import (
 )
 
 // statically is a mount with a static role kept that reads and writes metrics.
-func (m *mount) statically(fields map[string]any, options ...influxtest.Option) *influxtest.Server {
+func (m *testMount) statically(fields map[string]any, options ...influxtest.Option) *influxtest.Server {
 	m.t.Helper()
 	server := m.connected(options...)
 	m.write("static-roles/kept", staticFields(fields))
@@ -35,7 +35,7 @@ func staticFields(more map[string]any) map[string]any {
 func staticTokens(server *influxtest.Server) map[string]influxtest.Token {
 	found := map[string]influxtest.Token{}
 	for id, token := range live(server) {
-		if st, ok := parseStamp(token.Description); ok && st.kind == kindStatic {
+		if st, ok := readStamp(token.Description); ok && st.Kind == kindStatic {
 			found[id] = token
 		}
 	}
@@ -43,7 +43,7 @@ func staticTokens(server *influxtest.Server) map[string]influxtest.Token {
 }
 
 // readStatic is what static-creds answers.
-func (m *mount) readStatic(name string) map[string]any {
+func (m *testMount) readStatic(name string) map[string]any {
 	m.t.Helper()
 	resp := m.read("static-creds/" + name)
 	require.Nil(m.t, resp.Secret, "no lease")
@@ -51,16 +51,16 @@ func (m *mount) readStatic(name string) map[string]any {
 }
 
 // storedStatic is a static role as it lies in storage.
-func (m *mount) storedStatic(name string) *store.StaticRole {
+func (m *testMount) storedStatic(name string) *store.StaticRole {
 	m.t.Helper()
-	role, err := store.GetStaticRole(m.t.Context(), m.storage.Storage, name)
+	role, err := store.StaticRoles.Get(m.t.Context(), m.storage.Storage, name)
 	require.NoError(m.t, err)
 	require.NotNil(m.t, role)
 	return role
 }
 
 // minutes lets time pass, a tick a minute.
-func (m *mount) minutes(n int) {
+func (m *testMount) minutes(n int) {
 	m.t.Helper()
 	for range n {
 		m.clock.advance(time.Minute)
@@ -69,29 +69,28 @@ func (m *mount) minutes(n int) {
 }
 
 func TestStaticRoleHasOneToken(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.statically(map[string]any{"rotation_period": "24h"})
-		made := staticTokens(server)
-		require.Len(t, made, 1)
-		first := m.readStatic("kept")
-		token := made[first["authorization_id"].(string)]
-		require.Equal(t, token.Token, first["token"])
-		require.Equal(t, token.Description, first["description"])
-		require.Regexp(t, `^Read buckets metrics Write buckets metrics \(vault influxdb/static-creds/kept\) \[vault:v1:`+testUUID+`:static:kept:[0-9a-f]{16}:0\]$`, token.Description)
-		require.Equal(t, http.StatusNoContent, writes(t, server, token.Token))
+	m := newMount(t)
+	server := m.statically(map[string]any{"rotation_period": "24h"})
+	made := staticTokens(server)
+	require.Len(t, made, 1)
+	first := m.readStatic("kept")
+	token := made[first["authorization_id"].(string)]
+	require.Equal(t, token.Token, first["token"])
+	require.Equal(t, token.Description, first["description"])
+	require.Regexp(t, `^Read buckets metrics Write buckets metrics \(vault influxdb/static-creds/kept\) \[vault:v1:`+testUUID+`:static:kept:[0-9a-f]{16}:0\]$`, token.Description)
+	require.Equal(t, http.StatusNoContent, writes(t, server, token.Token))
 
-		server.Refuse("", "/") // from storage alone
-		require.Equal(t, first["token"], m.readStatic("kept")["token"])
-		require.Equal(t, `[kept]`, fmt.Sprint(m.ok(logical.ListOperation, "static-roles/", nil).Data["keys"]))
-		server.Intercept(nil)
+	server.Refuse("", "/") // from storage alone
+	require.Equal(t, first["token"], m.readStatic("kept")["token"])
+	require.Equal(t, `[kept]`, fmt.Sprint(m.ok(logical.ListOperation, "static-roles/", nil).Data["keys"]))
+	server.Intercept(nil)
 
-		m.ok(logical.DeleteOperation, "static-roles/kept", nil)
-		require.Empty(t, staticTokens(server))
-		require.Empty(t, m.keys("static-role/"))
-		require.Contains(t, m.rejected(logical.ReadOperation, "static-creds/kept", nil), `static role "kept" does not exist`)
-		m.ok(logical.DeleteOperation, "static-roles/kept", nil)
-		m.silent(server.IssuedTokens())
-	})
+	m.ok(logical.DeleteOperation, "static-roles/kept", nil)
+	require.Empty(t, staticTokens(server))
+	require.Empty(t, m.keys("static-role/"))
+	require.Contains(t, m.rejected(logical.ReadOperation, "static-creds/kept", nil), `static role "kept" does not exist`)
+	m.ok(logical.DeleteOperation, "static-roles/kept", nil)
+	m.silent(server.IssuedTokens())
 }
 
 // writes is the status that a server answers to a token that wants to write.
@@ -101,49 +100,47 @@ func writes(t *testing.T, server *influxtest.Server, token string) int {
 }
 
 func TestStaticRoleRotates(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.statically(map[string]any{"rotation_period": "2h", "grace_period": "30m"})
-		first := m.readStatic("kept")
-		m.minutes(119)
-		require.Equal(t, first["token"], m.readStatic("kept")["token"], "never early")
-		m.minutes(2)
-		second := m.readStatic("kept")
-		require.NotEqual(t, first["token"], second["token"])
-		require.Len(t, staticTokens(server), 2)
-		require.Equal(t, http.StatusNoContent, writes(t, server, first["token"].(string)), "its grace is not over")
-		role := m.read("static-roles/kept").Data
-		require.Equal(t, first["authorization_id"], role["previous_authorization_id"])
-		require.NotEmpty(t, role["previous_ends"])
+	m := newMount(t)
+	server := m.statically(map[string]any{"rotation_period": "2h", "grace_period": "30m"})
+	first := m.readStatic("kept")
+	m.minutes(119)
+	require.Equal(t, first["token"], m.readStatic("kept")["token"], "never early")
+	m.minutes(2)
+	second := m.readStatic("kept")
+	require.NotEqual(t, first["token"], second["token"])
+	require.Len(t, staticTokens(server), 2)
+	require.Equal(t, http.StatusNoContent, writes(t, server, first["token"].(string)), "its grace is not over")
+	role := m.read("static-roles/kept").Data
+	require.Equal(t, first["authorization_id"], role["previous_authorization_id"])
+	require.NotEmpty(t, role["previous_ends"])
 
-		m.minutes(31)
-		require.Equal(t, http.StatusUnauthorized, writes(t, server, first["token"].(string)))
-		require.Equal(t, http.StatusNoContent, writes(t, server, second["token"].(string)))
-		require.Len(t, staticTokens(server), 1)
-		require.Empty(t, m.read("static-roles/kept").Data["previous_authorization_id"])
-		require.Empty(t, m.keys("intention/"))
-		require.Empty(t, m.pendingIDs())
-	})
+	m.minutes(31)
+	require.Equal(t, http.StatusUnauthorized, writes(t, server, first["token"].(string)))
+	require.Equal(t, http.StatusNoContent, writes(t, server, second["token"].(string)))
+	require.Len(t, staticTokens(server), 1)
+	require.Empty(t, m.read("static-roles/kept").Data["previous_authorization_id"])
+	require.Empty(t, m.keys("intention/"))
+	require.Empty(t, m.pendingIDs())
 }
 
 func TestRotateRole(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.statically(nil)
-		tokens := []string{m.readStatic("kept")["token"].(string)}
-		rotate := func(data map[string]any) {
-			m.write("rotate-role/kept", data)
-			tokens = append(tokens, m.readStatic("kept")["token"].(string))
-		}
-		rotate(nil)
-		require.Equal(t, []int{204, 204}, eachWrites(t, server, tokens))
-		rotate(nil)
-		require.Equal(t, []int{401, 204, 204}, eachWrites(t, server, tokens), "the one before the current one goes first")
-		rotate(map[string]any{"grace_period": 0})
-		require.Equal(t, []int{401, 401, 401, 204}, eachWrites(t, server, tokens), "a leak")
-		rotate(map[string]any{"grace_period": "1m"})
-		m.minutes(2)
-		require.Equal(t, []int{401, 401, 401, 401, 204}, eachWrites(t, server, tokens))
-		require.Contains(t, m.rejected(logical.UpdateOperation, "rotate-role/other", nil), `static role "other" does not exist`)
-	})
+	m := newMount(t)
+	server := m.statically(nil)
+	tokens := []string{m.readStatic("kept")["token"].(string)}
+	rotate := func(data map[string]any) {
+		m.write("rotate-role/kept", data)
+		tokens = append(tokens, m.readStatic("kept")["token"].(string))
+	}
+	rotate(nil)
+	require.Equal(t, []int{204, 204}, eachWrites(t, server, tokens))
+	rotate(nil)
+	require.Equal(t, []int{401, 204, 204}, eachWrites(t, server, tokens), "the one before the current one goes first")
+	rotate(map[string]any{"grace_period": 0})
+	require.Equal(t, []int{401, 401, 401, 204}, eachWrites(t, server, tokens), "a leak")
+	rotate(map[string]any{"grace_period": "1m"})
+	m.minutes(2)
+	require.Equal(t, []int{401, 401, 401, 401, 204}, eachWrites(t, server, tokens))
+	require.Contains(t, m.rejected(logical.UpdateOperation, "rotate-role/other", nil), `static role "other" does not exist`)
 }
 
 func eachWrites(t *testing.T, server *influxtest.Server, tokens []string) []int {
@@ -190,7 +187,6 @@ func TestManyRotateRolesAtOnce(t *testing.T) {
 	callers.Wait()
 	require.Len(t, staticTokens(server), 2)
 	require.Equal(t, http.StatusNoContent, writes(t, server, m.readStatic("kept")["token"].(string)))
-	require.Empty(t, m.backend.turns.queues)
 	require.Empty(t, m.keys("intention/"))
 	require.Empty(t, m.pendingIDs())
 }

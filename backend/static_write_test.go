@@ -6,33 +6,34 @@ import (
 	"strings"
 	"testing"
 
+	"vault-plugin-secrets-influxdb/backend/static"
+
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 )
 
 func TestStaticRoleFieldsReadBackAsWritten(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		m.connected()
-		m.write("static-roles/kept", map[string]any{
-			"read_buckets": []string{"metrics", "metrics"}, "write_resources": "telegrafs", "org": "acme", "description": "for {{.Role}}",
-			"rotation_schedule": "0 3 * * SUN", "rotation_window": "2h", "grace_period": "90m",
-		})
-		role := overJSON(t, m.read("static-roles/kept").Data)
-		for field, want := range map[string]any{
-			"read_buckets": []any{"metrics", "metrics"}, "write_buckets": []any{}, "write_resources": []any{"telegrafs"}, "org": "acme",
-			"description": "for {{.Role}}", "rotation_schedule": "0 3 * * SUN", "rotation_window": 7200.0, "rotation_period": 0.0,
-			"grace_period": 5400.0, "token_type": "custom", "last_error": "", "previous_ends": "",
-		} {
-			require.Equal(t, want, role[field], field)
-		}
-		require.NotEmpty(t, role["last_vault_rotation"])
-		require.NotEmpty(t, role["next_vault_rotation"])
-		require.NotEmpty(t, role["authorization_id"])
-		for _, absent := range []string{"ttl", "max_ttl", "max_leases", "token", "verify"} {
-			require.NotContains(t, role, absent)
-		}
-		require.True(t, strings.HasPrefix(m.readStatic("kept")["description"].(string), "for kept [vault:"))
+	m := newMount(t)
+	m.connected()
+	m.write("static-roles/kept", map[string]any{
+		"read_buckets": []string{"metrics", "metrics"}, "write_resources": "telegrafs", "org": "acme", "description": "for {{.Role}}",
+		"rotation_schedule": "0 3 * * SUN", "rotation_window": "2h", "grace_period": "90m",
 	})
+	role := overJSON(t, m.read("static-roles/kept").Data)
+	for field, want := range map[string]any{
+		"read_buckets": []any{"metrics", "metrics"}, "write_buckets": []any{}, "write_resources": []any{"telegrafs"}, "org": "acme",
+		"description": "for {{.Role}}", "rotation_schedule": "0 3 * * SUN", "rotation_window": 7200.0, "rotation_period": 0.0,
+		"grace_period": 5400.0, "token_type": "custom", "last_error": "", "previous_ends": "",
+	} {
+		require.Equal(t, want, role[field], field)
+	}
+	require.NotEmpty(t, role["last_vault_rotation"])
+	require.NotEmpty(t, role["next_vault_rotation"])
+	require.NotEmpty(t, role["authorization_id"])
+	for _, absent := range []string{"ttl", "max_ttl", "max_leases", "token", "verify"} {
+		require.NotContains(t, role, absent)
+	}
+	require.True(t, strings.HasPrefix(m.readStatic("kept")["description"].(string), "for kept [vault:"))
 }
 
 func TestStaticRoleRefusesWhatIsWrong(t *testing.T) {
@@ -92,32 +93,31 @@ func TestStaticRoleNeedsAConnection(t *testing.T) {
 
 // A change of what the token depends on makes a new one, with the same overlap; a change of all else makes none.
 func TestStaticRoleChanges(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.statically(map[string]any{"rotation_period": "24h"})
-		first := m.readStatic("kept")
-		for _, change := range []map[string]any{
-			{"rotation_period": "12h"}, {"grace_period": "5m"}, {"description": "other"}, {"rotation_schedule": "0 3 * * *"}, {"verify": false},
-		} {
-			m.ok(logical.PatchOperation, "static-roles/kept", change)
-			require.Equal(t, first["token"], m.readStatic("kept")["token"], "%v", change)
-		}
-		require.Equal(t, "other", m.read("static-roles/kept").Data["description"])
-		require.Len(t, staticTokens(server), 1)
+	m := newMount(t)
+	server := m.statically(map[string]any{"rotation_period": "24h"})
+	first := m.readStatic("kept")
+	for _, change := range []map[string]any{
+		{"rotation_period": "12h"}, {"grace_period": "5m"}, {"description": "other"}, {"rotation_schedule": "0 3 * * *"}, {"verify": false},
+	} {
+		m.ok(logical.PatchOperation, "static-roles/kept", change)
+		require.Equal(t, first["token"], m.readStatic("kept")["token"], "%v", change)
+	}
+	require.Equal(t, "other", m.read("static-roles/kept").Data["description"])
+	require.Len(t, staticTokens(server), 1)
 
-		m.ok(logical.PatchOperation, "static-roles/kept", map[string]any{"write_buckets": ""})
-		second := m.readStatic("kept")
-		require.NotEqual(t, first["token"], second["token"])
-		require.Equal(t, http.StatusForbidden, writes(t, server, second["token"].(string)))
-		require.Equal(t, http.StatusNoContent, writes(t, server, first["token"].(string)), "within its grace")
-		require.Len(t, staticTokens(server), 2)
+	m.ok(logical.PatchOperation, "static-roles/kept", map[string]any{"write_buckets": ""})
+	second := m.readStatic("kept")
+	require.NotEqual(t, first["token"], second["token"])
+	require.Equal(t, http.StatusForbidden, writes(t, server, second["token"].(string)))
+	require.Equal(t, http.StatusNoContent, writes(t, server, first["token"].(string)), "within its grace")
+	require.Len(t, staticTokens(server), 2)
 
-		m.write("static-roles/kept", map[string]any{"write_buckets": "metrics"})
-		require.Len(t, staticTokens(server), 2)
-		require.Equal(t, http.StatusUnauthorized, writes(t, server, first["token"].(string)))
-		role := m.read("static-roles/kept").Data
-		require.Empty(t, role["rotation_schedule"], "a write replaces the whole role")
-		require.Empty(t, role["description"])
-	})
+	m.write("static-roles/kept", map[string]any{"write_buckets": "metrics"})
+	require.Len(t, staticTokens(server), 2)
+	require.Equal(t, http.StatusUnauthorized, writes(t, server, first["token"].(string)))
+	role := m.read("static-roles/kept").Data
+	require.Empty(t, role["rotation_schedule"], "a write replaces the whole role")
+	require.Empty(t, role["description"])
 }
 
 // A change that can't be made leaves the role and its token as they were.
@@ -146,7 +146,7 @@ func TestStaticRoleGraceIsCleared(t *testing.T) {
 	for _, cleared := range []any{nil, ""} {
 		m.ok(logical.PatchOperation, "static-roles/kept", map[string]any{"grace_period": "5m"})
 		m.ok(logical.PatchOperation, "static-roles/kept", map[string]any{"grace_period": cleared})
-		require.Equal(t, defaultGracePeriod, seconds(t, m.read("static-roles/kept").Data["grace_period"]))
+		require.Equal(t, static.DefaultGracePeriod, seconds(t, m.read("static-roles/kept").Data["grace_period"]))
 	}
 	m.write("static-roles/kept", staticFields(map[string]any{"rotation_period": "10m", "grace_period": ""}))
 	require.Equal(t, 600, seconds(t, m.read("static-roles/kept").Data["grace_period"]))

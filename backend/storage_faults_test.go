@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -86,11 +87,11 @@ func (s *nthStorage) List(ctx context.Context, prefix string) (keys []string, er
 
 // scene is a mount on which one call of storage fails.
 type scene struct {
-	*mount
+	*testMount
 	nth           *nthStorage
 	server, other *influxtest.Server
-	// kept is a lease that nothing happens to; target is the one that is revoked or renewed.
-	kept, target *leased
+	// bystander is a lease that nothing happens to; target is the one that is revoked or renewed.
+	bystander, target *leased
 	// held are the leases that callers hold, by authorization ID.
 	held map[string]*leased
 }
@@ -100,16 +101,22 @@ type operationUnderFault struct {
 	prepare func(sc *scene)
 	act     func(sc *scene) error
 	done    func(sc *scene)
+	// fatal are calls of storage, by how they begin: where one fails, the answer says so, and is no word about the request.
+	fatal []string
+	// undone is what must be so after a failure that was fatal.
+	undone func(sc *scene)
+	// whole says that storage is then as it was.
+	whole bool
 	// disabling says that the mount is tainted meanwhile; over the plugin protocol that would be a race of the test's.
 	disabling bool
 }
 
 func newScene(t *testing.T, prepare func(*scene)) *scene {
-	sc := &scene{mount: newMount(t), server: influxtest.New(t), other: influxtest.New(t), held: map[string]*leased{}}
+	sc := &scene{testMount: newMount(t), server: influxtest.New(t), other: influxtest.New(t), held: map[string]*leased{}}
 	sc.nth = &nthStorage{Storage: sc.storage.Storage}
 	sc.storage.Storage = sc.nth
 	prepare(sc)
-	if !onWire {
+	if !overGRPC {
 		sc.reload() // what lies in storage has to be read again
 	}
 	return sc
@@ -118,7 +125,7 @@ func newScene(t *testing.T, prepare func(*scene)) *scene {
 func connectedScene(sc *scene) {
 	sc.configure(sc.server)
 	sc.write("roles/app", map[string]any{"read_buckets": "metrics", "write_buckets": "metrics", "ttl": "5m", "max_ttl": "1h"})
-	sc.kept, sc.target = sc.hold("app"), sc.hold("app")
+	sc.bystander, sc.target = sc.hold("app"), sc.hold("app")
 }
 
 func (sc *scene) hold(role string) *leased {
@@ -130,16 +137,19 @@ func (sc *scene) hold(role string) *leased {
 // try sends a request; what Vault would be answered as a refusal is an error, too.
 func (sc *scene) try(op logical.Operation, path string, data map[string]any) (*logical.Response, error) {
 	resp, err := sc.request(op, path, data)
-	if err == nil && resp != nil {
-		err = resp.Error()
+	if err == nil && resp.IsError() {
+		err = fmt.Errorf("%s %w", badRequest, resp.Error())
 	}
 	return resp, err
 }
 
+// badRequest begins what Vault answers with 400.
+const badRequest = "bad request:"
+
 func (sc *scene) tryCreds(ctx context.Context) error {
 	resp, err := sc.send(ctx, &logical.Request{Operation: logical.ReadOperation, Path: "creds/app"})
-	if err == nil && resp != nil && resp.Error() != nil {
-		return resp.Error()
+	if err == nil && resp.IsError() {
+		return fmt.Errorf("%s %w", badRequest, resp.Error())
 	}
 	if err == nil {
 		l := sc.leased(resp)
@@ -161,16 +171,8 @@ func (sc *scene) end(revoke func() error) error {
 // minute is a tick and all that it starts.
 func (sc *scene) minute() error {
 	err := sc.tick()
-	sc.idle()
+	sc.tidied()
 	return err
-}
-
-func (sc *scene) idle() {
-	require.Eventually(sc.t, func() bool {
-		sc.backend.reaper.mu.Lock()
-		defer sc.backend.reaper.mu.Unlock()
-		return sc.backend.reaper.state != tidyRunning
-	}, time.Minute, time.Millisecond)
 }
 
 func requestOf(op logical.Operation, path string, data map[string]any) func(*scene) error {
@@ -182,7 +184,7 @@ func requestOf(op logical.Operation, path string, data map[string]any) func(*sce
 
 func toAnother(server func(*scene) *influxtest.Server) func(*scene) error {
 	return func(sc *scene) error {
-		_, err := sc.try(logical.UpdateOperation, "config", connection(server(sc), map[string]any{"abandon_previous": true}))
+		_, err := sc.try(logical.UpdateOperation, "config", connectionTo(server(sc), map[string]any{"abandon_previous": true}))
 		return err
 	}
 }
@@ -190,6 +192,31 @@ func toAnother(server func(*scene) *influxtest.Server) func(*scene) error {
 func theOther(sc *scene) *influxtest.Server { return sc.other }
 
 func theFirst(sc *scene) *influxtest.Server { return sc.server }
+
+func configured(sc *scene) {
+	sc.configure(sc.server)
+	sc.write("roles/app", map[string]any{"read_buckets": "metrics", "ttl": "5m", "max_ttl": "1h"})
+}
+
+// disconnectedLongAgo is a connection that nothing needs any more.
+func disconnectedLongAgo(sc *scene) {
+	configured(sc)
+	sc.ok(logical.DeleteOperation, "config", nil)
+	require.NoError(sc.t, sc.tick())
+	sc.clock.advance(26 * time.Hour)
+}
+
+// mintsAt is a lease of one InfluxDB that comes and goes.
+func mintsAt(server func(*scene) *influxtest.Server) func(*scene) {
+	return func(sc *scene) {
+		l := sc.mint("app")
+		require.Equal(sc.t, server(sc).URL, l.data["url"])
+		require.NoError(sc.t, l.revoke(sc.t.Context()))
+	}
+}
+
+// everyCall is all calls of storage.
+var everyCall = []string{""}
 
 func down(sc *scene) { sc.server.Refuse(http.MethodDelete, authorizations) }
 
@@ -234,38 +261,57 @@ var operationsUnderFault = map[string]operationUnderFault{
 	"config, first": {
 		prepare: func(*scene) {},
 		act: func(sc *scene) error {
-			_, err := sc.try(logical.UpdateOperation, "config", connection(sc.server))
+			_, err := sc.try(logical.UpdateOperation, "config", connectionTo(sc.server))
 			return err
 		},
-		done: func(sc *scene) { require.Equal(sc.t, sc.server.URL, sc.stored().URL) },
+		done:  func(sc *scene) { require.Equal(sc.t, sc.server.URL, sc.stored().URL) },
+		fatal: everyCall, whole: true,
+	},
+	"config, read": {
+		prepare: connectedScene,
+		act:     requestOf(logical.ReadOperation, "config", nil),
+		fatal:   []string{"get config"}, whole: true,
 	},
 	"config, changed": {
 		prepare: connectedScene,
 		act:     requestOf(logical.UpdateOperation, "config", map[string]any{"request_timeout": "20s"}),
 		done:    func(sc *scene) { require.Equal(sc.t, 20, sc.stored().RequestTimeout) },
+		fatal:   everyCall, whole: true, undone: mintsAt(theFirst),
 	},
 	"config, another InfluxDB": {
 		prepare: connectedScene,
 		act:     toAnother(theOther),
 		done:    func(sc *scene) { require.Equal(sc.t, sc.other.URL, sc.stored().URL) },
+		fatal:   []string{"get ", "list pending/", "put "}, undone: mintsAt(theFirst),
+	},
+	"config, another InfluxDB with nothing left": {
+		prepare: configured,
+		act: func(sc *scene) error {
+			_, err := sc.try(logical.UpdateOperation, "config", connectionTo(sc.other))
+			return err
+		},
+		done:  func(sc *scene) { require.Equal(sc.t, sc.other.URL, sc.stored().URL) },
+		fatal: []string{"get ", "list pending/", "put "}, undone: mintsAt(theFirst),
 	},
 	"config, another InfluxDB and back": {
 		prepare: and(connectedScene, func(sc *scene) {
 			require.NoError(sc.t, toAnother(theOther)(sc))
 			sc.hold("app")
 		}),
-		act:  toAnother(theFirst),
-		done: func(sc *scene) { require.Equal(sc.t, sc.server.URL, sc.stored().URL) },
+		act:   toAnother(theFirst),
+		done:  func(sc *scene) { require.Equal(sc.t, sc.server.URL, sc.stored().URL) },
+		fatal: []string{"get ", "list pending/", "put "}, undone: mintsAt(theOther),
 	},
 	"config, deleted": {
 		prepare: connectedScene,
 		act:     requestOf(logical.DeleteOperation, "config", nil),
 		done:    func(sc *scene) { require.NotContains(sc.t, sc.snapshot(), "config") },
+		fatal:   everyCall, undone: mintsAt(theFirst),
 	},
 	"config, again after it was deleted": {
 		prepare: and(connectedScene, func(sc *scene) { sc.ok(logical.DeleteOperation, "config", nil) }),
 		act: func(sc *scene) error {
-			_, err := sc.try(logical.UpdateOperation, "config", connection(sc.server))
+			_, err := sc.try(logical.UpdateOperation, "config", connectionTo(sc.server))
 			return err
 		},
 		done: func(sc *scene) { require.Equal(sc.t, sc.server.URL, sc.stored().URL) },
@@ -274,20 +320,26 @@ var operationsUnderFault = map[string]operationUnderFault{
 		prepare: connectedScene,
 		act:     requestOf(logical.UpdateOperation, "roles/new", map[string]any{"read_buckets": "metrics"}),
 		done:    func(sc *scene) { require.NotEmpty(sc.t, sc.read("roles/new").Data["read_buckets"]) },
+		fatal:   everyCall, whole: true,
 	},
+	"role, read":    {prepare: connectedScene, act: requestOf(logical.ReadOperation, "roles/app", nil), fatal: everyCall, whole: true},
+	"roles, listed": {prepare: connectedScene, act: requestOf(logical.ListOperation, "roles/", nil), fatal: everyCall, whole: true},
 	"role, patched": {
 		prepare: connectedScene,
 		act:     requestOf(logical.PatchOperation, "roles/app", map[string]any{"max_leases": 100}),
 		done:    func(sc *scene) { require.EqualValues(sc.t, 100, sc.read("roles/app").Data["max_leases"]) },
+		fatal:   everyCall, whole: true,
 	},
 	"role, deleted": {
 		prepare: connectedScene,
 		act:     requestOf(logical.DeleteOperation, "roles/app", nil),
 		done:    func(sc *scene) { require.Empty(sc.t, sc.keys("role")) },
+		fatal:   everyCall, whole: true,
 	},
 	"creds": {
 		prepare: connectedScene,
 		act:     func(sc *scene) error { return sc.tryCreds(sc.t.Context()) },
+		fatal:   []string{"get role/app", "get config"}, whole: true,
 	},
 	"creds, limited": {
 		prepare: and(connectedScene, func(sc *scene) { sc.ok(logical.PatchOperation, "roles/app", map[string]any{"max_leases": 3}) }),
@@ -331,7 +383,7 @@ var operationsUnderFault = map[string]operationUnderFault{
 	"revoke": {prepare: connectedScene, act: revokeNow, done: targetIsGone},
 	"revoke, the deletion was pending": {
 		prepare: and(connectedScene, down, func(sc *scene) { require.Error(sc.t, revokeNow(sc)) }, func(sc *scene) { sc.server.Intercept(nil) }),
-		act:     revokeNow, done: and(targetIsGone, nothingPending),
+		act:     revokeNow, done: and(targetIsGone, nothingPending), fatal: []string{"list pending/", "get pending/"},
 	},
 	"revoke, InfluxDB is down": {
 		prepare: and(connectedScene, down),
@@ -368,7 +420,15 @@ var operationsUnderFault = map[string]operationUnderFault{
 			return nil
 		},
 	},
-	"tick":                       {prepare: withPending, act: (*scene).minute},
+	"tick": {prepare: withPending, act: (*scene).minute},
+	"tick with a former connection": {
+		prepare: disconnectedLongAgo,
+		act:     (*scene).minute,
+		done: func(sc *scene) {
+			sc.hourLater()
+			require.Empty(sc.t, sc.keys("connection/"))
+		},
+	},
 	"tick with unanswered mints": {prepare: withUnanswered, act: (*scene).minute},
 	"tick while disabled": {
 		prepare: and(withUnanswered, func(sc *scene) { sc.system.TaintedVal = true }),
@@ -382,13 +442,14 @@ var operationsUnderFault = map[string]operationUnderFault{
 		}),
 		act: func(sc *scene) error {
 			_, err := sc.try(logical.UpdateOperation, "tidy", nil)
-			sc.idle()
+			sc.tidied()
 			return err
 		},
 	},
 	"check": {
 		prepare: withPending,
 		act:     requestOf(logical.ReadOperation, "check", nil),
+		fatal:   []string{"get config", "list pending/"}, whole: true,
 	},
 }
 
@@ -405,11 +466,11 @@ func renamed(w http.ResponseWriter, r *http.Request, next http.Handler) {
 // and the configuration works.
 func TestStorageFailsAtEveryCall(t *testing.T) {
 	ways := []string{failsOnce, failsOnward, failsLate}
-	if testing.Short() || onWire { // the calls are the same, each with another host
+	if testing.Short() || overGRPC { // the calls are the same, each with another host
 		ways = ways[:1]
 	}
 	for name, operation := range operationsUnderFault {
-		if operation.disabling && onWire {
+		if operation.disabling && overGRPC {
 			continue
 		}
 		for _, way := range ways {
@@ -429,7 +490,7 @@ func TestStorageFailsAtEveryCall(t *testing.T) {
 func (o operationUnderFault) survives(t *testing.T, way string, nth int) (hit bool) {
 	t.Run(fmt.Sprint(nth), func(t *testing.T) {
 		sc := newScene(t, o.prepare)
-		pending := sc.owed()
+		pending, before := sc.pendingTokens(), sc.snapshot()
 		sc.nth.arm(way, nth)
 		err := o.act(sc)
 		failed := sc.nth.disarm()
@@ -440,6 +501,9 @@ func (o operationUnderFault) survives(t *testing.T, way string, nth int) (hit bo
 		if err == nil && o.done != nil {
 			o.done(sc)
 		}
+		if way != failsLate && o.isFatal(failed) { // what was done late may be seen
+			o.fails(sc, failed, err, before)
+		}
 		t.Log("failed:", failed, "answered:", err)
 		sc.nothingForgotten(pending, failed)
 		sc.recovers()
@@ -447,45 +511,64 @@ func (o operationUnderFault) survives(t *testing.T, way string, nth int) (hit bo
 	return hit && !t.Failed()
 }
 
-// owed are the tokens that pending deletions are for, and the deletions without a token.
-func (sc *scene) owed() map[string]string {
+func (o operationUnderFault) isFatal(failed []string) bool {
+	return slices.ContainsFunc(failed, func(call string) bool {
+		return slices.ContainsFunc(o.fatal, func(begins string) bool { return strings.HasPrefix(call, begins) })
+	})
+}
+
+// fails proves that an operation that could not be done says so, and did nothing.
+func (o operationUnderFault) fails(sc *scene, failed []string, err error, before map[string]string) {
+	sc.t.Helper()
+	require.ErrorContains(sc.t, err, errStorage.Error(), failed)
+	require.NotContains(sc.t, err.Error(), badRequest)
+	if o.whole {
+		require.Equal(sc.t, before, sc.snapshot(), failed)
+	}
+	if o.undone != nil {
+		o.undone(sc)
+	}
+}
+
+// pendingTokens are the tokens that pending deletions are for, and the deletions without a token.
+func (sc *scene) pendingTokens() map[string]string {
 	keys := map[string]bool{}
 	for _, key := range sc.pendingIDs() {
 		keys[key] = true
 	}
-	owed := map[string]string{}
+	pending := map[string]string{}
 	for _, server := range []*influxtest.Server{sc.server, sc.other} {
 		for id, token := range live(server) {
-			st, _ := parseStamp(token.Description)
-			for _, key := range []string{id, "nonce-" + st.nonce} {
+			st, _ := readStamp(token.Description)
+			for _, key := range []string{id, "nonce-" + st.Nonce} {
 				if keys[key] {
-					owed[id] = key
+					pending[id] = key
 				}
 			}
 		}
 	}
-	return owed
+	return pending
 }
 
 // nothingForgotten proves that each token is held, or pending, or has no more than its deadline to wait for, and
 // that only where a pending deletion could not be written down.
 func (sc *scene) nothingForgotten(before map[string]string, failed []string) {
 	sc.t.Helper()
-	owed := sc.owed()
+	pending := sc.pendingTokens()
 	unwritten := strings.Contains(strings.Join(failed, "\n"), "put pending/")
 	for _, server := range []*influxtest.Server{sc.server, sc.other} {
 		for id, token := range live(server) {
-			st, ok := parseStamp(token.Description)
+			st, ok := readStamp(token.Description)
 			require.True(sc.t, ok)
-			require.Equal(sc.t, kindLease, st.kind)
+			require.Equal(sc.t, kindLease, st.Kind)
 			if before[id] != "" {
-				require.Equal(sc.t, before[id], owed[id], "a pending deletion is lost")
+				require.Equal(sc.t, before[id], pending[id], "a pending deletion is lost")
 			}
-			if sc.held[id] != nil || owed[id] != "" || st.deadline.Before(sc.clock.now()) {
+			if sc.held[id] != nil || pending[id] != "" || st.Deadline.Before(sc.clock.now()) {
 				continue
 			}
 			require.True(sc.t, unwritten, "token %s is forgotten: %s", id, token.Description)
-			require.False(sc.t, st.deadline.After(sc.clock.now().Add(time.Hour+deadlineGrace+time.Second)))
+			require.False(sc.t, st.Deadline.After(sc.clock.now().Add(time.Hour+deadlineGrace+time.Second)))
 		}
 	}
 }
@@ -500,8 +583,8 @@ func (sc *scene) recovers() {
 	require.NoError(sc.t, sc.minute())
 	sc.clock.advance(nonceAge + time.Second)
 	require.NoError(sc.t, sc.minute())
-	if sc.kept != nil {
-		require.Contains(sc.t, live(sc.server), sc.kept.id, "a token that is held")
+	if sc.bystander != nil {
+		require.Contains(sc.t, live(sc.server), sc.bystander.id, "a token that is held")
 	}
 	if sc.snapshot()["config"] == "" {
 		sc.configure(sc.server)
@@ -511,14 +594,14 @@ func (sc *scene) recovers() {
 	for _, l := range sc.held {
 		require.NoError(sc.t, l.revoke(sc.t.Context()))
 	}
-	if !onWire {
+	if !overGRPC {
 		sc.reload() // a deletion that was written down although storage said no is known from now on
 	}
 	sc.clock.advance(time.Hour + deadlineGrace + reapGrace + time.Second)
 	require.NoError(sc.t, sc.minute())
 	sc.write("tidy", nil)
 	require.Equal(sc.t, tidyDone, sc.tidied()["state"])
-	if !onWire {
+	if !overGRPC {
 		require.Empty(sc.t, sc.pendingIDs())
 	}
 	require.Empty(sc.t, live(sc.server))

@@ -18,6 +18,7 @@ type faultyStorage struct {
 	mu     sync.Mutex
 	writes int
 	fail   func(op, key string) bool
+	before func(op, key string)
 }
 
 func newFaultyStorage() *faultyStorage {
@@ -32,6 +33,13 @@ func (s *faultyStorage) failing(fail func(op, key string) bool) {
 	s.fail = fail
 }
 
+// during runs something ahead of each operation, with no lock held: it may wait.
+func (s *faultyStorage) during(before func(op, key string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before = before
+}
+
 // failOn fails one operation on keys with a prefix.
 func (s *faultyStorage) failOn(op, prefix string) {
 	s.failing(func(o, key string) bool { return o == op && strings.HasPrefix(key, prefix) })
@@ -44,6 +52,12 @@ func (s *faultyStorage) writeCount() int {
 }
 
 func (s *faultyStorage) check(op, key string) error {
+	s.mu.Lock()
+	before := s.before
+	s.mu.Unlock()
+	if before != nil {
+		before(op, key)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if op == "put" || op == "delete" {

@@ -18,99 +18,94 @@ func (l *leased) inBackground() error {
 }
 
 func TestTakeOverAtTheThirdFailedAttempt(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		l := m.mint("app")
-		server.Refuse(http.MethodDelete, authorizations)
-		require.ErrorContains(t, l.inBackground(), "not deleted yet")
-		require.ErrorContains(t, l.inBackground(), "not deleted yet")
-		require.NoError(t, l.inBackground(), "Vault may forget the lease")
+	m := newMount(t)
+	server := m.connected()
+	l := m.mint("app")
+	server.Refuse(http.MethodDelete, authorizations)
+	require.ErrorContains(t, l.inBackground(), "not deleted yet")
+	require.ErrorContains(t, l.inBackground(), "not deleted yet")
+	require.NoError(t, l.inBackground(), "Vault may forget the lease")
 
-		require.Equal(t, []string{l.id}, m.pendingIDs(), "we do not")
-		require.Contains(t, live(server), l.id)
-		require.Contains(t, m.log.String(), "taken over")
-		_, err := l.renew()
-		require.ErrorContains(t, err, "can't be renewed")
+	require.Equal(t, []string{l.id}, m.pendingIDs(), "we do not")
+	require.Contains(t, live(server), l.id)
+	require.Contains(t, m.log.String(), "taken over")
+	_, err := l.renew()
+	require.ErrorContains(t, err, "can't be renewed")
 
-		m.reload()
-		require.NoError(t, m.tick())
-		require.Equal(t, []string{l.id}, m.pendingIDs())
-		server.Intercept(nil)
-		require.NoError(t, m.tick())
-		require.Empty(t, m.pendingIDs())
-		require.Empty(t, live(server))
-	})
+	m.reload()
+	require.NoError(t, m.tick())
+	require.Equal(t, []string{l.id}, m.pendingIDs())
+	server.Intercept(nil)
+	require.NoError(t, m.tick())
+	require.Empty(t, m.pendingIDs())
+	require.Empty(t, live(server))
 }
 
 func TestTakeOverTwoMinutesAfterTheFirstFailure(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		l := m.mint("app")
-		server.Refuse(http.MethodDelete, authorizations)
-		require.Error(t, l.inBackground())
-		m.reload()                                    // the attempts were counted in memory; the time is in storage
-		m.clock.advance(takeOverAge - 30*time.Second) // the clock runs on meanwhile
-		require.Error(t, l.inBackground())
-		m.reload()
-		m.clock.advance(30 * time.Second)
-		require.NoError(t, l.inBackground())
-		server.Intercept(nil)
-		require.NoError(t, m.tick())
-		require.Empty(t, live(server))
-	})
+	m := newMount(t)
+	server := m.connected()
+	l := m.mint("app")
+	server.Refuse(http.MethodDelete, authorizations)
+	require.Error(t, l.inBackground())
+	m.reload()                                    // the attempts were counted in memory; the time is in storage
+	m.clock.advance(takeOverAge - 30*time.Second) // the clock runs on meanwhile
+	require.Error(t, l.inBackground())
+	m.reload()
+	m.clock.advance(30 * time.Second)
+	require.NoError(t, l.inBackground())
+	server.Intercept(nil)
+	require.NoError(t, m.tick())
+	require.Empty(t, live(server))
 }
 
 // Whoever waits for an answer is told the truth, however long it lasts.
 func TestTakeOverIsNotForWhoeverWaits(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		l := m.mint("app")
-		server.Refuse(http.MethodDelete, authorizations)
-		for range 2 * takeOverAttempts {
-			require.ErrorContains(t, l.revoke(t.Context()), "not deleted yet")
-			m.clock.advance(takeOverAge)
-		}
-		require.NoError(t, l.inBackground(), "only what runs in the background is taken over")
+	m := newMount(t)
+	server := m.connected()
+	l := m.mint("app")
+	server.Refuse(http.MethodDelete, authorizations)
+	for range 2 * takeOverAttempts {
 		require.ErrorContains(t, l.revoke(t.Context()), "not deleted yet")
-		server.Intercept(nil)
-		tidyUp(t, server, l)
-	})
+		m.clock.advance(takeOverAge)
+	}
+	require.NoError(t, l.inBackground(), "only what runs in the background is taken over")
+	require.ErrorContains(t, l.revoke(t.Context()), "not deleted yet")
+	server.Intercept(nil)
+	tidyUp(t, server, l)
 }
 
 func TestTakeOverIsNotForAMountThatIsDisabled(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		l := m.mint("app")
-		server.Refuse(http.MethodDelete, authorizations)
-		m.system.TaintedVal = true
-		for range 2 * takeOverAttempts {
-			require.ErrorContains(t, l.inBackground(), "not deleted yet")
-			m.clock.advance(takeOverAge)
-		}
-		// A move ends, and the mount lives on.
-		m.system.TaintedVal = false
-		require.NoError(t, l.inBackground())
-		server.Intercept(nil)
-		require.NoError(t, m.tick())
-		require.Empty(t, live(server))
-	})
+	m := newMount(t)
+	server := m.connected()
+	l := m.mint("app")
+	server.Refuse(http.MethodDelete, authorizations)
+	m.system.TaintedVal = true
+	for range 2 * takeOverAttempts {
+		require.ErrorContains(t, l.inBackground(), "not deleted yet")
+		m.clock.advance(takeOverAge)
+	}
+	// A move ends, and the mount lives on.
+	m.system.TaintedVal = false
+	require.NoError(t, l.inBackground())
+	server.Intercept(nil)
+	require.NoError(t, m.tick())
+	require.Empty(t, live(server))
 }
 
 func TestTakeOverNeedsTheDeletionInStorage(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		l := m.mint("app")
-		server.Refuse(http.MethodDelete, authorizations)
-		m.storage.failOn("put", "pending/")
-		for range 2 * takeOverAttempts {
-			require.ErrorContains(t, l.inBackground(), "could not be written down")
-			m.clock.advance(takeOverAge)
-		}
-		require.Empty(t, m.pendingIDs())
-		m.storage.failing(nil)
-		server.Intercept(nil)
-		tidyUp(t, server, l)
-	})
+	m := newMount(t)
+	server := m.connected()
+	l := m.mint("app")
+	server.Refuse(http.MethodDelete, authorizations)
+	m.storage.failOn("put", "pending/")
+	for range 2 * takeOverAttempts {
+		require.ErrorContains(t, l.inBackground(), "could not be written down")
+		m.clock.advance(takeOverAge)
+	}
+	require.Empty(t, m.pendingIDs())
+	m.storage.failing(nil)
+	server.Intercept(nil)
+	tidyUp(t, server, l)
 }
 
 // Vault tries a revocation six times, twice as long apart each time, and then calls the lease irrevocable.

@@ -2,61 +2,73 @@ package backend
 
 import (
 	"context"
-	"sync/atomic"
 
-	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/background"
+	"vault-plugin-secrets-influxdb/backend/mount"
 )
 
-// tick is called by Vault once a minute, with its state lock held: a slow one stalls seal and step-down. So
-// it starts what is due and returns. Only while the mount is being disabled or moved does it wait, because
-// the storage goes away right after.
+// jobs are a mount's background work. It ends with the mount: when that is unmounted, sealed or reloaded.
+type jobs struct {
+	mount    *mount.Mount
+	table    []*job
+	lifetime context.Context
+	stop     context.CancelFunc
+}
+
+// job is one kind of work. A run of it may take longer than a minute; then the next tick leaves it alone.
+type job struct {
+	background.Job
+	name string
+	run  func(ctx context.Context, s logical.Storage, mountPath string) error
+}
+
+func newJobs(m *mount.Mount) *jobs {
+	j := &jobs{mount: m}
+	j.lifetime, j.stop = context.WithCancel(context.Background())
+	return j
+}
+
+// start runs every job that is not under way.
+func (j *jobs) start(s logical.Storage, mountPath string) {
+	for _, each := range j.table {
+		each.Start(j.mount.Log.With("job", each.name), func() error { return each.run(j.lifetime, s, mountPath) })
+	}
+}
+
+// addJobs fills the table of background work. Each job says itself what is due.
+func (b *backend) addJobs() {
+	of := func(run func(context.Context, logical.Storage) error) func(context.Context, logical.Storage, string) error {
+		return func(ctx context.Context, s logical.Storage, _ string) error { return run(ctx, s) }
+	}
+	b.jobs.table = []*job{
+		{name: "pending deletions and mints of unknown outcome", run: of(b.tidier.Drain)},
+		{name: formerConnections, run: of(b.config.CollectFormer)},
+		{name: "rotation of the root token", run: of(b.root.Periodic)},
+		{name: "rotation of static roles", run: b.statics.Periodic},
+		{name: "tidy", run: of(b.tidier.Periodic)},
+		{name: "count of live tokens", run: of(b.tidier.CountLive)},
+	}
+}
+
+// formerConnections is the job that looks after connections that are not current any more.
+const formerConnections = "former connections"
+
+// tick is called by Vault once a minute, with its state lock held: a slow one stalls seal and step-down. So it starts
+// what is due and returns. Only while the mount is being disabled or moved does it wait, because the storage goes away
+// right after.
 func (b *backend) tick(ctx context.Context, req *logical.Request) error {
-	// Background work runs where leases live: on the active node of each cluster.
-	if b.System().ReplicationState().HasState(consts.ReplicationPerformanceStandby | consts.ReplicationDRSecondary) {
+	if !b.mount.Active() {
 		return nil
 	}
-	if b.System().Tainted() {
-		err := b.drain(ctx, req.Storage)
+	if b.mount.Tainted() {
+		err := b.tidier.Drain(ctx, req.Storage)
 		if err != nil {
-			b.logLeftBehind()
+			b.revoker.LogAbandoned()
 		}
 		return err
 	}
-	b.drains.start(b, func() error { return b.drain(b.lifetime, req.Storage) })
-	b.retirees.start(b, func() error { return b.tendRetired(b.lifetime, req.Storage) })
-	b.rotations.start(b, func() error { return b.tendRoot(b.lifetime, req.Storage) })
-	b.tending.start(b, func() error { return b.tendStatics(b.lifetime, req.Storage, req.MountPoint) })
-	if err := b.tidyWhenDue(ctx, req.Storage); err != nil {
-		return err
-	}
-	b.counts.start(b, func() error { return b.seedLive(b.lifetime, req.Storage) })
+	b.jobs.start(req.Storage, req.MountPoint)
 	return nil
-}
-
-// logLeftBehind names what is pending when a mount is disabled: where no lease holds the disable back, the log is
-// all that is left to tell.
-func (b *backend) logLeftBehind() {
-	for _, entry := range b.pending.all() {
-		b.log.Error("the mount is being disabled or moved while a deletion is pending; should it be gone, run tidy mount_uuid="+b.mountUUID+" on another mount after the deadline",
-			"authorization_id", entry.AuthorizationID, "nonce", entry.Nonce, "role", entry.Role, "since", rfc3339(entry.Since))
-	}
-}
-
-// background lets one run of a kind be under way at a time.
-type background struct{ running atomic.Bool }
-
-// start runs do in a goroutine, unless one is running. A panic in it is logged and ends that run alone.
-func (g *background) start(b *backend, do func() error) {
-	if !g.running.CompareAndSwap(false, true) {
-		return
-	}
-	go func() {
-		defer g.running.Store(false)
-		var err error
-		defer b.recovered(&err)
-		if err = do(); err != nil {
-			b.log.Warn("background work failed; the next minute tries again", "error", err)
-		}
-	}()
 }

@@ -42,8 +42,8 @@ func handMade(t *testing.T, server *influxtest.Server, description, status strin
 }
 
 // outlived is the stamp of a token that ought to be gone.
-func (m *mount) outlived(mountUUID, kind string) stamp {
-	return stamp{mount: mountUUID, kind: kind, role: "app", nonce: "00112233445566ff", deadline: m.clock.now().Add(-longPast)}
+func (m *testMount) outlived(mountUUID, kind string) tokenStamp {
+	return tokenStamp{Mount: mountUUID, Kind: kind, Role: "app", Nonce: "00112233445566ff", Deadline: m.clock.now().Add(-longPast)}
 }
 
 func exists(server *influxtest.Server, id string) bool {
@@ -56,7 +56,7 @@ func exists(server *influxtest.Server, id string) bool {
 }
 
 // tidy runs it by hand to its end.
-func (m *mount) tidy(data map[string]any) map[string]any {
+func (m *testMount) tidy(data map[string]any) map[string]any {
 	m.t.Helper()
 	m.write("tidy", data)
 	return m.tidied()
@@ -77,40 +77,40 @@ func counts(t *testing.T, status map[string]any) (matched, deleted, failed float
 }
 
 func TestTidyReapsNothingButLeaseTokensPastTheirDeadline(t *testing.T) {
-	at := func(m *mount, d time.Duration) stamp {
+	at := func(m *testMount, d time.Duration) tokenStamp {
 		s := m.outlived(testUUID, kindLease)
-		s.deadline = m.clock.now().Add(d)
+		s.Deadline = m.clock.now().Add(d)
 		return s
 	}
 	for name, c := range map[string]struct {
-		description func(m *mount) string
+		description func(m *testMount) string
 		reaped      bool
 	}{
-		"long past":                  {func(m *mount) string { return "app " + m.outlived(testUUID, kindLease).String() }, true},
-		"nothing but the stamp":      {func(m *mount) string { return m.outlived(testUUID, kindLease).String() }, true},
-		"a probe":                    {func(m *mount) string { s := m.outlived(testUUID, kindLease); s.role = probeRole; return s.String() }, true},
-		"an older stamp before ours": {func(m *mount) string { return "[vault:v1:x] " + m.outlived(testUUID, kindLease).String() }, true},
-		"5 minutes past, and more":   {func(m *mount) string { return at(m, -reapGrace-2*time.Second).String() }, true},
-		"not yet 5 minutes past":     {func(m *mount) string { return at(m, -reapGrace+30*time.Second).String() }, false},
-		"in time":                    {func(m *mount) string { return at(m, time.Hour).String() }, false},
-		"static":                     {func(m *mount) string { return m.outlived(testUUID, kindStatic).String() }, false},
-		"root":                       {func(m *mount) string { return m.outlived(testUUID, kindRoot).String() }, false},
-		"of a kind to come":          {func(m *mount) string { return m.outlived(testUUID, "future").String() }, false},
-		"of another mount":           {func(m *mount) string { return m.outlived(otherUUID, kindLease).String() }, false},
-		"of a later format": {func(m *mount) string {
+		"long past":                  {func(m *testMount) string { return "app " + m.outlived(testUUID, kindLease).String() }, true},
+		"nothing but the stamp":      {func(m *testMount) string { return m.outlived(testUUID, kindLease).String() }, true},
+		"a probe":                    {func(m *testMount) string { s := m.outlived(testUUID, kindLease); s.Role = probeRole; return s.String() }, true},
+		"an older stamp before ours": {func(m *testMount) string { return "[vault:v1:x] " + m.outlived(testUUID, kindLease).String() }, true},
+		"5 minutes past, and more":   {func(m *testMount) string { return at(m, -reapGrace-2*time.Second).String() }, true},
+		"not yet 5 minutes past":     {func(m *testMount) string { return at(m, -reapGrace+30*time.Second).String() }, false},
+		"in time":                    {func(m *testMount) string { return at(m, time.Hour).String() }, false},
+		"static":                     {func(m *testMount) string { return m.outlived(testUUID, kindStatic).String() }, false},
+		"root":                       {func(m *testMount) string { return m.outlived(testUUID, kindRoot).String() }, false},
+		"of a kind to come":          {func(m *testMount) string { return m.outlived(testUUID, "future").String() }, false},
+		"of another mount":           {func(m *testMount) string { return m.outlived(otherUUID, kindLease).String() }, false},
+		"of a later format": {func(m *testMount) string {
 			return strings.Replace(m.outlived(testUUID, kindLease).String(), ":v1:", ":v2:", 1)
 		}, false},
-		"a clone":         {func(m *mount) string { return m.outlived(testUUID, kindLease).String() + " (cloned at 2026-11-23)" }, false},
-		"a blank behind":  {func(m *mount) string { return m.outlived(testUUID, kindLease).String() + " " }, false},
-		"a line behind":   {func(m *mount) string { return m.outlived(testUUID, kindLease).String() + "\n" }, false},
-		"hand-made":       {func(*mount) string { return "made by alice" }, false},
-		"without a text":  {func(*mount) string { return "" }, false},
-		"names the mount": {func(*mount) string { return "see [vault:v1:" + testUUID + "]" }, false},
-		"no nonce":        {func(*mount) string { return "[vault:v1:" + testUUID + ":lease:app::1]" }, false},
-		"no deadline":     {func(*mount) string { return "[vault:v1:" + testUUID + ":lease:app:00ff:]" }, false},
-		"below zero":      {func(*mount) string { return "[vault:v1:" + testUUID + ":lease:app:00ff:-1]" }, false},
-		"in capitals":     {func(m *mount) string { return strings.ToUpper(m.outlived(testUUID, kindLease).String()) }, false},
-		"a UUID's prefix": {func(m *mount) string { return m.outlived(testUUID[:35], kindLease).String() }, false},
+		"a clone":         {func(m *testMount) string { return m.outlived(testUUID, kindLease).String() + " (cloned at 2026-11-23)" }, false},
+		"a blank behind":  {func(m *testMount) string { return m.outlived(testUUID, kindLease).String() + " " }, false},
+		"a line behind":   {func(m *testMount) string { return m.outlived(testUUID, kindLease).String() + "\n" }, false},
+		"hand-made":       {func(*testMount) string { return "made by alice" }, false},
+		"without a text":  {func(*testMount) string { return "" }, false},
+		"names the mount": {func(*testMount) string { return "see [vault:v1:" + testUUID + "]" }, false},
+		"no nonce":        {func(*testMount) string { return "[vault:v1:" + testUUID + ":lease:app::1]" }, false},
+		"no deadline":     {func(*testMount) string { return "[vault:v1:" + testUUID + ":lease:app:00ff:]" }, false},
+		"below zero":      {func(*testMount) string { return "[vault:v1:" + testUUID + ":lease:app:00ff:-1]" }, false},
+		"in capitals":     {func(m *testMount) string { return strings.ToUpper(m.outlived(testUUID, kindLease).String()) }, false},
+		"a UUID's prefix": {func(m *testMount) string { return m.outlived(testUUID[:35], kindLease).String() }, false},
 	} {
 		for _, status := range []string{"active", "inactive"} {
 			t.Run(name+" "+status, func(t *testing.T) {
@@ -138,51 +138,48 @@ func TestTidyReapsNothingButLeaseTokensPastTheirDeadline(t *testing.T) {
 }
 
 func TestTidyLeavesALivingLeaseAlone(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		l := m.mint("app")
-		m.clock.advance(time.Hour + deadlineGrace) // its deadline
-		require.Equal(t, tidyDone, m.tidy(nil)["state"])
-		require.Contains(t, live(server), l.id)
-		m.clock.advance(reapGrace + 2*time.Second)
-		require.Equal(t, tidyDone, m.tidy(nil)["state"])
-		require.Empty(t, live(server))
-		require.NoError(t, l.revoke(t.Context()), "a lease that Vault still has ends cleanly")
-	})
+	m := newMount(t)
+	server := m.connected()
+	l := m.mint("app")
+	m.clock.advance(time.Hour + deadlineGrace) // its deadline
+	require.Equal(t, tidyDone, m.tidy(nil)["state"])
+	require.Contains(t, live(server), l.id)
+	m.clock.advance(reapGrace + 2*time.Second)
+	require.Equal(t, tidyDone, m.tidy(nil)["state"])
+	require.Empty(t, live(server))
+	require.NoError(t, l.revoke(t.Context()), "a lease that Vault still has ends cleanly")
 }
 
 func TestTidyOfAnotherMount(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		ours := handMade(t, server, m.outlived(testUUID, kindLease).String(), "active")
-		theirs := handMade(t, server, m.outlived(otherUUID, kindLease).String(), "active")
-		static := handMade(t, server, m.outlived(otherUUID, kindStatic).String(), "active")
-		living := m.outlived(otherUUID, kindLease)
-		living.deadline = m.clock.now().Add(time.Hour)
-		inTime := handMade(t, server, living.String(), "active")
+	m := newMount(t)
+	server := m.connected()
+	ours := handMade(t, server, m.outlived(testUUID, kindLease).String(), "active")
+	theirs := handMade(t, server, m.outlived(otherUUID, kindLease).String(), "active")
+	static := handMade(t, server, m.outlived(otherUUID, kindStatic).String(), "active")
+	living := m.outlived(otherUUID, kindLease)
+	living.Deadline = m.clock.now().Add(time.Hour)
+	inTime := handMade(t, server, living.String(), "active")
 
-		require.Equal(t, tidyDone, m.tidy(map[string]any{"mount_uuid": strings.ToUpper(otherUUID)})["state"])
-		require.False(t, exists(server, theirs))
-		for _, id := range []string{ours, static, inTime} {
-			require.True(t, exists(server, id))
-		}
-		require.Equal(t, tidyDone, m.tidy(map[string]any{"mount_uuid": ""})["state"])
-		require.False(t, exists(server, ours), "its own where none is given")
-	})
+	require.Equal(t, tidyDone, m.tidy(map[string]any{"mount_uuid": strings.ToUpper(otherUUID)})["state"])
+	require.False(t, exists(server, theirs))
+	for _, id := range []string{ours, static, inTime} {
+		require.True(t, exists(server, id))
+	}
+	require.Equal(t, tidyDone, m.tidy(map[string]any{"mount_uuid": ""})["state"])
+	require.False(t, exists(server, ours), "its own where none is given")
 }
 
 func TestTidyRefusesABadUUID(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		server.ResetRequests()
-		for _, bad := range []string{"x", "influxdb/", otherUUID + "0", otherUUID[:35], "{" + otherUUID + "}", "*", ".*"} {
-			status, text := m.refused(logical.UpdateOperation, "tidy", map[string]any{"mount_uuid": bad})
-			require.Equal(t, http.StatusBadRequest, status)
-			require.Contains(t, text, "mount_uuid: must be a UUID", bad)
-		}
-		_, text := m.refused(logical.UpdateOperation, "tidy", map[string]any{"mount_uuid": testUUID})
-		require.Contains(t, text, "leave mount_uuid out")
-		require.Equal(t, tidyIdle, m.tidied()["state"])
-		require.Empty(t, server.Requests())
-	})
+	m := newMount(t)
+	server := m.connected()
+	server.ResetRequests()
+	for _, bad := range []string{"x", "influxdb/", otherUUID + "0", otherUUID[:35], "{" + otherUUID + "}", "*", ".*"} {
+		status, text := m.refused(logical.UpdateOperation, "tidy", map[string]any{"mount_uuid": bad})
+		require.Equal(t, http.StatusBadRequest, status)
+		require.Contains(t, text, "mount_uuid: must be a UUID", bad)
+	}
+	_, text := m.refused(logical.UpdateOperation, "tidy", map[string]any{"mount_uuid": testUUID})
+	require.Contains(t, text, "leave mount_uuid out")
+	require.Equal(t, tidyIdle, m.tidied()["state"])
+	require.Empty(t, server.Requests())
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // unanswered asks for a token under a fault of POST, and leaves the server sound.
-func (m *mount) unanswered(server *influxtest.Server, fault func(*influxtest.Server)) {
+func (m *testMount) unanswered(server *influxtest.Server, fault func(*influxtest.Server)) {
 	m.t.Helper()
 	fault(server)
 	status, text := m.refused(logical.ReadOperation, "creds/app", nil)
@@ -27,7 +27,7 @@ func loseAnswer(s *influxtest.Server) { s.LoseAnswer(http.MethodPost, authorizat
 func refusePost(s *influxtest.Server) { s.Refuse(http.MethodPost, authorizations) }
 
 // warm is a connected mount whose first minute is over; what it looks up is remembered.
-func (m *mount) warm() *influxtest.Server {
+func (m *testMount) warm() *influxtest.Server {
 	m.t.Helper()
 	server := m.connected()
 	require.NoError(m.t, m.mint("app").revoke(m.t.Context()))
@@ -45,28 +45,27 @@ func lists(server *influxtest.Server) int {
 func TestUnansweredMintIsWrittenDown(t *testing.T) {
 	for name, fault := range unansweredFaults {
 		t.Run(name, func(t *testing.T) {
-			everyHost(t, func(t *testing.T, m *mount) {
-				server := m.warm()
-				m.unanswered(server, fault)
-				keys := m.pendingIDs()
-				require.Len(t, keys, 1)
-				nonce, isNonce := strings.CutPrefix(keys[0], "nonce-")
-				require.True(t, isNonce, keys[0])
-				made := live(server)
-				if name == "lost answer" {
-					require.Len(t, made, 1)
-				} else {
-					require.Empty(t, made, "all the other faults keep the call from InfluxDB")
-				}
-				for _, token := range made {
-					require.Contains(t, token.Description, ":"+nonce+":")
-				}
-				require.EqualValues(t, 1, m.read("check").Data["pending_deletions"])
-				m.clock.advance(nonceAge)
-				require.NoError(t, m.tick())
-				require.Empty(t, m.pendingIDs())
-				require.Empty(t, live(server))
-			})
+			m := newMount(t)
+			server := m.warm()
+			m.unanswered(server, fault)
+			keys := m.pendingIDs()
+			require.Len(t, keys, 1)
+			nonce, isNonce := strings.CutPrefix(keys[0], "nonce-")
+			require.True(t, isNonce, keys[0])
+			made := live(server)
+			if name == "lost answer" {
+				require.Len(t, made, 1)
+			} else {
+				require.Empty(t, made, "all the other faults keep the call from InfluxDB")
+			}
+			for _, token := range made {
+				require.Contains(t, token.Description, ":"+nonce+":")
+			}
+			require.EqualValues(t, 1, m.read("check").Data["pending_deletions"])
+			m.clock.advance(nonceAge)
+			require.NoError(t, m.tick())
+			require.Empty(t, m.pendingIDs())
+			require.Empty(t, live(server))
 		})
 	}
 }
@@ -83,7 +82,7 @@ func TestRefusedMintLeavesNothingToLookFor(t *testing.T) {
 }
 
 // A list that is asked for soon after may miss a token that comes to be: absence counts only later.
-func TestUnansweredMintIsSettledByAbsenceOnlyWhenOldEnough(t *testing.T) {
+func TestUnansweredMintIsResolvedByAbsenceOnlyWhenOldEnough(t *testing.T) {
 	m := newMount(t)
 	server := m.warm()
 	m.unanswered(server, refusePost)
@@ -106,29 +105,28 @@ func TestUnansweredMintIsSettledByAbsenceOnlyWhenOldEnough(t *testing.T) {
 
 // A token that comes to be after a list missed it is found by a later one.
 func TestUnansweredMintThatHappensLate(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.warm()
-		m.unanswered(server, refusePost)
-		m.clock.advance(nonceAge)
-		var happen func()
-		m.unanswered(server, func(s *influxtest.Server) { happen = s.Postpone(http.MethodPost, authorizations) })
-		require.NoError(t, m.tick())
-		require.Equal(t, 1, lists(server), "for the older mint's sake")
-		require.Empty(t, live(server))
-		require.Len(t, m.pendingIDs(), 1)
+	m := newMount(t)
+	server := m.warm()
+	m.unanswered(server, refusePost)
+	m.clock.advance(nonceAge)
+	var happen func()
+	m.unanswered(server, func(s *influxtest.Server) { happen = s.Postpone(http.MethodPost, authorizations) })
+	require.NoError(t, m.tick())
+	require.Equal(t, 1, lists(server), "for the older mint's sake")
+	require.Empty(t, live(server))
+	require.Len(t, m.pendingIDs(), 1)
 
-		happen()
-		require.Len(t, live(server), 1)
-		m.clock.advance(nonceAge)
-		require.NoError(t, m.tick())
-		m.tidied() // the first run may be due, and has a token of its own for a moment
-		require.Empty(t, live(server))
-		require.Empty(t, m.pendingIDs())
-	})
+	happen()
+	require.Len(t, live(server), 1)
+	m.clock.advance(nonceAge)
+	require.NoError(t, m.tick())
+	m.tidied() // the first run may be due, and has a token of its own for a moment
+	require.Empty(t, live(server))
+	require.Empty(t, m.pendingIDs())
 }
 
 // The clock counts when the list was asked for, not when it came.
-func TestUnansweredMintIsNotSettledByASlowList(t *testing.T) {
+func TestUnansweredMintIsNotResolvedByASlowList(t *testing.T) {
 	m := newMount(t)
 	server := m.warm()
 	m.unanswered(server, refusePost)
@@ -204,14 +202,14 @@ func blindToken(server *influxtest.Server) string {
 	return token
 }
 
-func TestOneListSettlesAllUnansweredMints(t *testing.T) {
+func TestOneListResolvesAllUnansweredMints(t *testing.T) {
 	m := newMount(t)
 	server := m.warm()
 	for range 15 {
 		m.unanswered(server, loseAnswer)
 		m.unanswered(server, refusePost)
 	}
-	kept := m.mint("app")
+	handedOut := m.mint("app")
 	require.Len(t, m.pendingIDs(), 30)
 	require.Len(t, live(server), 16)
 	m.clock.advance(nonceAge)
@@ -220,5 +218,5 @@ func TestOneListSettlesAllUnansweredMints(t *testing.T) {
 	require.Equal(t, 1, lists(server))
 	require.Empty(t, m.pendingIDs())
 	require.Len(t, live(server), 1, "a token that was handed out is not touched")
-	tidyUp(t, server, kept)
+	tidyUp(t, server, handedOut)
 }

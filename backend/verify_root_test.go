@@ -10,11 +10,10 @@ import (
 )
 
 func TestTheRootTokensIDIsFoundWhereValuesAreShown(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := influxtest.New(t, influxtest.HashedTokens(false))
-		m.configure(server)
-		require.Equal(t, server.RootID(), m.read("config").Data["authorization_id"])
-	})
+	m := newMount(t)
+	server := influxtest.New(t, influxtest.HashedTokens(false))
+	m.configure(server)
+	require.Equal(t, server.RootID(), m.read("config").Data["authorization_id"])
 }
 
 // A list of 100,000 tokens takes seconds: what was found is not looked for again in each check.
@@ -54,15 +53,15 @@ func TestAnIDOfAnotherTokenIsRefused(t *testing.T) {
 		foreign, _ := server.AddToken(server.OrgID(), server.AddUser("other"), influxtest.Everywhere("read", "buckets"))
 		own, _ := server.AddToken(server.OrgID(), server.UserID(), influxtest.Everywhere("read", "buckets"))
 		for id, says := range map[string]string{
-			"03a2bbf46309a000": "authorization_id: no authorization has the ID 03a2bbf46309a000" + unchanged,
-			foreign:            "authorization_id: " + foreign + " is another token than the one in token" + unchanged,
+			"03a2bbf46309a000": "authorization_id: no authorization has the ID 03a2bbf46309a000" + unchangedText,
+			foreign:            "authorization_id: " + foreign + " is another token than the one in token" + unchangedText,
 		} {
-			status, text := m.refused(logical.UpdateOperation, "config", connection(server, map[string]any{"authorization_id": id}))
+			status, text := m.refused(logical.UpdateOperation, "config", connectionTo(server, map[string]any{"authorization_id": id}))
 			require.Equal(t, 400, status)
 			require.Equal(t, says, text)
 		}
 		if !hashed { // where values are hidden, another token of the same user can't be told apart
-			_, text := m.refused(logical.UpdateOperation, "config", connection(server, map[string]any{"authorization_id": own}))
+			_, text := m.refused(logical.UpdateOperation, "config", connectionTo(server, map[string]any{"authorization_id": own}))
 			require.Contains(t, text, "is another token")
 		}
 		require.Nil(t, m.read("config"))
@@ -96,7 +95,7 @@ func TestAnIDThatCanNotBeReadIsStored(t *testing.T) {
 
 func TestCheckSaysWhyADeletionFails(t *testing.T) {
 	m := newMount(t)
-	_, server := owing(t, m)
+	_, server := pendingDeletion(t, m)
 	server.Fail("DELETE", authorizations, 401, "application/json", `{"code":"unauthorized","message":"write:users/0000000000000001 is unauthorized"}`)
 	require.NoError(t, m.tick())
 	require.Contains(t, m.read("check").Data["problems"], "1 deletions are pending, the oldest since "+m.read("check").Data["oldest_pending"].(string)+

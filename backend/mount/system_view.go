@@ -12,32 +12,36 @@ import (
 // tune` may still have the old lease times; Vault caps them by the new ones all the same.
 const SystemViewAge = time.Second
 
-// systemView caches Vault's answers that are the same for every request. Each question is a call from process to process;
+// SystemView caches Vault's answers that are the same for every request. Each question is a call from process to process;
 // two of them were measured to cost a mint a tenth of its rate.
-type systemView struct {
+type SystemView struct {
 	logical.SystemView
+	// Age is how long an answer is cached; 0 caches nothing.
+	Age time.Duration
 	now func() time.Time
-	age time.Duration
 
 	replication        cached[consts.ReplicationState]
 	defaultTTL, maxTTL cached[time.Duration]
 }
 
-// NewSystemView caches what v answers for age; an age of 0 caches nothing.
-func NewSystemView(v logical.SystemView, now func() time.Time, age time.Duration) logical.SystemView {
-	return &systemView{SystemView: v, now: now, age: age}
+// NewSystemView caches what v answers for SystemViewAge.
+func NewSystemView(v logical.SystemView, now func() time.Time) *SystemView {
+	return &SystemView{SystemView: v, Age: SystemViewAge, now: now}
 }
 
-func (v *systemView) ReplicationState() consts.ReplicationState {
-	return v.replication.get(v.now(), v.age, v.SystemView.ReplicationState)
+// ReplicationState is the cached answer of Vault.
+func (v *SystemView) ReplicationState() consts.ReplicationState {
+	return v.replication.get(v.now(), v.Age, v.SystemView.ReplicationState)
 }
 
-func (v *systemView) DefaultLeaseTTL() time.Duration {
-	return v.defaultTTL.get(v.now(), v.age, v.SystemView.DefaultLeaseTTL)
+// DefaultLeaseTTL is the cached answer of Vault.
+func (v *SystemView) DefaultLeaseTTL() time.Duration {
+	return v.defaultTTL.get(v.now(), v.Age, v.SystemView.DefaultLeaseTTL)
 }
 
-func (v *systemView) MaxLeaseTTL() time.Duration {
-	return v.maxTTL.get(v.now(), v.age, v.SystemView.MaxLeaseTTL)
+// MaxLeaseTTL is the cached answer of Vault.
+func (v *SystemView) MaxLeaseTTL() time.Duration {
+	return v.maxTTL.get(v.now(), v.Age, v.SystemView.MaxLeaseTTL)
 }
 
 // cached is the last answer to one question.

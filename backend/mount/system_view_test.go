@@ -63,7 +63,7 @@ func TestVaultIsAskedOnceASecond(t *testing.T) {
 	vault := &askedSystem{StaticSystemView: &logical.StaticSystemView{
 		DefaultLeaseTTLVal: time.Hour, MaxLeaseTTLVal: 24 * time.Hour, ReplicationStateVal: consts.ReplicationPerformancePrimary,
 	}}
-	h := NewSystemView(vault, func() time.Time { return now }, SystemViewAge)
+	h := NewSystemView(vault, func() time.Time { return now })
 	all := func() []any { return []any{h.ReplicationState(), h.DefaultLeaseTTL(), h.MaxLeaseTTL()} }
 
 	before := all()
@@ -80,7 +80,7 @@ func TestVaultIsAskedOnceASecond(t *testing.T) {
 // A call that failed reads as zero: nothing is concluded from it.
 func TestVaultIsAskedAgainAfterAFailure(t *testing.T) {
 	vault := &askedSystem{StaticSystemView: &logical.StaticSystemView{}}
-	h := NewSystemView(vault, time.Now, SystemViewAge)
+	h := NewSystemView(vault, time.Now)
 	require.Zero(t, h.MaxLeaseTTL())
 	vault.MaxLeaseTTLVal = time.Hour
 	require.Equal(t, time.Hour, h.MaxLeaseTTL())
@@ -90,7 +90,7 @@ func TestVaultIsAskedAgainAfterAFailure(t *testing.T) {
 func TestVaultIsAskedAgainWhenTheClockIsSetBack(t *testing.T) {
 	now := time.Now()
 	vault := &askedSystem{StaticSystemView: &logical.StaticSystemView{MaxLeaseTTLVal: time.Hour}}
-	h := NewSystemView(vault, func() time.Time { return now }, SystemViewAge)
+	h := NewSystemView(vault, func() time.Time { return now })
 	h.MaxLeaseTTL()
 	now = now.Add(-time.Hour)
 	h.MaxLeaseTTL()

@@ -41,14 +41,7 @@ func (d Description) Render() (string, error) {
 	if caller == nil {
 		caller = &Caller{}
 	}
-	template := d.Template
-	switch {
-	case template == "" && d.Static:
-		template = defaultStaticDescription
-	case template == "":
-		template = defaultDescription
-	}
-	text, err := expand(template, func(placeholder string) (string, error) {
+	text, err := expand(d.template(), func(placeholder string) (string, error) {
 		switch placeholder {
 		case ".Permissions":
 			return d.Permissions, nil
@@ -74,6 +67,18 @@ func (d Description) Render() (string, error) {
 		text = strings.ToValidUTF8(text[:maxDescription], "") + "…"
 	}
 	return text, nil
+}
+
+// template is the role's, or the default where it has none. A role that was stored when templates could hold conditions
+// gets the default, too: it must go on issuing tokens.
+func (d Description) template() string {
+	switch {
+	case d.Template != "" && ValidateDescription(d.Template) == nil:
+		return d.Template
+	case d.Static:
+		return defaultStaticDescription
+	}
+	return defaultDescription
 }
 
 // ValidateDescription refuses a template that could not be filled in when a token is issued.

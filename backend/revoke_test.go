@@ -40,40 +40,39 @@ func TestRevokeBelievesNothingButInfluxDB(t *testing.T) {
 		"302":                     {302, "", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			everyHost(t, func(t *testing.T, m *mount) {
-				server := m.connected()
-				l := m.mint("app")
-				server.Fail(http.MethodDelete, authorizations, c.status, c.kind, c.body)
-				err := l.revoke(t.Context())
-				if c.gone {
-					require.NoError(t, err)
-					require.Empty(t, m.pendingIDs())
-					return
-				}
-				require.ErrorContains(t, err, "authorization "+l.id+" is not deleted yet")
-				require.Equal(t, []string{l.id}, m.pendingIDs())
-
-				_, err = l.renew()
-				require.ErrorContains(t, err, "can't be renewed")
-
-				server.Intercept(nil)
-				require.NoError(t, m.tick())
+			m := newMount(t)
+			server := m.connected()
+			l := m.mint("app")
+			server.Fail(http.MethodDelete, authorizations, c.status, c.kind, c.body)
+			err := l.revoke(t.Context())
+			if c.gone {
+				require.NoError(t, err)
 				require.Empty(t, m.pendingIDs())
-				require.Empty(t, live(server))
-				require.NoError(t, l.revoke(t.Context()), "Vault asks again")
-			})
+				return
+			}
+			require.ErrorContains(t, err, "authorization "+l.id+" is not deleted yet")
+			require.Equal(t, []string{l.id}, m.pendingIDs())
+
+			_, err = l.renew()
+			require.ErrorContains(t, err, "can't be renewed")
+
+			server.Intercept(nil)
+			require.NoError(t, m.tick())
+			require.Empty(t, m.pendingIDs())
+			require.Empty(t, live(server))
+			require.NoError(t, l.revoke(t.Context()), "Vault asks again")
 		})
 	}
 }
 
 func TestRevokeNeedsNothingButTheLease(t *testing.T) {
-	for name, spoil := range map[string]func(*mount, *influxtest.Server, *leased){
-		"the token is gone":         func(_ *mount, s *influxtest.Server, l *leased) { deleteToken(t, s, l.id) },
-		"the role is gone":          func(m *mount, _ *influxtest.Server, _ *leased) { m.ok(logical.DeleteOperation, "roles/app", nil) },
-		"the bucket is gone":        func(_ *mount, s *influxtest.Server, _ *leased) { s.DeleteBucket(s.BucketID()) },
-		"the config is gone":        func(m *mount, _ *influxtest.Server, _ *leased) { m.ok(logical.DeleteOperation, "config", nil) },
-		"everything restarted":      func(m *mount, _ *influxtest.Server, _ *leased) { m.reload() },
-		"the answer's data is gone": func(_ *mount, _ *influxtest.Server, l *leased) { l.data = nil },
+	for name, spoil := range map[string]func(*testMount, *influxtest.Server, *leased){
+		"the token is gone":         func(_ *testMount, s *influxtest.Server, l *leased) { deleteToken(t, s, l.id) },
+		"the role is gone":          func(m *testMount, _ *influxtest.Server, _ *leased) { m.ok(logical.DeleteOperation, "roles/app", nil) },
+		"the bucket is gone":        func(_ *testMount, s *influxtest.Server, _ *leased) { s.DeleteBucket(s.BucketID()) },
+		"the config is gone":        func(m *testMount, _ *influxtest.Server, _ *leased) { m.ok(logical.DeleteOperation, "config", nil) },
+		"everything restarted":      func(m *testMount, _ *influxtest.Server, _ *leased) { m.reload() },
+		"the answer's data is gone": func(_ *testMount, _ *influxtest.Server, l *leased) { l.data = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMount(t)
@@ -138,15 +137,14 @@ func TestRevokeOfAForeignLeaseIsAnError(t *testing.T) {
 
 // A revocation that can be neither done nor written down is an error all the same, and says both.
 func TestRevokeSaysWhenItCouldNotBeWrittenDown(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		l := m.mint("app")
-		server.Refuse(http.MethodDelete, authorizations)
-		m.storage.failOn("put", "pending/")
-		err := l.revoke(t.Context())
-		require.ErrorContains(t, err, "not deleted yet")
-		require.ErrorContains(t, err, "could not be written down")
-	})
+	m := newMount(t)
+	server := m.connected()
+	l := m.mint("app")
+	server.Refuse(http.MethodDelete, authorizations)
+	m.storage.failOn("put", "pending/")
+	err := l.revoke(t.Context())
+	require.ErrorContains(t, err, "not deleted yet")
+	require.ErrorContains(t, err, "could not be written down")
 }
 
 // The caller of a revocation may have gone; the failed deletion is written down all the same.

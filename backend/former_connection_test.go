@@ -1,8 +1,10 @@
 package backend
 
 import (
-	"context"
 	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,15 +17,15 @@ import (
 )
 
 // hourLater lets the time for a look at the connections that are not current come, and go by.
-func (m *mount) hourLater() {
+func (m *testMount) hourLater() {
 	m.t.Helper()
 	require.NoError(m.t, m.tick()) // plans the first after a start
-	m.clock.advance(retiredInterval + maxJitter(retiredInterval))
+	m.clock.advance(formerInterval + formerInterval/10)
 	require.NoError(m.t, m.tick())
 }
 
 // disconnected is a mount whose connection was deleted, and an InfluxDB that still has a token of a lost lease.
-func disconnected(t *testing.T, m *mount) *influxtest.Server {
+func disconnected(t *testing.T, m *testMount) *influxtest.Server {
 	t.Helper()
 	server := m.connected()
 	m.mint("app") // nobody has its lease
@@ -33,62 +35,60 @@ func disconnected(t *testing.T, m *mount) *influxtest.Server {
 
 // What a crash left behind dies at its deadline also where the connection was deleted meanwhile.
 func TestTokensOfARetiredConnectionAreReaped(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := disconnected(t, m)
-		require.NoError(t, m.tick())
-		m.clock.advance(2 * firstTidy)
-		require.NoError(t, m.tick())
-		require.Len(t, live(server), 1, "before its deadline")
-		m.hourLater() // the role's maximum
-		require.Empty(t, live(server))
-		require.Len(t, m.keys("connection/"), 1, "not yet")
-		m.clock.advance(25 * time.Hour)
-		m.hourLater()
-		require.Empty(t, m.keys("connection/"))
-		require.Contains(t, m.log.String(), "forgetting a connection")
-	})
+	m := newMount(t)
+	server := disconnected(t, m)
+	require.NoError(t, m.tick())
+	m.clock.advance(2 * firstTidy)
+	require.NoError(t, m.tick())
+	require.Len(t, live(server), 1, "before its deadline")
+	m.hourLater() // the role's maximum
+	require.Empty(t, live(server))
+	require.Len(t, m.keys("connection/"), 1, "not yet")
+	m.clock.advance(25 * time.Hour)
+	m.hourLater()
+	require.Empty(t, m.keys("connection/"))
+	require.Contains(t, m.log.String(), "forgetting a connection")
 }
 
 // A connection is kept while it owes something, and while its InfluxDB can't be asked.
-func TestRetiredConnectionsAreKeptUntilNothingIsLeft(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server, other := m.connected(), influxtest.New(t)
-		id := m.stored().ID
-		owing := m.mint("app")
-		server.Fail("DELETE", authorizations, 503, "", "")
-		require.Error(t, owing.revoke(t.Context()))
-		m.ok(logical.DeleteOperation, "config", nil)
-		m.configure(other)
+func TestFormerConnectionsStayUntilNothingIsLeft(t *testing.T) {
+	m := newMount(t)
+	server, other := m.connected(), influxtest.New(t)
+	id := m.stored().ID
+	pending := m.mint("app")
+	server.Fail("DELETE", authorizations, 503, "", "")
+	require.Error(t, pending.revoke(t.Context()))
+	m.ok(logical.DeleteOperation, "config", nil)
+	m.configure(other)
 
-		m.clock.advance(26 * time.Hour)
-		for range 2 {
-			m.hourLater()
-			require.Equal(t, []string{"connection/" + id}, m.keys("connection/"), "not while a deletion is pending there")
-			m.reload()
-		}
-		server.Intercept(nil)
-		require.NoError(t, m.tick())
-		require.Empty(t, m.pendingIDs())
+	m.clock.advance(26 * time.Hour)
+	for range 2 {
+		m.hourLater()
+		require.Equal(t, []string{"connection/" + id}, m.keys("connection/"), "not while a deletion is pending there")
+		m.reload()
+	}
+	server.Intercept(nil)
+	require.NoError(t, m.tick())
+	require.Empty(t, m.pendingIDs())
 
-		server.Refuse("", "/")
-		m.hourLater()
-		require.Equal(t, []string{"connection/" + id}, m.keys("connection/"), "not while it can't be asked")
-		require.Contains(t, m.log.String(), "could not be seen")
-		server.Intercept(nil)
-		m.hourLater()
-		require.Empty(t, m.keys("connection/"))
-		require.Equal(t, other.URL, m.stored().URL, "the current one stays")
-		require.Empty(t, live(server))
-	})
+	server.Refuse("", "/")
+	m.hourLater()
+	require.Equal(t, []string{"connection/" + id}, m.keys("connection/"), "not while it can't be asked")
+	require.Contains(t, m.log.String(), "could not be seen")
+	server.Intercept(nil)
+	m.hourLater()
+	require.Empty(t, m.keys("connection/"))
+	require.Equal(t, other.URL, m.stored().URL, "the current one stays")
+	require.Empty(t, live(server))
 }
 
 func TestRetiredConnectionsAreGivenUp(t *testing.T) {
 	for name, test := range map[string]struct {
-		retire func(m *mount)
+		retire func(m *testMount)
 		after  time.Duration
 	}{
-		"deleted":   {func(m *mount) { m.ok(logical.DeleteOperation, "config", nil) }, unprovenAge},
-		"abandoned": {func(m *mount) { m.configure(influxtest.New(m.t), map[string]any{"abandon_previous": true}) }, 0},
+		"deleted":   {func(m *testMount) { m.ok(logical.DeleteOperation, "config", nil) }, unprovenAge},
+		"abandoned": {func(m *testMount) { m.configure(influxtest.New(m.t), map[string]any{"abandon_previous": true}) }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMount(t)
@@ -108,18 +108,17 @@ func TestRetiredConnectionsAreGivenUp(t *testing.T) {
 
 // A lease that Vault could not revoke for days is not stuck when its connection is forgotten.
 func TestLeaseOfAForgottenConnectionEnds(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		server := m.connected()
-		l := m.mint("app")
-		m.ok(logical.DeleteOperation, "config", nil)
-		m.clock.advance(3 * 24 * time.Hour) // sealed
-		m.hourLater()
-		m.hourLater()
-		require.Empty(t, m.keys("connection/"))
-		require.Empty(t, live(server))
-		require.NoError(t, l.revoke(t.Context()))
-		require.Empty(t, m.pendingIDs())
-	})
+	m := newMount(t)
+	server := m.connected()
+	l := m.mint("app")
+	m.ok(logical.DeleteOperation, "config", nil)
+	m.clock.advance(3 * 24 * time.Hour) // sealed
+	m.hourLater()
+	m.hourLater()
+	require.Empty(t, m.keys("connection/"))
+	require.Empty(t, live(server))
+	require.NoError(t, l.revoke(t.Context()))
+	require.Empty(t, m.pendingIDs())
 }
 
 // The storage of a performance secondary is the primary's: it forgets nothing there.
@@ -145,80 +144,79 @@ func TestOldCopyOfTheCurrentConnectionGoes(t *testing.T) {
 	m.configure(server)
 	m.storage.failing(nil)
 	require.Len(t, m.keys("connection/"), 1)
+	require.Contains(t, m.log.String(), "the old copy of a connection that is current again is still in storage")
 	m.hourLater()
 	require.Empty(t, m.keys("connection/"))
 	require.NoError(t, m.mint("app").revoke(t.Context()))
 }
 
-func TestRetiredConnectionsStayWhileStorageFails(t *testing.T) {
-	everyHost(t, func(t *testing.T, m *mount) {
-		m.connected()
-		id := m.stored().ID
-		m.ok(logical.DeleteOperation, "config", nil)
-		m.clock.advance(26 * time.Hour)
-		for _, step := range [][2]string{{"list", "connection/"}, {"get", "connection/"}, {"delete", "connection/"}} {
-			m.storage.failOn(step[0], step[1])
-			m.hourLater()
-			m.storage.failing(nil)
-			require.Equal(t, []string{"connection/" + id}, m.keys("connection/"))
-		}
-		m.hourLater()
-		require.Empty(t, m.keys("connection/"))
-	})
-}
-
-// While the static roles are being read nobody goes by the half of them.
+// While the static roles are being read nobody goes by the half of them: their connection is not forgotten.
 func TestHalfReadStaticRolesAreWaitedFor(t *testing.T) {
 	m := newMount(t)
-	m.statically(nil)
-	m.backend.statics.forget()
-	release, err := m.backend.turns.take(t.Context(), "kept") // as a rotation under way
-	require.NoError(t, err)
-	read := make(chan error, 1)
-	go func() { read <- m.backend.loadStatics(t.Context(), m.storage) }()
-	require.Eventually(t, func() bool {
-		m.backend.statics.mu.Lock()
-		defer m.backend.statics.mu.Unlock()
-		return m.backend.statics.loaded
-	}, time.Minute, time.Millisecond, "the reader has begun")
-	impatient, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err = m.backend.isNeeded(impatient, m.storage, m.stored())
-	require.ErrorIs(t, err, context.Canceled)
-	release()
-	require.NoError(t, <-read)
-	needed, err := m.backend.isNeeded(t.Context(), m.storage, m.stored())
-	require.NoError(t, err)
-	require.True(t, needed)
+	server := m.statically(nil)
+	m.ok(logical.DeleteOperation, "config", nil)
+	m.reload()
+	m.clock.advance(10 * 365 * 24 * time.Hour) // the role is all that the connection is for
+	reading, proceed := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	var looking atomic.Bool
+	m.storage.during(func(op, key string) {
+		switch {
+		case op == "get" && key == store.StaticRolePrefix+"kept":
+			once.Do(func() { close(reading) })
+			<-proceed
+		case op == "get" && strings.HasPrefix(key, store.ConnectionPrefix):
+			looking.Store(true)
+		}
+	})
+	minute := func() {
+		_, err := m.send(t.Context(), &logical.Request{Operation: logical.RollbackOperation})
+		require.NoError(t, err)
+	}
+	minute() // the first after a start reads the static roles, and plans when to look at connections
+	<-reading
+	m.until(m.formerAreIdle)
+	m.clock.advance(formerInterval + formerInterval/10)
+	minute()
+	m.until(looking.Load)
+	require.NotEmpty(t, m.read("roles/app").Data, "time in which it could be forgotten")
+	require.False(t, m.formerAreIdle())
+	close(proceed)
+	require.NoError(t, m.tick())
+	require.Len(t, m.keys("connection/"), 1)
+	m.ok(logical.DeleteOperation, "static-roles/kept", nil)
+	require.Empty(t, live(server))
 }
 
 // Revocations after a start read the pending list once among them.
 func TestPendingListIsReadOnce(t *testing.T) {
 	m := newMount(t)
-	l, _ := owing(t, m)
+	m.connected()
+	leases := make([]*leased, 20)
+	for i := range leases {
+		leases[i] = m.mint("app")
+	}
 	m.reload()
 	reading, proceed := make(chan struct{}), make(chan struct{})
-	reads := 0
-	m.storage.failing(func(op, key string) bool {
+	var reads atomic.Int64
+	m.storage.during(func(op, key string) {
 		if op == "list" && key == store.PendingPrefix {
-			reads++ // by one at a time, or the race detector speaks
-			close(reading)
+			if reads.Add(1) == 1 {
+				close(reading)
+			}
 			<-proceed
 		}
-		return false
 	})
-	loads := make(chan error, 20)
-	for range cap(loads) {
-		go func() { loads <- m.backend.pending.load(t.Context(), m.storage) }()
+	revoked := make(chan error, len(leases))
+	for _, l := range leases {
+		go func() { revoked <- l.revoke(t.Context()) }()
 	}
 	<-reading
 	close(proceed)
-	for range cap(loads) {
-		require.NoError(t, <-loads)
+	for range leases {
+		require.NoError(t, <-revoked)
 	}
-	m.storage.failing(nil)
-	require.Equal(t, 1, reads)
-	require.True(t, m.backend.pending.has(l.id))
+	require.EqualValues(t, 1, reads.Load())
 }
 
 // One token that InfluxDB fails on keeps neither the other deletions nor the unanswered mints.
@@ -252,7 +250,7 @@ func TestDrainStopsWithADeadRootToken(t *testing.T) {
 	}
 	server.ResetRequests()
 	require.NoError(t, m.tick())
-	require.LessOrEqual(t, len(deletions(server)), drainWidth)
+	require.LessOrEqual(t, len(deletions(server)), deletionsAtOnce)
 	require.Contains(t, m.log.String(), "pending deletions wait")
 	server.SetTokenActive(server.RootID(), true)
 	require.NoError(t, m.tick())

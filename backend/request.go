@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime/debug"
 	"sort"
 	"strings"
 	"time"
@@ -12,26 +11,27 @@ import (
 	"github.com/hashicorp/go-secure-stdlib/parseutil"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
-)
 
-// errPanicked is all that a caller learns of a panic: its value could hold anything.
-const errPanicked = "internal error in the InfluxDB secrets engine; Vault's log has the details"
+	"vault-plugin-secrets-influxdb/backend/background"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/store"
+)
 
 // HandleRequest is every request's way in. It refuses what no path declares, and turns a panic into an
 // error: the process serves all mounts, and must not end for one.
 func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (resp *logical.Response, err error) {
-	defer b.recovered(&err)
-	if refused := b.refuse(req); refused != "" {
+	defer background.Recover(b.mount.Log, &err)
+	if refused := b.validateFields(req); refused != "" {
 		return logical.ErrorResponse("%s", refused), nil
 	}
-	req.Storage = watched{req.Storage, b.forget}
+	req.Storage = store.InvalidatingStorage{Storage: req.Storage, OnWrite: b.onWrite}
 	return b.Backend.HandleRequest(ctx, req)
 }
 
 // HandleExistenceCheck tells a create from an update. The body has no say in it and is left out: the framework
 // would complain of a field of the wrong type and repeat its value, which Vault logs.
 func (b *backend) HandleExistenceCheck(ctx context.Context, req *logical.Request) (checked, exists bool, err error) {
-	defer b.recovered(&err)
+	defer background.Recover(b.mount.Log, &err)
 	bare := *req
 	bare.Data = nil
 	return b.Backend.HandleExistenceCheck(ctx, &bare)
@@ -40,21 +40,13 @@ func (b *backend) HandleExistenceCheck(ctx context.Context, req *logical.Request
 // InvalidateKey tells that another node has written a key.
 func (b *backend) InvalidateKey(ctx context.Context, key string) {
 	var err error
-	defer b.recovered(&err)
+	defer background.Recover(b.mount.Log, &err)
 	b.Backend.InvalidateKey(ctx, key)
 }
 
-// recovered is deferred by every entry point and every goroutine.
-func (b *backend) recovered(err *error) {
-	if panicked := recover(); panicked != nil {
-		b.log.Error("panic", "type", fmt.Sprintf("%T", panicked), "stack", string(debug.Stack()))
-		*err = fmt.Errorf("%s", errPanicked)
-	}
-}
-
-// refuse says what is wrong with a request's fields before any handler sees them: unknown ones, ones of the
+// validateFields says what is wrong with a request's fields before any handler sees them: unknown ones, ones of the
 // wrong type, ones too long. It says so in words of its own because the framework's repeat the value.
-func (b *backend) refuse(req *logical.Request) string {
+func (b *backend) validateFields(req *logical.Request) string {
 	switch req.Operation {
 	case logical.CreateOperation, logical.ReadOperation, logical.UpdateOperation, logical.PatchOperation,
 		logical.DeleteOperation, logical.ListOperation:
@@ -71,7 +63,7 @@ func (b *backend) refuse(req *logical.Request) string {
 	var problems []string
 	var known string
 	for key, value := range req.Data {
-		if len(problems) == maxTold {
+		if len(problems) == maxProblems {
 			problems = append(problems, "the fields that follow were not looked at")
 			break
 		}
@@ -79,28 +71,28 @@ func (b *backend) refuse(req *logical.Request) string {
 		switch {
 		case schema == nil:
 			if known == "" {
-				known = allowed(path)
+				known = fieldNames(path)
 			}
-			problems = append(problems, fmt.Sprintf("%s: unknown field; allowed here: %s", clip(key), known))
-		case key == nameField:
+			problems = append(problems, fmt.Sprintf("%s: unknown field; allowed here: %s", problem.Clip(key), known))
+		case key == nameParam:
 			problems = append(problems, "name: stands in the path; leave it out of the body")
 		default:
-			if problem := mistyped(schema, value); problem != "" {
-				problems = append(problems, key+": "+problem)
+			if wrong := typeError(schema, value); wrong != "" {
+				problems = append(problems, key+": "+wrong)
 			}
 		}
 	}
-	sort.Strings(problems[:min(len(problems), maxTold)])
+	sort.Strings(problems[:min(len(problems), maxProblems)])
 	return strings.Join(problems, "\n")
 }
 
-// maxTold bounds what is said of one request's fields, of which there may be millions.
-const maxTold = 20
+// maxProblems bounds what is said of one request's fields, of which there may be millions.
+const maxProblems = 20
 
-func allowed(path *framework.Path) string {
+func fieldNames(path *framework.Path) string {
 	var names []string
 	for name := range path.Fields {
-		if name != nameField {
+		if name != nameParam {
 			names = append(names, name)
 		}
 	}
@@ -111,17 +103,8 @@ func allowed(path *framework.Path) string {
 	return strings.Join(names, ", ")
 }
 
-// clip bounds what is repeated of a caller's own words.
-func clip(s string) string {
-	const longest = 64
-	if len(s) > longest {
-		s = strings.ToValidUTF8(s[:longest], "") + "…"
-	}
-	return s
-}
-
-// mistyped says why a value can't be of a field's type, or "". A null clears a field.
-func mistyped(schema *framework.FieldSchema, value any) string {
+// typeError says why a value can't be of a field's type, or "". A null clears a field.
+func typeError(schema *framework.FieldSchema, value any) string {
 	if value == nil {
 		return ""
 	}
@@ -134,11 +117,11 @@ func mistyped(schema *framework.FieldSchema, value any) string {
 			return "must be a string"
 		}
 	case framework.TypeBool:
-		if _, err := decodeFlag(value); err != nil {
+		if _, err := decodeBool(value); err != nil {
 			return "must be true or false"
 		}
 	case framework.TypeInt:
-		if n, err := decodeNumber(value); err != nil || n < 0 {
+		if n, err := decodeInt(value); err != nil || n < 0 {
 			return "must be a whole number, 0 or more"
 		}
 	case framework.TypeDurationSecond:
@@ -151,7 +134,7 @@ func mistyped(schema *framework.FieldSchema, value any) string {
 			return err.Error()
 		}
 	case framework.TypeSlice:
-		if _, err := decodeObjects(value); err != nil {
+		if _, err := decodePermissions(value); err != nil {
 			return err.Error()
 		}
 	}
@@ -185,7 +168,7 @@ func sizeOf(value any) int {
 	}
 	encoded, err := json.Marshal(value)
 	if err != nil {
-		return 0 // it came from JSON: mistyped will name it
+		return 0 // it came from JSON: typeError will name it
 	}
 	return len(encoded)
 }

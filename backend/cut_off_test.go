@@ -1,0 +1,141 @@
+package backend
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+)
+
+// cutOff is a change of several steps that may be cut off after each of them.
+type cutOff struct {
+	*testMount
+	server *influxtest.Server
+	// act makes the change.
+	act func() error
+	// recovers lets time pass, and asserts that all is as if the change had been made, or as if it had never begun.
+	recovers func(t *testing.T, failed string)
+	// endsInStorage and endsInInfluxDB say that the process ends each time that something fails there; else it does
+	// every other time.
+	endsInStorage, endsInInfluxDB bool
+}
+
+// cutOffs are the changes, each from its beginning.
+func cutOffs() map[string]func(t *testing.T) cutOff {
+	changes := map[string]func(t *testing.T) cutOff{}
+	for name, act := range staticActs {
+		changes["static role "+name] = func(t *testing.T) cutOff {
+			c := newStaticScene(t, act)
+			return cutOff{testMount: c.testMount, server: c.server, act: func() error { return act.act(c) }, recovers: c.recovers}
+		}
+	}
+	for _, hashed := range []bool{true, false} {
+		changes[fmt.Sprintf("root token rotated, hashed %t", hashed)] = func(t *testing.T) cutOff {
+			c := newRootScene(t, hashed)
+			return cutOff{testMount: c.testMount, server: c.server, act: c.rotate, recovers: c.recovers, endsInStorage: true}
+		}
+	}
+	for _, again := range []bool{false, true} {
+		changes[fmt.Sprintf("set up, called again %t", again)] = func(t *testing.T) cutOff {
+			m, server := newMount(t), influxtest.New(t, influxtest.Fresh())
+			return cutOff{testMount: m, server: server,
+				act:           func() error { return m.try(logical.UpdateOperation, "config/setup", founded(server)) },
+				recovers:      func(t *testing.T, failed string) { m.setupRecovers(t, server, again, failed) },
+				endsInStorage: true, endsInInfluxDB: true}
+		}
+	}
+	return changes
+}
+
+// comesRight ends the process, where it is to, and lets all come right.
+func (c cutOff) comesRight(t *testing.T, ends bool, failed string) {
+	t.Helper()
+	if ends {
+		c.crash()
+	}
+	c.recovers(t, failed)
+}
+
+func TestCutOffInStorage(t *testing.T) {
+	ways := []string{failsOnce, failsOnward, failsLate}
+	if testing.Short() || overGRPC { // the calls are the same
+		ways = ways[:1]
+	}
+	for name, begin := range cutOffs() {
+		for _, way := range ways {
+			for nth, over := 1, false; !over; nth++ {
+				t.Run(fmt.Sprintf("%s/%s/%d", name, way, nth), func(t *testing.T) {
+					over = true // also where it fails
+					c := begin(t)
+					storage := &nthStorage{Storage: c.storage.Storage}
+					c.storage.Storage = storage
+					storage.arm(way, nth)
+					err := c.act()
+					failed := storage.disarm()
+					if over = len(failed) == 0; over {
+						require.NoError(t, err)
+					}
+					c.comesRight(t, c.endsInStorage || nth%2 == 0, strings.Join(failed, ", "))
+				})
+			}
+		}
+	}
+}
+
+func TestCutOffInInfluxDB(t *testing.T) {
+	for name, begin := range cutOffs() {
+		for what, fault := range map[string]influxtest.Interceptor{"refused": influxtest.Refused, "lost": influxtest.Lost} {
+			for _, onward := range []bool{false, true} {
+				for nth, over := 1, false; !over; nth++ {
+					t.Run(fmt.Sprintf("%s/%s/onward %t/%d", name, what, onward, nth), func(t *testing.T) {
+						over = true
+						c := begin(t)
+						f := &nthFault{n: nth, onward: onward, fault: fault}
+						c.server.Intercept(f.intercept)
+						_ = c.act()
+						c.server.Intercept(nil)
+						over = f.hit() == ""
+						c.comesRight(t, c.endsInInfluxDB || nth%2 == 0, f.hit())
+					})
+				}
+			}
+		}
+	}
+}
+
+// nthFault makes the n-th request from now on fail, or all from there on.
+type nthFault struct {
+	mu     sync.Mutex
+	n      int
+	onward bool
+	failed string
+	fault  influxtest.Interceptor
+}
+
+func (f *nthFault) intercept(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	f.mu.Lock()
+	f.n--
+	fails := f.n == 0 || f.onward && f.n < 0
+	if fails && f.failed == "" {
+		f.failed = r.Method + " " + r.URL.Path
+	}
+	f.mu.Unlock()
+	if fails {
+		f.fault(w, r, next)
+		return
+	}
+	next.ServeHTTP(w, r)
+}
+
+// hit is the first request that failed; "" for none.
+func (f *nthFault) hit() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.failed
+}

@@ -1,0 +1,56 @@
+package mint
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/lease"
+	"vault-plugin-secrets-influxdb/backend/mount"
+)
+
+// courtesyTimeout bounds the one look at InfluxDB that a renewal takes.
+const courtesyTimeout = 3 * time.Second
+
+// Renew returns how much longer a lease may live; issued is when it began. It fails only for what is certain: the role is
+// gone, or the token. InfluxDB being down is no reason.
+func (m *Minter) Renew(ctx context.Context, s logical.Storage, l lease.Data, issued time.Time) (lease.TTLs, error) {
+	role, err := m.roles.Get(ctx, s, l.Role)
+	if err != nil {
+		return lease.TTLs{}, err
+	}
+	if role == nil {
+		return lease.TTLs{}, fmt.Errorf("role %q does not exist any more: the lease can't be renewed and ends at its time", l.Role)
+	}
+	if err := m.revoker.Load(ctx, s); err != nil {
+		return lease.TTLs{}, err
+	}
+	if m.revoker.IsPending(l.AuthorizationID) || m.isGone(ctx, s, l) {
+		return lease.TTLs{}, fmt.Errorf("authorization %s was revoked or deleted: the lease can't be renewed; read creds/%s again", l.AuthorizationID, l.Role)
+	}
+	ttls, err := lease.Limits(role, m.mount.System)
+	if err != nil {
+		return lease.TTLs{}, err
+	}
+	// Core counts the maximum from the lease's start.
+	ttls, some := ttls.EndBy(l.Deadline.Add(-mount.DeadlineMargin), issued)
+	if !some {
+		return lease.TTLs{}, fmt.Errorf("the lease has reached its maximum; read creds/%s again", l.Role)
+	}
+	return ttls, nil
+}
+
+// isGone reports whether InfluxDB itself says that the token does not exist.
+func (m *Minter) isGone(ctx context.Context, s logical.Storage, l lease.Data) bool {
+	c, err := m.pool.ByID(ctx, s, l.Connection)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, courtesyTimeout)
+	defer cancel()
+	_, err = c.Client.GetAuthorization(ctx, l.AuthorizationID)
+	return influx.Is(err, influx.Gone)
+}

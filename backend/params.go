@@ -1,0 +1,230 @@
+package backend
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/go-secure-stdlib/parseutil"
+	"github.com/hashicorp/vault/sdk/framework"
+)
+
+// nameParam is the path's own parameter on every collection.
+const nameParam = "name"
+
+// params are the parameters of one request. Absent and null are told apart from empty: a write merges.
+type params struct{ data *framework.FieldData }
+
+// given reports whether the request has the field at all.
+func (p params) given(name string) bool {
+	_, ok := p.data.Raw[name]
+	return ok
+}
+
+// empty reports whether the request leaves the field out or clears it.
+func (p params) empty(name string) bool {
+	value := p.data.Raw[name]
+	return value == nil || value == ""
+}
+
+// string sets target to a string field that was given. Values read from a file may end in a newline.
+func (p params) string(name string, target *string) {
+	if p.given(name) {
+		s, _ := p.data.Raw[name].(string)
+		*target = strings.TrimRight(s, "\r\n")
+	}
+}
+
+// nameOrID sets one of two ways to name the same thing; giving one clears the other.
+func (p params) nameOrID(name string, byName *string, id string, byID *string) {
+	before := *byName
+	p.string(name, byName)
+	p.string(id, byID)
+	switch {
+	case p.given(id) && *byID != "" && !p.given(name):
+		*byName = ""
+	case p.given(name) && *byName != "" && *byName != before && !p.given(id):
+		*byID = ""
+	}
+}
+
+// list sets target to a list field that was given.
+func (p params) list(name string, target *[]string) {
+	if p.given(name) {
+		*target, _ = decodeList(p.data.Raw[name]) // its form was checked in request.go
+	}
+}
+
+// permissions sets target to the permissions that were given.
+func (p params) permissions(name string, target *[]map[string]any) {
+	if p.given(name) {
+		*target, _ = decodePermissions(p.data.Raw[name])
+	}
+}
+
+// seconds sets target to a duration that was given; null and "" mean 0.
+func (p params) seconds(name string, target *int) {
+	if p.given(name) {
+		d, _ := parseutil.ParseDurationSecond(p.data.Raw[name])
+		*target = int(d.Seconds())
+	}
+}
+
+// int sets target to a whole number that was given; null and "" mean 0.
+func (p params) int(name string, target *int) {
+	if p.given(name) {
+		*target, _ = decodeInt(p.data.Raw[name])
+	}
+}
+
+// bool sets target to a boolean that was given; null and "" mean false.
+func (p params) bool(name string, target *bool) {
+	if p.given(name) {
+		*target, _ = decodeBool(p.data.Raw[name])
+	}
+}
+
+// boolOr is a write-only boolean with a default.
+func (p params) boolOr(name string, value bool) bool {
+	if !p.empty(name) {
+		p.bool(name, &value)
+	}
+	return value
+}
+
+// decodeBool takes a boolean as JSON has it, and as the command line sends it.
+func decodeBool(value any) (bool, error) {
+	switch v := value.(type) {
+	case nil:
+		return false, nil
+	case bool:
+		return v, nil
+	case string:
+		if v == "" {
+			return false, nil
+		}
+		return strconv.ParseBool(v)
+	}
+	return false, errors.New("not a boolean")
+}
+
+// decodeInt takes a whole number in any of its forms. The plugin protocol makes a float64 of every one.
+func decodeInt(value any) (int, error) {
+	if f, ok := value.(float64); ok {
+		if isFraction(value) {
+			return 0, errors.New("not a whole number")
+		}
+		return int(f), nil
+	}
+	if value == nil {
+		return 0, nil
+	}
+	n, err := parseutil.ParseInt(value)
+	return int(n), err
+}
+
+func isFraction(value any) bool {
+	f, ok := value.(float64)
+	return ok && f != float64(int64(f))
+}
+
+// decodeList takes a list in any of its forms: a list (a repeated key on the command line makes one), a comma
+// list, and a JSON list in a string. The elements of a list stand for themselves, commas and all.
+func decodeList(value any) ([]string, error) {
+	switch v := value.(type) {
+	case nil:
+		return nil, nil
+	case string:
+		return decodeListString(v)
+	case []string:
+		return v, nil
+	case []any:
+		list := make([]string, len(v))
+		for i, item := range v {
+			s, ok := item.(string)
+			if !ok {
+				return nil, fmt.Errorf("element %d must be a string", i)
+			}
+			list[i] = s
+		}
+		return list, nil
+	}
+	return nil, errors.New("must be a list of strings: a JSON list, or one string with commas between the names")
+}
+
+func decodeListString(s string) ([]string, error) {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return nil, nil
+	}
+	if strings.HasPrefix(s, "[") {
+		var list []string
+		if err := json.Unmarshal([]byte(s), &list); err != nil {
+			return nil, errors.New("starts with [ but is not a JSON list of strings")
+		}
+		return list, nil
+	}
+	list := strings.Split(s, ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return list, nil
+}
+
+// decodePermissions takes the permissions as a list of objects, as a JSON string, or as a list whose one element
+// is such a string.
+func decodePermissions(value any) ([]map[string]any, error) {
+	bad := errors.New(`must be a JSON list of objects such as [{"action": "read", "resource": {"type": "buckets", "name": "metrics"}}]`)
+	switch v := value.(type) {
+	case nil:
+		return nil, nil
+	case string:
+		if strings.TrimSpace(v) == "" {
+			return nil, nil
+		}
+		var objects []map[string]any
+		if err := json.Unmarshal([]byte(v), &objects); err != nil {
+			return nil, bad
+		}
+		return objects, nil
+	case []map[string]any:
+		return v, nil
+	case []any:
+		var objects []map[string]any
+		for _, item := range v {
+			switch element := item.(type) {
+			case map[string]any:
+				objects = append(objects, element)
+			case string:
+				more, err := decodePermissions(element)
+				if err != nil {
+					return nil, err
+				}
+				objects = append(objects, more...)
+			default:
+				return nil, bad
+			}
+		}
+		return objects, nil
+	}
+	return nil, bad
+}
+
+// omitFields is a copy of a schema with some fields left out.
+func omitFields(table fields, names ...string) fields {
+	table = maps.Clone(table)
+	for _, name := range names {
+		delete(table, name)
+	}
+	return table
+}
+
+// mergeFields is a copy of a schema with more fields.
+func mergeFields(table, more fields) fields {
+	table = maps.Clone(table)
+	maps.Copy(table, more)
+	return table
+}
