@@ -1,7 +1,7 @@
 // Package influx speaks InfluxDB's HTTP API: the few verbs that the engine needs, with errors that say what
 // an answer proves. It knows nothing of Vault.
 //
-// It stands on influxdb-client-go's HTTP service, and its domain types for the set-up, over an http.Client of its own. It
+// It stands on influxdb-client-go's HTTP service, over an http.Client of its own. It
 // does not use that library's generated management calls: they lose the HTTP status, panic on an error body
 // without a message, and look buckets up across organizations.
 package influx

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/logical"
-	"github.com/influxdata/influxdb-client-go/v2/domain"
 
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
@@ -52,18 +51,6 @@ func (o Onboarding) Validate() error {
 		problems.Add("retention_period", "must be 1h or more, or 0 for ever")
 	}
 	return problems.Err()
-}
-
-// request is what InfluxDB is asked for.
-func (o Onboarding) request(operatorToken string) domain.OnboardingRequest {
-	r := domain.OnboardingRequest{Username: o.Username, Org: o.Org, Bucket: o.Bucket, Token: &operatorToken}
-	if o.Password != "" {
-		r.Password = &o.Password
-	}
-	if seconds := int64(o.Retention); seconds > 0 {
-		r.RetentionPeriodSeconds = &seconds
-	}
-	return r
 }
 
 // SetUp sets a fresh InfluxDB up and returns the connection to it, which is stored. Its operator token is a random value of
@@ -154,16 +141,18 @@ func (r *Root) onboard(ctx context.Context, s logical.Storage, i *store.RootInte
 	if err := store.RootIntentions.Put(ctx, s, i); err != nil {
 		return nil, err
 	}
-	answer, err := c.Client.Setup(ctx, o.request(c.Token))
+	answer, err := c.Client.Setup(ctx, influx.SetupRequest{
+		Username: o.Username, Password: o.Password, Org: o.Org, Bucket: o.Bucket, RetentionSeconds: int64(o.Retention), Token: c.Token,
+	})
 	if err != nil {
 		return nil, failedSetup(ctx, s, err, again)
 	}
 	config := i.Setup
-	config.AuthorizationID, config.RootNonce = *answer.Auth.Id, i.Nonce
+	config.AuthorizationID, config.RootNonce = answer.AuthorizationID, i.Nonce
 	config.Org = o.Org
 	config.Found = &store.Found{
-		OrgIDs: []string{*answer.Org.Id}, DefaultOrg: o.Org, DefaultOrgID: *answer.Org.Id,
-		RootUser: o.Username, RootUserID: *answer.User.Id, ServerVersion: server.Version,
+		OrgIDs: []string{answer.OrgID}, DefaultOrg: o.Org, DefaultOrgID: answer.OrgID,
+		RootUser: o.Username, RootUserID: answer.UserID, ServerVersion: server.Version,
 	}
 	r.mount.Log.Info("InfluxDB was set up", "url", config.URL, "authorization_id", config.AuthorizationID, "role", token.RootRole)
 	return config, r.storeSetup(ctx, s, config)
