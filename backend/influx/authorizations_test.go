@@ -90,6 +90,26 @@ func TestTheListHoldsWhatTheTokenMaySee(t *testing.T) {
 	require.Empty(t, ids)
 }
 
+func TestTheListSaysTheServersTime(t *testing.T) {
+	srv := influxtest.New(t)
+	srv.ShiftClock(-time.Hour)
+	var steps []string
+	var date time.Time
+	err := connect(t, srv).DatedAuthorizations(t.Context(), func(at time.Time) {
+		steps, date = append(steps, "dated"), at
+	}, func(a *influx.Authorization) error {
+		steps = append(steps, a.ID)
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"dated", srv.RootID()}, steps)
+	require.WithinDuration(t, time.Now().Add(-time.Hour), date, time.Minute)
+
+	client := serve(t, answer{status: 200, content: jsonType, header: map[string]string{"Date": "yesterday"}, body: `{"authorizations":[]}`}.ServeHTTP)
+	require.NoError(t, client.DatedAuthorizations(t.Context(), func(at time.Time) { date = at }, nil))
+	require.Zero(t, date)
+}
+
 // Each entry is handed on before the next one has to be there.
 func TestTheListIsStreamed(t *testing.T) {
 	const entries = 5

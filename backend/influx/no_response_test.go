@@ -53,17 +53,17 @@ func TestPOSTWithoutAnAnswer(t *testing.T) {
 			}},
 		{says: "given up before it was sent", kind: influx.Unavailable, notApplied: true, text: "the request was cancelled", cause: context.Canceled,
 			break_: func(_ *influxtest.Server, cancel context.CancelFunc) { cancel() }},
-		{says: "answered by a redirect", kind: influx.NotInfluxDB, sent: 1, text: `307 "Temporary Redirect (text/plain, not InfluxDB's own answer)"`,
+		{says: "answered by a redirect", kind: influx.NotInfluxDB, sent: 1, text: `307 "Temporary Redirect to http://127.0.0.1:1/api/v2/authorizations, which is not followed; if InfluxDB is there, write its base URL to url"`,
+			break_: func(s *influxtest.Server, _ context.CancelFunc) { s.Redirect("POST", posts, "http://127.0.0.1:1") }},
+		{says: "answered while the server starts", kind: influx.Unavailable, notApplied: true, sent: 1, text: `503 "InfluxDB 2.10.0 is starting"`,
+			break_: func(s *influxtest.Server, _ context.CancelFunc) { s.Starting("v2.10.0") }},
+		{says: "denied by a proxy after it was carried out", kind: influx.NotInfluxDB, sent: 1, made: 1, text: `403 "Forbidden (text/html, not InfluxDB's own answer)"`,
 			break_: func(s *influxtest.Server, _ context.CancelFunc) {
-				s.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-					w.Header().Set("Location", "/api/v2/authorizations?again")
-					w.Header().Set("Content-Type", "text/plain")
-					w.WriteHeader(http.StatusTemporaryRedirect)
-				})
+				s.ReplaceAnswer("POST", posts, 403, "text/html", "<html>")
 			}},
 		{says: "answered that the server is busy", kind: influx.Unavailable, sent: 1, text: `503 "Service Unavailable (no content, not InfluxDB's own answer)"`,
 			break_: func(s *influxtest.Server, _ context.CancelFunc) { s.Fail("POST", posts, 503, "", "") }},
-		{says: "answered that there were too many", kind: influx.RateLimited, notApplied: true, sent: 1, text: `429 "Too Many Requests (no content, not InfluxDB's own answer)"`,
+		{says: "answered that there were too many", kind: influx.RateLimited, sent: 1, text: `429 "Too Many Requests (no content, not InfluxDB's own answer)"`,
 			break_: func(s *influxtest.Server, _ context.CancelFunc) { s.Fail("POST", posts, 429, "", "") }},
 		{says: "answered with an empty success", kind: influx.NotInfluxDB, sent: 1, text: `201 "the answer is not InfluxDB's JSON"`,
 			break_: func(s *influxtest.Server, _ context.CancelFunc) { s.Fail("POST", posts, 201, "", "") }},
