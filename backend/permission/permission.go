@@ -106,15 +106,15 @@ func (p *Problems) Add(field, format string, args ...any) {
 // a rule, but an object may hold any number of unknown keys.
 func (p Problems) Err() error {
 	said := map[string]bool{}
-	told := slices.DeleteFunc(p.flat(), func(problem error) bool {
+	distinct := slices.DeleteFunc(p.flat(), func(problem error) bool {
 		known := said[problem.Error()]
 		said[problem.Error()] = true
 		return known
 	})
-	if more := len(told) - MaxGrants; more > 0 {
-		told = append(told[:MaxGrants], fmt.Errorf("and %d more", more))
+	if more := len(distinct) - MaxGrants; more > 0 {
+		distinct = append(distinct[:MaxGrants], fmt.Errorf("and %d more", more))
 	}
-	return errors.Join(told...)
+	return errors.Join(distinct...)
 }
 
 // flat is the list with joined errors taken apart and without what is nil.
