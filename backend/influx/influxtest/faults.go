@@ -76,7 +76,7 @@ func answerAs(w http.ResponseWriter, status int, contentType, body string) {
 		w.Header().Set("Content-Type", contentType)
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(body)) // the client may be gone; nobody is left to tell
+	_, _ = w.Write([]byte(body)) // the client may be gone, which is no error here
 }
 
 // Redirect sends these requests to the same path below base, https://db:8086 for example; nothing is done.
