@@ -170,8 +170,11 @@ var changeClauses = []clause{
 
 func patchChanges(s *suite) {
 	a := s.token(s.OrgID, s.UserID, InOrg("read", "views", s.OrgID))
+	var answer authorizationAnswer
 	s.operator("PATCH", tokenPath(a), `{"status":"inactive","description":"new","orgID":"x","token":"mine",
-		"permissions":[{"action":"write","resource":{"type":"buckets"}}]}`).is(200)
+		"permissions":[{"action":"write","resource":{"type":"buckets"}}]}`).is(200).into(&answer)
+	require.Equal(s.T, a.ID, answer.ID)
+	require.Equal(s.T, "inactive", answer.Status)
 	for range 2 {
 		now := s.reread(a)
 		require.Equal(s.T, "inactive", now.Status)
