@@ -112,8 +112,7 @@ func (c *Client) CreateAuthorization(ctx context.Context, a NewAuthorization) (*
 // answers NotFound, not Gone.
 func (c *Client) GetAuthorization(ctx context.Context, id string) (*Authorization, error) {
 	var found authorizationAnswer
-	err := c.call(ctx, request{method: http.MethodGet, path: "authorizations/" + url.PathEscape(id)}, &found)
-	if err != nil {
+	if err := c.get(ctx, "authorizations", id, &found, &found.ID); err != nil {
 		return nil, err
 	}
 	return found.value(), nil
@@ -132,16 +131,7 @@ func (c *Client) DeleteAuthorization(ctx context.Context, id string) error {
 	case <-ctx.Done():
 		return c.noResponse(r, ctx.Err(), false)
 	}
-	status := 0
-	err := c.stream(ctx, r, func(resp *http.Response) error {
-		status = resp.StatusCode
-		return nil
-	})
-	if err == nil && status != http.StatusNoContent {
-		return &Error{Kind: NotInfluxDB, Status: status, connected: true,
-			operation: "DELETE " + c.address(r), Message: "not the answer of a deletion (204)"}
-	}
-	return err
+	return c.stream(ctx, r, func(*http.Response) error { return nil })
 }
 
 // SetAuthorizationStatus switches a token on or off. It must never run beside a deletion of the same token:
@@ -153,8 +143,12 @@ func (c *Client) SetAuthorizationStatus(ctx context.Context, id string, active b
 		status = statusActive
 	}
 	var changed authorizationAnswer
-	body := map[string]string{"status": status}
-	return c.call(ctx, request{method: http.MethodPatch, path: "authorizations/" + url.PathEscape(id), body: body}, &changed)
+	r := request{method: http.MethodPatch, path: "authorizations/" + url.PathEscape(id), body: map[string]string{"status": status}}
+	err := c.call(ctx, r, &changed)
+	if err == nil && (!strings.EqualFold(changed.ID, id) || changed.Status != status) {
+		return c.notAskedFor(r, http.StatusOK)
+	}
+	return err
 }
 
 // A list may take listTimeouts times as long as another call, which makes 10 minutes of the usual 10 seconds, and
@@ -170,12 +164,20 @@ const (
 // are those that the token may not see. The time is bounded: an answer that never comes would hold up what waits for
 // the list for ever.
 func (c *Client) EachAuthorization(ctx context.Context, visit func(*Authorization) error) error {
+	return c.DatedAuthorizations(ctx, func(time.Time) {}, visit)
+}
+
+// DatedAuthorizations is EachAuthorization for who compares clocks: before the first visit it hands on what time it
+// is for the server, from the answer's Date, or the zero time where there is none.
+func (c *Client) DatedAuthorizations(ctx context.Context, dated func(time.Time), visit func(*Authorization) error) error {
 	patient := *c
 	patient.timeout = min(listTimeouts*patient.timeout, maxListTimeout)
 	ctx, cancel := patient.withTimeout(ctx)
 	defer cancel()
 	var stopped error
 	err := patient.stream(ctx, request{method: http.MethodGet, path: "authorizations"}, func(resp *http.Response) error {
+		date, _ := http.ParseTime(resp.Header.Get("Date")) // zero where it is none
+		dated(date)
 		decoder := json.NewDecoder(resp.Body)
 		err := each(decoder, "authorizations", func(a *authorizationAnswer) error {
 			stopped = visit(a.value())

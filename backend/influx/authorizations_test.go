@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +87,26 @@ func TestTheListHoldsWhatTheTokenMaySee(t *testing.T) {
 	ids, err = list(t.Context(), dial(t, influx.Options{URL: srv.URL, Token: weak}))
 	require.NoError(t, err)
 	require.Empty(t, ids)
+}
+
+func TestTheListSaysTheServersTime(t *testing.T) {
+	srv := influxtest.New(t)
+	srv.ShiftClock(-time.Hour)
+	var steps []string
+	var date time.Time
+	err := connect(t, srv).DatedAuthorizations(t.Context(), func(at time.Time) {
+		steps, date = append(steps, "dated"), at
+	}, func(a *influx.Authorization) error {
+		steps = append(steps, a.ID)
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"dated", srv.RootID()}, steps)
+	require.WithinDuration(t, time.Now().Add(-time.Hour), date, time.Minute)
+
+	client := serve(t, answer{status: 200, content: jsonType, header: map[string]string{"Date": "yesterday"}, body: `{"authorizations":[]}`}.ServeHTTP)
+	require.NoError(t, client.DatedAuthorizations(t.Context(), func(at time.Time) { date = at }, nil))
+	require.Zero(t, date)
 }
 
 // Each entry is handed on before the next one has to be there.
@@ -223,26 +242,22 @@ func TestTheListEndsWhenItsAnswerNeverComes(t *testing.T) {
 	t.Parallel()
 	srv := influxtest.New(t)
 	srv.Stall("GET", "/api/v2/authorizations")
-	client := dial(t, influx.Options{URL: srv.URL, Token: srv.RootToken(), Timeout: 50 * time.Millisecond})
+	client := dial(t, influx.Options{URL: srv.URL, Token: srv.RootToken(), Timeout: 5 * time.Millisecond})
 	err := client.EachAuthorization(t.Context(), func(*influx.Authorization) error { return nil })
-	require.ErrorContains(t, err, "no answer within 3s")
+	require.ErrorContains(t, err, "no answer within 300ms")
 	require.True(t, influx.Is(err, influx.Unavailable))
 }
 
 // InfluxDB Cloud puts a word in the place of a value that it hides.
 func TestARedactedValueIsNone(t *testing.T) {
 	const shown = `{"id":"03a2bbf46309a000","token":"redacted"}`
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
+	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body := shown
 		if strings.HasSuffix(r.URL.Path, "/authorizations") {
-			_, _ = io.WriteString(w, `{"authorizations":[`+shown+`]}`)
-			return
+			body = `{"authorizations":[` + shown + `]}`
 		}
-		_, _ = io.WriteString(w, shown)
-	}))
-	t.Cleanup(server.Close)
-	client, err := influx.New(influx.Options{URL: server.URL, Token: "t"})
-	require.NoError(t, err)
+		_, _ = io.WriteString(w, body)
+	})
 	one, err := client.GetAuthorization(t.Context(), "03a2bbf46309a000")
 	require.NoError(t, err)
 	require.Empty(t, one.Token)

@@ -9,6 +9,10 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
+	"strings"
+
+	apihttp "github.com/influxdata/influxdb-client-go/v2/api/http"
 )
 
 // request is one call of the API.
@@ -19,6 +23,26 @@ type request struct {
 	query url.Values
 	// body is sent as JSON when it is not nil.
 	body any
+	// anonymous calls are sent without the token.
+	anonymous bool
+	// success are the statuses of a success; nil means the one that Rules name for the method.
+	success []int
+}
+
+// strip returns what takes the token out of an anonymous request.
+func (r request) strip() apihttp.RequestCallback {
+	if !r.anonymous {
+		return nil
+	}
+	return func(req *http.Request) { req.Header.Del("Authorization") }
+}
+
+// succeeded reports whether a status is one of a success. No other 2xx is: a proxy's page is a success, too.
+func (r request) succeeded(status int) bool {
+	if r.success != nil {
+		return slices.Contains(r.success, status)
+	}
+	return proofOf(r.method, status, ResultBody) == Applied
 }
 
 func (c *Client) address(r request) string {
@@ -39,6 +63,22 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	return c.stream(ctx, r, func(resp *http.Response) error {
 		return json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(out)
 	})
+}
+
+// get reads one thing by its ID, which the answer has to repeat: JSON of another kind decodes as well, into nothing.
+func (c *Client) get(ctx context.Context, collection, id string, out any, answered *string) error {
+	r := request{method: http.MethodGet, path: collection + "/" + url.PathEscape(id)}
+	err := c.call(ctx, r, out)
+	if err == nil && !strings.EqualFold(*answered, id) {
+		return c.notAskedFor(r, http.StatusOK)
+	}
+	return err
+}
+
+// notAskedFor returns the error for a success that holds something else than was asked for.
+func (c *Client) notAskedFor(r request, status int) *Error {
+	return &Error{Kind: NotInfluxDB, Status: status, connected: true, operation: c.operation(r),
+		Message: "the answer is not what was asked for"}
 }
 
 // stream makes one call and hands a successful answer to read. Every failure is an *Error.
@@ -64,12 +104,12 @@ func (c *Client) stream(ctx context.Context, r request, read func(*http.Response
 		req.Header.Set("Content-Type", "application/json")
 	}
 	// Not the library's DoHTTPRequest: it decodes an error's body over the status and the headers.
-	resp, err := c.service.DoHTTPRequestWithResponse(req, nil)
+	resp, err := c.service.DoHTTPRequestWithResponse(req, r.strip())
 	if err != nil {
 		return c.noResponse(r, err, connected)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+	if !r.succeeded(resp.StatusCode) {
 		return c.errorResponse(r, resp)
 	}
 	if err := read(resp); err != nil {

@@ -33,24 +33,85 @@ func (c *Client) noResponse(r request, err error, connected bool) *Error {
 func (c *Client) errorResponse(r request, resp *http.Response) *Error {
 	e := c.newError(r, resp)
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	var said struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	}
-	body := io.LimitReader(resp.Body, maxErrorBody)
-	if media == "application/json" {
-		e.cause = json.NewDecoder(body).Decode(&said)
-	}
-	_, _ = io.Copy(io.Discard, body) // so that the connection can serve the next call
-	if e.cause != nil || said.Code == "" {
+	said, err := readErrorBody(resp, media)
+	body := said.judge(e, media)
+	e.proof, e.own = proofOf(r.method, e.Status, body), body != AnyBody
+	switch {
+	case body == StartingBody:
+		e.Kind, e.Message = Unavailable, c.redact("InfluxDB "+e.Version+" is starting")
+	case e.own:
+		e.Kind, e.Message = classifyOwn(e, said.Message), c.redact(said.Message)
+	case said.Error == notAuthenticated3 && e.Status == http.StatusUnauthorized:
+		e.Version = cmp.Or(e.Version, "3")
+		e.Kind, e.Message = NotInfluxDB, c.redact("this is InfluxDB "+strings.TrimSpace(e.Version+" "+e.Build)+
+			"; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations")
+	default:
+		e.cause = err
 		e.Kind, e.Message = classifyForeign(e.Status, media)
-		return e
+		c.nameRedirect(e, resp)
 	}
-	e.Kind, e.Message = classifyAnswer(e.Status, said.Code, said.Message), c.redact(said.Message)
 	if e.Kind == MissingPermission || e.Kind == Forbidden {
 		e.Permission = permissionIn(e.Message)
 	}
 	return e
+}
+
+// nameRedirect puts where a redirect leads into its error. Nothing is sent there: it may be anyone's.
+func (c *Client) nameRedirect(e *Error, resp *http.Response) {
+	to, err := resp.Location()
+	if err != nil || resp.StatusCode < 300 || resp.StatusCode > 399 {
+		return
+	}
+	to.User, to.RawQuery, to.Fragment = nil, "", "" // of no use, and perhaps somebody's secrets
+	e.Location = c.redact(to.String())
+	e.Message = fmt.Sprintf("%s to %s, which is not followed; if InfluxDB is there, write its base URL to url", http.StatusText(e.Status), e.Location)
+}
+
+// errorBody is what the body of an error may hold: InfluxDB's code and message, or a status while it starts; or the
+// error of InfluxDB 3.
+type errorBody struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Status  string `json:"status"`
+	Error   string `json:"error"`
+}
+
+// notAuthenticated3 is what InfluxDB 3 says with a 401 to a token that it does not know, also on /ping; it names no
+// content type and no version (measured on 3.10.1).
+const notAuthenticated3 = "the request was not authenticated"
+
+// readErrorBody decodes the body, which is zero where it is not JSON, and reads it to its end, so that the connection
+// can serve the next call.
+func readErrorBody(resp *http.Response, media string) (errorBody, error) {
+	var said errorBody
+	body := io.LimitReader(resp.Body, maxErrorBody)
+	defer func() { _, _ = io.Copy(io.Discard, body) }()
+	if media != "application/json" && media != "" {
+		return said, nil
+	}
+	err := json.NewDecoder(body).Decode(&said)
+	switch {
+	case err != nil && media == "":
+		return errorBody{}, nil
+	case err != nil:
+		return errorBody{}, err
+	}
+	return said, nil
+}
+
+// judge returns which of InfluxDB's own bodies it is, or AnyBody.
+func (b errorBody) judge(e *Error, media string) Body {
+	switch {
+	case media != "application/json":
+		return AnyBody
+	case e.Status == http.StatusServiceUnavailable && b == errorBody{Status: "starting"} && e.Version != "":
+		return StartingBody
+	case b.Message == "" || !isOwnCode(e.Status, b.Code):
+		return AnyBody
+	case e.Status == http.StatusNotFound && b.Message == "authorization not found":
+		return MissingBody
+	}
+	return ErrorBody
 }
 
 // badBody judges a success that could not be read: it was cut off, or it is not what was asked for.
@@ -96,35 +157,33 @@ func (c *Client) redact(message string) string {
 	return message
 }
 
-func classifyAnswer(status int, code, message string) Kind {
+// classifyOwn judges an error of InfluxDB's own.
+func classifyOwn(e *Error, message string) Kind {
 	switch {
-	case status == http.StatusNotFound && code == "not found" && message == "authorization not found":
+	case e.proof == Absent:
 		return Gone
-	case status == http.StatusNotFound && code != "not found": // somebody else's JSON
-		return NotInfluxDB
-	case status == http.StatusNotFound && message == "path not found":
+	case e.Status == http.StatusNotFound && message == "path not found":
 		return NoSuchPath
-	case status == http.StatusNotFound:
+	case e.Status == http.StatusNotFound:
 		return NotFound
-	case status == http.StatusUnauthorized && message == "token is inactive":
+	case e.Status == http.StatusUnauthorized && message == "token is inactive":
 		return InactiveToken
-	case status == http.StatusUnauthorized && strings.HasSuffix(message, " is unauthorized"):
+	case e.Status == http.StatusUnauthorized && strings.HasSuffix(message, " is unauthorized"):
 		return MissingPermission
-	case status == http.StatusUnauthorized:
+	case e.Status == http.StatusUnauthorized:
 		return BadToken
-	case status == http.StatusForbidden && strings.EqualFold(message, "user is inactive"):
+	case e.Status == http.StatusForbidden && strings.EqualFold(message, "user is inactive"):
 		return InactiveUser
-	case status == http.StatusForbidden:
+	case e.Status == http.StatusForbidden:
 		return Forbidden
 	}
-	return classifyStatus(status)
+	return classifyStatus(e.Status)
 }
 
-// classifyForeign judges an answer that is not InfluxDB 2's error envelope.
+// classifyForeign judges an answer that is not InfluxDB 2's.
 func classifyForeign(status int, contentType string) (Kind, string) {
 	kind := classifyStatus(status)
-	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+	if kind == Invalid {
 		kind = NotInfluxDB
 	}
 	return kind, fmt.Sprintf("%s (%s, not InfluxDB's own answer)", http.StatusText(status), cmp.Or(contentType, "no content"))
@@ -136,12 +195,12 @@ func classifyStatus(status int) Kind {
 		return NoSuchPath
 	case status == http.StatusTooManyRequests:
 		return RateLimited
-	case status == http.StatusRequestTimeout, status == 499, status >= 500:
+	case status == http.StatusRequestTimeout, status == statusClientGone, status >= 500:
 		return Unavailable
 	case status >= 400:
 		return Invalid
 	}
-	return NotInfluxDB // a redirect: InfluxDB 2 sends none
+	return NotInfluxDB // a redirect, or a success that is none of the call's: InfluxDB 2 sends neither
 }
 
 // classifyNoResponse judges a call that got no complete answer.

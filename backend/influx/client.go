@@ -31,6 +31,9 @@ const (
 	maxBody = 4 << 20
 	// maxErrorBody bounds what is read of an answer that is not a success.
 	maxErrorBody = 64 << 10
+	// idleTimeout is how long a connection stays open that nobody uses. Proxies close theirs at 60 seconds as a rule,
+	// and a POST that meets such a close on its way has an unknown outcome.
+	idleTimeout = 50 * time.Second
 	// deletionShare is which part of the connections deletions may hold at once: one in so many. Vault sends up to
 	// 200 revocations together, and a mint must not queue behind all of them. Few are enough: on two processors
 	// InfluxDB was measured to delete 2411 a second with 8 at once, and 2500 with 32.
@@ -71,8 +74,7 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("%q is not an http or https URL", o.URL)
 	}
 	o.Timeout, o.MaxConnections = cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.MaxConnections, DefaultMaxConnections)
-	// The library resolves "api/v2/" against the base, which drops a last path element without a slash.
-	address := strings.TrimRight(o.URL, "/") + "/"
+	clean := CleanURL(o.URL)
 	transport := newTransport(o)
 	options := apihttp.DefaultOptions().
 		SetApplicationName(o.UserAgent).
@@ -81,9 +83,10 @@ func New(o Options) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		})
 	return &Client{
-		service:   apihttp.NewService(address, "Token "+o.Token, options),
+		// The library resolves "api/v2/" against the base, which drops a last path element without a slash.
+		service:   apihttp.NewService(clean+"/", "Token "+o.Token, options),
 		transport: transport,
-		base:      strings.TrimRight(o.URL, "/"),
+		base:      clean,
 		token:     o.Token,
 		timeout:   o.Timeout,
 		deletions: make(chan struct{}, max(1, o.MaxConnections/deletionShare)),
@@ -101,7 +104,7 @@ func newTransport(o Options) *http.Transport {
 		MaxConnsPerHost:     o.MaxConnections,
 		MaxIdleConns:        o.MaxConnections,
 		MaxIdleConnsPerHost: o.MaxConnections,
-		IdleConnTimeout:     90 * time.Second,
+		IdleConnTimeout:     idleTimeout,
 	}
 }
 
@@ -110,7 +113,16 @@ func ValidToken(token string) bool {
 	return !slices.ContainsFunc([]byte(token), func(c byte) bool { return c <= ' ' || c > '~' })
 }
 
-// URL is the address the client was made for, without a slash at its end.
+// CleanURL returns a base URL in the form to which a path can be appended: without a slash at its end, "//" or "..",
+// which InfluxDB and proxies answer with a 404. What is no URL comes back without its last slashes.
+func CleanURL(address string) string {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		address = u.JoinPath().String()
+	}
+	return strings.TrimRight(address, "/")
+}
+
+// URL is the address the client was made for, in the form of CleanURL.
 func (c *Client) URL() string { return c.base }
 
 // Close gives idle connections back. Calls under way go on.

@@ -27,7 +27,24 @@ func TestNewRefusesWhatIsNoURL(t *testing.T) {
 		require.Error(t, err, address)
 		require.ErrorContains(t, err, "is not an http or https URL", address)
 	}
-	client := dial(t, influx.Options{URL: "https://db:8086/influx//"})
+}
+
+func TestURLsAreCleaned(t *testing.T) {
+	for address, clean := range map[string]string{
+		"http://db:8086":                 "http://db:8086",
+		"http://db:8086/":                "http://db:8086",
+		"http://db:8086//":               "http://db:8086",
+		"https://db:8086/influx//":       "https://db:8086/influx",
+		"https://db//a//b":               "https://db/a/b",
+		"https://db/a/../b/./":           "https://db/b",
+		"https://db/../..":               "https://db",
+		"https://[::1]:8086/a%2Fb/c%20d": "https://[::1]:8086/a%2Fb/c%20d",
+		"https://db/é/":                  "https://db/%C3%A9",
+		"nonsense//":                     "nonsense",
+	} {
+		require.Equal(t, clean, influx.CleanURL(address), address)
+	}
+	client := dial(t, influx.Options{URL: "https://db:8086/a/..//influx//"})
 	require.Equal(t, "https://db:8086/influx", client.URL())
 }
 
@@ -60,7 +77,7 @@ func TestBasePath(t *testing.T) {
 	require.NoError(t, err)
 	proxy := httptest.NewServer(http.StripPrefix("/db/influx", httputil.NewSingleHostReverseProxy(target)))
 	t.Cleanup(proxy.Close)
-	for _, base := range []string{"/db/influx", "/db/influx/"} {
+	for _, base := range []string{"/db/influx", "/db/influx/", "//db/x/..//influx//"} {
 		srv.ResetRequests()
 		client := dial(t, influx.Options{URL: proxy.URL + base, Token: srv.RootToken()})
 		t.Cleanup(client.Close)

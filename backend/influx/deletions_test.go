@@ -2,7 +2,6 @@ package influx_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"testing"
@@ -17,8 +16,7 @@ import (
 // Deletions leave most connections to others, however many there are and however long they take.
 func TestDeletionsLeaveRoomForMints(t *testing.T) {
 	srv := influxtest.New(t)
-	client, err := influx.New(influx.Options{URL: srv.URL, Token: srv.RootToken(), MaxConnections: 8, Timeout: time.Minute})
-	require.NoError(t, err)
+	client := dial(t, influx.Options{URL: srv.URL, Token: srv.RootToken(), MaxConnections: 8, Timeout: time.Minute})
 	release := srv.Stall(http.MethodDelete, "/")
 	srv.ResetRequests()
 	deletions := func() (count int) {
@@ -31,14 +29,14 @@ func TestDeletionsLeaveRoomForMints(t *testing.T) {
 	}
 
 	var storm sync.WaitGroup
-	failed := make(chan error, 20)
+	answers := make(chan error, 20)
 	for range 20 {
 		id, _ := srv.AddToken(srv.OrgID(), srv.UserID())
-		storm.Go(func() { failed <- client.DeleteAuthorization(t.Context(), id) })
+		storm.Go(func() { answers <- client.DeleteAuthorization(t.Context(), id) })
 	}
-	require.Eventually(t, func() bool { return deletions() == 2 }, time.Minute, time.Millisecond)
+	eventually(t, func() bool { return deletions() == 2 }, "deletions under way")
 	for range 6 {
-		_, err = client.CreateAuthorization(t.Context(), order(srv))
+		_, err := client.CreateAuthorization(t.Context(), order(srv))
 		require.NoError(t, err)
 	}
 	require.Equal(t, 2, deletions(), "a quarter of the connections")
@@ -46,15 +44,14 @@ func TestDeletionsLeaveRoomForMints(t *testing.T) {
 	// One that is given up while it waits for its turn was never sent.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var refused *influx.Error
-	require.True(t, errors.As(client.DeleteAuthorization(ctx, "0000000000000001"), &refused))
-	require.True(t, refused.NotApplied())
-	require.Equal(t, influx.Unavailable, refused.Kind)
+	e := failed(t, client.DeleteAuthorization(ctx, unknownID))
+	require.True(t, e.NotApplied())
+	require.Equal(t, influx.Unavailable, e.Kind)
 
 	release()
 	storm.Wait()
-	close(failed)
-	for err := range failed {
+	close(answers)
+	for err := range answers {
 		require.NoError(t, err)
 	}
 }

@@ -3,7 +3,6 @@ package influx
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 )
 
@@ -31,13 +30,13 @@ const (
 	InactiveUser
 	// Forbidden: the token may not grant what it does not hold (403 "permission … is not allowed").
 	Forbidden
-	// Invalid: the server refused the request's content (400, 413, 422).
+	// Invalid: InfluxDB refused the request's content (400, 413, 422).
 	Invalid
 	// RateLimited: too many requests (429); RetryAfter may say how long to wait.
 	RateLimited
 	// BadCertificate: TLS could not be set up with the certificates at hand.
 	BadCertificate
-	// NotInfluxDB: the answer does not come from InfluxDB 2: a proxy's page, or another version's API.
+	// NotInfluxDB: the answer does not come from InfluxDB 2: a proxy's page or refusal, or another version's API.
 	NotInfluxDB
 )
 
@@ -50,13 +49,19 @@ type Error struct {
 	Message string
 	// Permission is what a MissingPermission or Forbidden call would have needed: write:users/<id>.
 	Permission string
-	// RetryAfter is the server's wish on RateLimited and Unavailable; 0 when it gave none.
+	// RetryAfter is what the server asks for on RateLimited and Unavailable; 0 when it gave none.
 	RetryAfter time.Duration
-	// Version and Build are the answer's X-Influxdb-Version and X-Influxdb-Build, if it had them.
+	// Version and Build are the answer's X-Influxdb-Version and X-Influxdb-Build, if it had them. The Version is "3"
+	// where the answer is InfluxDB 3's but does not say more.
 	Version, Build string
+	// Location is where a redirect leads, without a query; empty for all else. Whoever tries a new address has to stop
+	// there: what comes next is not meant for whoever answered.
+	Location string
 
 	operation string
-	connected bool
+	connected bool  // the request may have been sent
+	own       bool  // the answer is InfluxDB 2's
+	proof     Proof // what the answer proves
 	cause     error
 }
 
@@ -75,20 +80,18 @@ func (e *Error) Error() string {
 // Unwrap gives the cause, such as a context's error.
 func (e *Error) Unwrap() error { return e.cause }
 
-// NotApplied reports whether it is certain that the call changed nothing: it was never sent, or the server
-// refused it. Anything else may have been carried out: an abandoned POST was measured to be applied 120
-// times of 120, and look-ups after the write can fail it with a 5xx.
+// NotApplied reports whether it is certain that the call changed nothing: it was never sent, or InfluxDB itself refused
+// it (see Rules). Anything else may have been carried out: an abandoned POST was measured to be applied 120 times of
+// 120, look-ups after the write can fail it with a 5xx, and a proxy may refuse the answer instead of the request.
 func (e *Error) NotApplied() bool {
 	if e.Status == 0 {
 		return !e.connected
 	}
-	switch e.Status {
-	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden,
-		http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusTooManyRequests:
-		return true
-	}
-	return false
+	return e.proof == NotApplied
 }
+
+// FromInfluxDB reports whether the answer is InfluxDB 2's own, rather than that of a proxy or of something else.
+func (e *Error) FromInfluxDB() bool { return e.own }
 
 // IsNotFound reports whether err says that what was asked for does not exist: Gone or NotFound.
 func IsNotFound(err error) bool { return Is(err, Gone) || Is(err, NotFound) }

@@ -3,6 +3,7 @@ package influx
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -40,12 +41,25 @@ type Server struct {
 // pageSize is the most that InfluxDB gives of orgs, buckets and users in one answer.
 const pageSize = 100
 
-// Ping asks what server this is. It needs no valid token on InfluxDB 2; InfluxDB 3 answers 401 without one.
+// pingStatuses are those of a server that answers: 204 for InfluxDB 1 and 2, 200 for InfluxDB 3.
+var pingStatuses = []int{http.StatusOK, http.StatusNoContent}
+
+// Ping asks what server this is. It shows the token only to a server that wants one for this, as InfluxDB 3 does:
+// nothing secret has been sent to an address that only redirects to https.
 func (c *Client) Ping(ctx context.Context) (Server, error) {
+	server, err := c.ping(ctx, request{method: http.MethodGet, path: "/ping", success: pingStatuses, anonymous: true})
+	var e *Error
+	if errors.As(err, &e) && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
+		return c.ping(ctx, request{method: http.MethodGet, path: "/ping", success: pingStatuses})
+	}
+	return server, err
+}
+
+func (c *Client) ping(ctx context.Context, r request) (Server, error) {
 	var server Server
 	ctx, cancel := c.withTimeout(ctx)
 	defer cancel()
-	err := c.stream(ctx, request{method: http.MethodGet, path: "/ping"}, func(resp *http.Response) error {
+	err := c.stream(ctx, r, func(resp *http.Response) error {
 		server.Version = strings.TrimPrefix(resp.Header.Get("X-Influxdb-Version"), "v")
 		server.Build = resp.Header.Get("X-Influxdb-Build")
 		// InfluxDB 3 says it in the body as well.
@@ -61,11 +75,19 @@ func (c *Client) Ping(ctx context.Context) (Server, error) {
 }
 
 // Me is the user that owns the client's token. It proves the token: unlike a list, it is refused for one
-// that is unknown or inactive. A token that may not read its user is told so by the ID in the error's
-// Permission (read:users/<id>).
+// that is unknown or inactive. A token that may not read its user gets the user's ID beside the error, which is
+// MissingPermission: InfluxDB says read:users/<id> is what it lacks.
 func (c *Client) Me(ctx context.Context) (User, error) {
 	var me User
-	err := c.call(ctx, request{method: http.MethodGet, path: "me"}, &me)
+	r := request{method: http.MethodGet, path: "me"}
+	err := c.call(ctx, r, &me)
+	var e *Error
+	switch {
+	case errors.As(err, &e) && strings.HasPrefix(e.Permission, "read:users/"):
+		me.ID = strings.TrimPrefix(e.Permission, "read:users/")
+	case err == nil && me.ID == "":
+		err = c.notAskedFor(r, http.StatusOK)
+	}
 	return me, err
 }
 
@@ -101,7 +123,7 @@ func (c *Client) Organization(ctx context.Context, name string) (Named, error) {
 // OrganizationByID reads one organization.
 func (c *Client) OrganizationByID(ctx context.Context, id string) (Named, error) {
 	var org Named
-	err := c.call(ctx, request{method: http.MethodGet, path: "orgs/" + url.PathEscape(id)}, &org)
+	err := c.get(ctx, "orgs", id, &org, &org.ID)
 	return org, err
 }
 
@@ -125,7 +147,7 @@ func (c *Client) Bucket(ctx context.Context, orgID, name string) (Bucket, error)
 // BucketByID reads one bucket.
 func (c *Client) BucketByID(ctx context.Context, id string) (Bucket, error) {
 	var bucket Bucket
-	err := c.call(ctx, request{method: http.MethodGet, path: "buckets/" + url.PathEscape(id)}, &bucket)
+	err := c.get(ctx, "buckets", id, &bucket, &bucket.ID)
 	return bucket, err
 }
 
@@ -170,7 +192,7 @@ func (c *Client) User(ctx context.Context, name string) (User, error) {
 // UserByID reads one user.
 func (c *Client) UserByID(ctx context.Context, id string) (User, error) {
 	var user User
-	err := c.call(ctx, request{method: http.MethodGet, path: "users/" + url.PathEscape(id)}, &user)
+	err := c.get(ctx, "users", id, &user, &user.ID)
 	return user, err
 }
 
@@ -211,7 +233,7 @@ func (c *Client) ResourceTypes(ctx context.Context) ([]string, error) {
 // for a name that does not exist, and 200 with an empty list where the token may not see it, or is inactive.
 // It answers others to a name that it trims or ignores, as it does an empty one.
 func (c *Client) unseen(path, name, permission string, others int) error {
-	e := &Error{Kind: MissingPermission, Status: http.StatusOK, Permission: permission, connected: true,
+	e := &Error{Kind: MissingPermission, Status: http.StatusOK, Permission: permission, connected: true, own: true,
 		operation: "GET " + c.base + "/api/v2/" + path,
 		Message:   "the root token can't see it: it is inactive or lacks " + permission}
 	if others > 0 {

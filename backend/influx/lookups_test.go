@@ -3,6 +3,7 @@ package influx_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -216,4 +217,30 @@ func TestResourceOrg(t *testing.T) {
 		_, err := connect(t, srv).ResourceOrg(t.Context(), srv.OrgID(), resourceType, unknownID)
 		require.True(t, influx.Is(err, influx.NoSuchPath) || influx.Is(err, influx.NotFound), "%v", err)
 	}
+}
+
+// JSON of another kind decodes as well: what is asked for by its ID is there only where the answer repeats the ID.
+func TestAnAnswerRepeatsTheIDThatWasAskedFor(t *testing.T) {
+	for _, body := range []string{`{}`, `null`, `{"error":"denied"}`, `{"id":"0000000000000002","name":"other"}`} {
+		client := serve(t, answer{status: 200, content: jsonType, body: body}.ServeHTTP)
+		ctx := t.Context()
+		_, authorization := client.GetAuthorization(ctx, unknownID)
+		_, org := client.OrganizationByID(ctx, unknownID)
+		_, bucket := client.BucketByID(ctx, unknownID)
+		_, user := client.UserByID(ctx, unknownID)
+		for _, err := range []error{authorization, org, bucket, user, client.SetAuthorizationStatus(ctx, unknownID, true)} {
+			e := failed(t, err)
+			require.Equal(t, influx.NotInfluxDB, e.Kind, body)
+			require.False(t, e.NotApplied())
+			require.ErrorContains(t, err, `200 "the answer is not what was asked for"`)
+		}
+	}
+	client := serve(t, answer{status: 200, content: jsonType, body: `{"name":"admin"}`}.ServeHTTP)
+	_, err := client.Me(t.Context())
+	require.True(t, influx.Is(err, influx.NotInfluxDB), "%v", err)
+
+	srv := influxtest.New(t)
+	org, err := connect(t, srv).OrganizationByID(t.Context(), strings.ToUpper(srv.OrgID()))
+	require.NoError(t, err)
+	require.Equal(t, srv.OrgID(), org.ID)
 }

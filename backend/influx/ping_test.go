@@ -1,6 +1,7 @@
 package influx_test
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,4 +54,40 @@ func TestPing(t *testing.T) {
 			require.ErrorContains(t, e, "GET "+client.URL()+"/ping: ")
 		})
 	}
+}
+
+// The token is not sent in clear to an address that only leads to https, and nothing is sent to where it leads.
+func TestPingOfARedirect(t *testing.T) {
+	there := influxtest.New(t)
+	tokens := make(chan string, 10)
+	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		tokens <- r.Header.Get("Authorization")
+		http.Redirect(w, r, there.URL+"/influx/ping?next=1", http.StatusMovedPermanently)
+	})
+	_, err := client.Ping(t.Context())
+	e := failed(t, err)
+	require.Equal(t, influx.NotInfluxDB, e.Kind)
+	require.Equal(t, there.URL+"/influx/ping", e.Location)
+	require.ErrorContains(t, err, "Moved Permanently to "+there.URL+"/influx/ping, which is not followed; if InfluxDB is there, write its base URL to url")
+	require.Len(t, tokens, 1)
+	require.Empty(t, <-tokens)
+	require.Empty(t, there.Requests())
+}
+
+// A server that wants a token for its ping is shown it, once.
+func TestPingOfInfluxDB3(t *testing.T) {
+	srv := influxtest.New(t)
+	srv.Intercept(influxtest.InfluxDB3("3.10.1", "apiv3_x"))
+	server, err := dial(t, influx.Options{URL: srv.URL, Token: "apiv3_x"}).Ping(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, influx.Server{Version: "3.10.1", Build: "Core"}, server)
+	require.Len(t, srv.Requests(), 2)
+
+	client := connect(t, srv) // a token of InfluxDB 2
+	_, err = client.Ping(t.Context())
+	e := failed(t, err)
+	require.Equal(t, "3", e.Version)
+	require.ErrorContains(t, err, "this is InfluxDB 3; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations")
+	_, err = client.CreateAuthorization(t.Context(), order(srv))
+	require.ErrorContains(t, err, "this is InfluxDB 3; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations")
 }

@@ -17,7 +17,8 @@ func (c *Client) CanRead(ctx context.Context, _, bucketID string) (bool, error) 
 func (c *Client) CanWrite(ctx context.Context, orgID, bucketID string) (bool, error) {
 	ctx, cancel := c.withTimeout(ctx)
 	defer cancel()
-	r := request{method: http.MethodPost, path: "write", query: url.Values{"org": {orgID}, "bucket": {bucketID}}}
+	r := request{method: http.MethodPost, path: "write", query: url.Values{"org": {orgID}, "bucket": {bucketID}},
+		success: []int{http.StatusNoContent}}
 	return allowed(c.stream(ctx, r, func(*http.Response) error { return nil }))
 }
 

@@ -112,7 +112,7 @@ func TestErrorBodiesAreBounded(t *testing.T) {
 			_, err := list(ctx, client) // this one call has no time-out of its own
 			require.NoError(t, ctx.Err(), "it was read for a minute")
 			e := failed(t, err)
-			require.Equal(t, influx.Invalid, e.Kind)
+			require.Equal(t, influx.NotInfluxDB, e.Kind)
 			require.Equal(t, http.StatusBadRequest, e.Status)
 			require.Less(t, len(e.Error()), 500)
 		})

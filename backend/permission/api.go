@@ -18,11 +18,11 @@ var (
 //
 //	{"action": "read", "resource": {"type": "buckets", "name": "metrics"}}
 //
-// name is understood for buckets only. orgID "*" means every organization.
-func parsePermission(place Place, object map[string]any) (Grant, problem.List) {
-	o := apiObject{place: place}
+// name is understood for buckets only. orgID "*" means every organization. stored is for AsStored.
+func parsePermission(at Place, object map[string]any, stored bool) (Grant, problem.List) {
+	o := apiObject{at: at}
 	o.onlyKeys("", object, permissionKeys)
-	g := Grant{Place: place, Action: o.text("action", object["action"], true)}
+	g := Grant{Place: at, Action: o.text("action", object["action"], true)}
 	if g.Action != "" && g.Action != Read && g.Action != Write {
 		o.problem("action", "%q is not an action; allowed: read, write", g.Action)
 	}
@@ -32,6 +32,7 @@ func parsePermission(place Place, object map[string]any) (Grant, problem.List) {
 		return g, o.problems
 	}
 	o.onlyKeys("resource.", resource, resourceKeys)
+	o.noNulls(resource, stored)
 	g.Type = o.text("resource.type", resource["type"], true)
 	g.ID = strings.ToLower(o.text("resource.id", resource["id"], false))
 	g.Name = o.text("resource.name", resource["name"], false)
@@ -45,13 +46,13 @@ func parsePermission(place Place, object map[string]any) (Grant, problem.List) {
 
 // apiObject is one object being read; it collects what is wrong with it.
 type apiObject struct {
-	place    Place
+	at       Place
 	problems problem.List
 }
 
 // problem notes what is wrong with a key; key may be a path such as resource.id.
 func (o *apiObject) problem(key, format string, args ...any) {
-	o.problems = append(o.problems, problem.InField(o.place.String()+"."+key, format, args...))
+	o.problems = append(o.problems, problem.InField(o.at.String()+"."+key, format, args...))
 }
 
 // text takes a JSON string.
@@ -84,6 +85,24 @@ func (o *apiObject) onlyKeys(prefix string, object map[string]any, known []strin
 	sort.Strings(unknown)
 	for _, key := range unknown {
 		o.problem(prefix+key, "unknown key; allowed: %s", strings.Join(known, ", "))
+	}
+}
+
+// noNulls refuses keys that are there and null: it is what a variable without a value becomes, and taken for a key that
+// is left out it would grant every bucket, or every resource.
+func (o *apiObject) noNulls(resource map[string]any, stored bool) {
+	for _, optional := range []struct {
+		key, all string
+		narrows  bool
+	}{
+		{"id", "all of the type", true},
+		{"name", "all buckets", true},
+		{"org", "the role's organization", false},
+		{"orgID", "the role's organization", false},
+	} {
+		if value, given := resource[optional.key]; given && value == nil && (optional.narrows || !stored) {
+			o.problem("resource."+optional.key, "null; leave the key out for %s", optional.all)
+		}
 	}
 }
 
@@ -121,7 +140,7 @@ func (o *apiObject) inOrg(g *Grant, resource map[string]any) {
 	}
 	orgID := o.text("resource.orgID", resource["orgID"], false)
 	switch {
-	case !isText(resource["orgID"]): // left out, or told to be no string
+	case !isText(resource["orgID"]): // left out, null, or noted as no string
 	case orgID == All:
 		g.AllOrgs = true
 		if g.ID != "" || g.Name != "" || g.Org != "" {

@@ -18,7 +18,6 @@ func TestPermissionsInTheShapeOfTheAPI(t *testing.T) {
 		grant    permission.Grant
 	}{
 		"a type":                    {object{"type": "tasks"}, permission.Grant{Type: "tasks"}},
-		"a type, the rest null":     {object{"type": "tasks", "id": nil, "name": nil, "org": nil, "orgID": nil}, permission.Grant{Type: "tasks"}},
 		"a bucket's name":           {object{"type": "buckets", "name": "metrics"}, permission.Grant{Type: "buckets", Name: "metrics"}},
 		"a name is no wildcard":     {object{"type": "buckets", "name": "*"}, permission.Grant{Type: "buckets", Name: "*"}},
 		"a name is no ID":           {object{"type": "buckets", "name": "id:" + metrics}, permission.Grant{Type: "buckets", Name: "id:" + metrics}},
@@ -63,13 +62,24 @@ func TestProblemsOfPermissions(t *testing.T) {
 		"an unknown key":     {object{"action": "read", "resource": object{"type": "tasks", "orgId": acme}}, []string{"permissions[0].resource.orgId: unknown key; allowed: type, id, name, org, orgID"}},
 		"the server's links": {object{"action": "read", "resource": object{"type": "tasks", "links": object{}}}, []string{"permissions[0].resource.links: unknown key; allowed: type, id, name, org, orgID"}},
 
-		"no type":             {object{"action": "read", "resource": object{}}, []string{"permissions[0].resource.type: missing"}},
-		"an empty type":       {object{"action": "read", "resource": object{"type": ""}}, []string{"permissions[0].resource.type: missing"}},
-		"instance":            {object{"action": "read", "resource": object{"type": "instance"}}, []string{"permissions[0].resource.type: instance is for InfluxDB's own set-up; no token can hold it"}},
-		"every type":          {object{"action": "read", "resource": object{"type": "*"}}, []string{`permissions[0].resource.type: "*" is not a resource type; use read_resources=* or write_resources=*`}},
-		"an ID too short":     {object{"action": "read", "resource": object{"type": "buckets", "id": "c01"}}, []string{`permissions[0].resource.id: "c01" is not an ID of 16 hexadecimal digits`}},
-		"an ID of zeroes":     {object{"action": "read", "resource": object{"type": "buckets", "id": zero}}, []string{`permissions[0].resource.id: "` + zero + `" is not an ID of 16 hexadecimal digits`}},
-		"an empty ID":         {object{"action": "read", "resource": object{"type": "buckets", "id": ""}}, []string{`permissions[0].resource.id: "" is not an ID of 16 hexadecimal digits`}},
+		"no type":         {object{"action": "read", "resource": object{}}, []string{"permissions[0].resource.type: missing"}},
+		"an empty type":   {object{"action": "read", "resource": object{"type": ""}}, []string{"permissions[0].resource.type: missing"}},
+		"instance":        {object{"action": "read", "resource": object{"type": "instance"}}, []string{"permissions[0].resource.type: instance is for InfluxDB's own set-up; no token can hold it"}},
+		"every type":      {object{"action": "read", "resource": object{"type": "*"}}, []string{`permissions[0].resource.type: "*" is not a resource type; use read_resources=* or write_resources=*`}},
+		"an ID too short": {object{"action": "read", "resource": object{"type": "buckets", "id": "c01"}}, []string{`permissions[0].resource.id: "c01" is not an ID of 16 hexadecimal digits`}},
+		"an ID of zeroes": {object{"action": "read", "resource": object{"type": "buckets", "id": zero}}, []string{`permissions[0].resource.id: "` + zero + `" is not an ID of 16 hexadecimal digits`}},
+		"an empty ID":     {object{"action": "read", "resource": object{"type": "buckets", "id": ""}}, []string{`permissions[0].resource.id: "" is not an ID of 16 hexadecimal digits`}},
+		"nulls": {object{"action": "read", "resource": object{"type": "buckets", "id": nil, "name": nil, "org": nil, "orgID": nil}}, []string{
+			"permissions[0].resource.id: null; leave the key out for all of the type",
+			"permissions[0].resource.name: null; leave the key out for all buckets",
+			"permissions[0].resource.org: null; leave the key out for the role's organization",
+			"permissions[0].resource.orgID: null; leave the key out for the role's organization",
+		}},
+		"a null action":       {object{"action": nil, "resource": object{"type": "tasks"}}, []string{"permissions[0].action: missing"}},
+		"a null type":         {object{"action": "read", "resource": object{"type": nil}}, []string{"permissions[0].resource.type: missing"}},
+		"a null resource":     {object{"action": "read", "resource": nil}, []string{noObject}},
+		"a null unknown key":  {object{"action": "read", "id": nil, "resource": object{"type": "tasks"}}, []string{"permissions[0].id: unknown key; allowed: action, resource"}},
+		"a null name and ID":  {object{"action": "read", "resource": object{"type": "buckets", "name": nil, "id": metrics}}, []string{"permissions[0].resource.name: null; leave the key out for all buckets"}},
 		"an empty name":       {object{"action": "read", "resource": object{"type": "buckets", "name": ""}}, []string{"permissions[0].resource.name: empty; leave it out for all buckets"}},
 		"a task's name":       {object{"action": "read", "resource": object{"type": "tasks", "name": "a"}}, []string{"permissions[0].resource.name: names are understood for buckets only; give the id"}},
 		"a name and an ID":    {object{"action": "read", "resource": object{"type": "buckets", "name": "a", "id": metrics}}, []string{"permissions[0].resource.name: give either name or id"}},
@@ -95,5 +105,25 @@ func TestProblemsOfPermissions(t *testing.T) {
 			requireProblems(t, test.problems, err)
 			require.Empty(t, grants)
 		})
+	}
+}
+
+// Roles with nulls were stored once. One that grants more than was meant asks for nothing any more, and names the field;
+// the others go on.
+func TestNullsThatWereStored(t *testing.T) {
+	for key, problem := range map[string]string{
+		"name":  "permissions[1].resource.name: null; leave the key out for all buckets",
+		"id":    "permissions[1].resource.id: null; leave the key out for all of the type",
+		"org":   "",
+		"orgID": "",
+	} {
+		d := permission.Definition{Permissions: append(api("read", object{"type": "tasks"}), api("write", object{"type": "buckets", key: nil})...)}.AsStored()
+		permissions, err := permission.Resolve(t.Context(), d, scope, &directory{})
+		if problem != "" {
+			requireProblems(t, []string{problem}, err)
+			continue
+		}
+		require.NoError(t, err, key)
+		require.Equal(t, []string{"read:orgs/" + acme + "/tasks", "write:orgs/" + acme + "/buckets"}, words(permissions))
 	}
 }

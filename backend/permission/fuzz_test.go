@@ -62,7 +62,10 @@ func FuzzDefinition(f *testing.F) {
 		if json.Unmarshal([]byte(text), &w) != nil {
 			return
 		}
-		d := permission.Definition(w)
+		d := permission.Definition{
+			TokenType: w.TokenType, ReadBuckets: w.ReadBuckets, WriteBuckets: w.WriteBuckets, ReadResources: w.ReadResources,
+			WriteResources: w.WriteResources, Permissions: w.Permissions, Cloned: w.Cloned,
+		}
 		grants, err := d.Grants()
 		privileged := d.Privileged("acme")
 		_ = permission.CheckTypes(grants, served)

@@ -21,9 +21,19 @@ type Definition struct {
 	Permissions []map[string]any
 	// Cloned are the permissions of another authorization, copied; they exclude everything else.
 	Cloned []Permission
+
+	stored bool
 }
 
-// Grant is one wish of a definition, before names became IDs.
+// AsStored returns the definition of a role that is in storage. Earlier versions stored keys that are null. A null name
+// or id is a problem all the same: it grants more than was meant. A null org or orgID means the role's organization, as
+// it did then.
+func (d Definition) AsStored() Definition {
+	d.stored = true
+	return d
+}
+
+// Grant is one permission that a definition asks for, before names became IDs.
 type Grant struct {
 	Place  Place
 	Action string
@@ -141,7 +151,7 @@ func (d Definition) parse() ([]Grant, problem.List) {
 		}
 	}
 	for i, object := range d.Permissions {
-		g, bad := parsePermission(Place{"permissions", i}, object)
+		g, bad := parsePermission(Place{"permissions", i}, object, d.stored)
 		if len(bad) > 0 {
 			problems = append(problems, bad...)
 			continue

@@ -96,7 +96,7 @@ func TestProblemsOfAForm(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
-			// What is well formed is looked up all the same, and told after what is not.
+			// What is well formed is looked up all the same, and its problems come after those of what is not.
 			require.True(t, strings.HasPrefix(err.Error(), strings.Join(test.problems, "\n")), err)
 			var problem *problem.Error
 			require.True(t, errors.As(err, &problem))

@@ -18,7 +18,7 @@ func (d Definition) Privileged(org string) problem.List {
 	case Operator:
 		return whole("token_type operator can do everything in every organization, and make other tokens" + meant)
 	}
-	grants, _ := d.Grants() // what is malformed is told as that
+	grants, _ := d.Grants() // what is malformed is a problem of its own
 	var problems problem.List
 	for i, p := range d.Cloned {
 		grants = append(grants, Grant{Place: Place{"clone_from", i}, Action: p.Action, Type: p.Type, ID: p.ID, AllOrgs: p.global()})

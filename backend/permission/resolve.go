@@ -155,8 +155,8 @@ func (r *resolution) bucketWithID(ctx context.Context, g Grant) error {
 // inOrg grants all of a type: InfluxDB checks orgs and users by ID alone, so that there the organization
 // itself and the owner stand for all. An ID that is not known must not be left out: without one the
 // permission would be for every organization and every user.
-func (r *resolution) inOrg(place Place, action, resourceType string) {
-	p := Permission{Action: action, Type: resourceType, OrgID: r.scope.OrgID, Place: place}
+func (r *resolution) inOrg(at Place, action, resourceType string) {
+	p := Permission{Action: action, Type: resourceType, OrgID: r.scope.OrgID, Place: at}
 	switch resourceType {
 	case Orgs:
 		p.ID, p.OrgID = r.scope.OrgID, ""
@@ -164,10 +164,10 @@ func (r *resolution) inOrg(place Place, action, resourceType string) {
 		p.ID, p.OrgID = r.scope.OwnerID, ""
 	}
 	if p.global() {
-		if place.List == tokenTypeField && action == Write { // said for reading
+		if at.List == tokenTypeField && action == Write { // said for reading
 			return
 		}
-		r.problems = append(r.problems, problem.InField(place.String(), "the token's owner is not known; set user or user_id, in the role or in config"))
+		r.problems = append(r.problems, problem.InField(at.String(), "the token's owner is not known; set user or user_id, in the role or in config"))
 		return
 	}
 	r.grant(p)
@@ -191,15 +191,15 @@ func (r *resolution) whole(ctx context.Context, tokenType string) error {
 	if err != nil {
 		return err
 	}
-	place := Place{List: tokenTypeField}
+	at := Place{List: tokenTypeField}
 	for _, t := range grantable(types) {
 		for _, action := range []string{Read, Write} {
 			switch {
 			case tokenType == Operator:
-				r.grant(Permission{Action: action, Type: t, Place: place})
+				r.grant(Permission{Action: action, Type: t, Place: at})
 			case t == Orgs && action == Write: // an all-access token may not rename its organization
 			default:
-				r.inOrg(place, action, t)
+				r.inOrg(at, action, t)
 			}
 		}
 	}

@@ -91,7 +91,7 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client may be gone; nobody is left to tell
+	_, _ = w.Write(body) // the client may be gone, which is no error here
 }
 
 // identifier is an ID in a request body. Left out or null it is "".

@@ -65,7 +65,7 @@ func (s *Server) createAuthorization(c *call) (int, any, error) {
 		return 0, nil, errUnableToCreate
 	}
 	c.addToken(a)
-	answer, err := c.answer(a, a.token) // the one time that a hashed token's value is told
+	answer, err := c.answer(a, a.token) // the one time that a hashed token's value is answered
 	return http.StatusCreated, answer, err
 }
 

@@ -80,8 +80,8 @@ func (s *suite) bucketNamed(orgID, name string) bucketAnswer {
 	return b
 }
 
-// wish is a body for POST /api/v2/authorizations.
-type wish struct {
+// tokenRequest is a body for POST /api/v2/authorizations.
+type tokenRequest struct {
 	Status      string       `json:"status,omitempty"`
 	OrgID       string       `json:"orgID,omitempty"`
 	UserID      string       `json:"userID,omitempty"`
@@ -92,7 +92,7 @@ type wish struct {
 // token makes an authorization for this test, with the operator token.
 func (s *suite) token(orgID, userID string, permissions ...Permission) authorizationAnswer {
 	s.Helper()
-	return s.mint(s.OperatorToken, wish{OrgID: orgID, UserID: userID, Permissions: permissions})
+	return s.mint(s.OperatorToken, tokenRequest{OrgID: orgID, UserID: userID, Permissions: permissions})
 }
 
 // mint makes an authorization for this test, with a token that must be able to.

@@ -19,7 +19,7 @@ var createClauses = []clause{
 		require.Equal(s.T, s.Org, a.Org)
 	}},
 	{"create makes an inactive token when asked", func(s *suite) {
-		w := wish{Status: "inactive", OrgID: s.OrgID, Permissions: []Permission{InOrg("read", "views", s.OrgID)}}
+		w := tokenRequest{Status: "inactive", OrgID: s.OrgID, Permissions: []Permission{InOrg("read", "views", s.OrgID)}}
 		a := s.mint(s.OperatorToken, w)
 		require.Equal(s.T, "inactive", a.Status)
 	}},
@@ -31,14 +31,14 @@ var createClauses = []clause{
 	}},
 	{"create keeps the description, the permissions' order and duplicates", func(s *suite) {
 		read, write := InOrg("read", "views", s.OrgID), InOrg("write", "views", s.OrgID)
-		w := wish{OrgID: s.OrgID, Permissions: []Permission{write, read, write},
+		w := tokenRequest{OrgID: s.OrgID, Permissions: []Permission{write, read, write},
 			Description: "Räd \"x\" <y>\n [vault:v1:2b8e:lease:app:Qx7:1764000000]"}
 		a := s.mint(s.OperatorToken, w)
 		require.Equal(s.T, w.Description, a.Description)
 		require.Equal(s.T, w.Permissions, plain(a.Permissions))
 	}},
 	{"create makes another one each time", func(s *suite) {
-		w := wish{OrgID: s.OrgID, Description: "the same", Permissions: []Permission{InOrg("read", "views", s.OrgID)}}
+		w := tokenRequest{OrgID: s.OrgID, Description: "the same", Permissions: []Permission{InOrg("read", "views", s.OrgID)}}
 		one, two := s.mint(s.OperatorToken, w), s.mint(s.OperatorToken, w)
 		require.NotEqual(s.T, one.ID, two.ID)
 		require.NotEqual(s.T, one.Token, two.Token)
@@ -46,7 +46,7 @@ var createClauses = []clause{
 	{"the owner is the caller's unless another is named", func(s *suite) {
 		owner := s.user()
 		root := s.token(s.OrgID, owner.ID, append(MintingPermissions(s.OrgID, owner.ID), InOrg("read", "views", s.OrgID))...)
-		w := wish{OrgID: s.OrgID, Permissions: []Permission{InOrg("read", "views", s.OrgID)}}
+		w := tokenRequest{OrgID: s.OrgID, Permissions: []Permission{InOrg("read", "views", s.OrgID)}}
 		require.Equal(s.T, owner.ID, s.mint(root.Token, w).UserID)
 
 		w.UserID = s.UserID
@@ -57,14 +57,14 @@ var createClauses = []clause{
 		org := s.org()
 		root := s.token(s.OrgID, s.UserID, append(MintingPermissions(s.OrgID, s.UserID), Everywhere("read", "views"))...)
 		for _, orgID := range []string{org.ID, unknownID} {
-			w := wish{OrgID: orgID, Permissions: []Permission{InOrg("read", "views", orgID)}}
+			w := tokenRequest{OrgID: orgID, Permissions: []Permission{InOrg("read", "views", orgID)}}
 			s.call("POST", "/api/v2/authorizations", root.Token, w).lacks(InOrg("write", "authorizations", orgID))
 		}
 	}},
 	{"a right to write users of an organization is no right", func(s *suite) {
 		view := InOrg("read", "views", s.OrgID)
 		root := s.token(s.OrgID, s.UserID, InOrg("write", "authorizations", s.OrgID), InOrg("write", "users", s.OrgID), view)
-		s.call("POST", "/api/v2/authorizations", root.Token, wish{OrgID: s.OrgID, Permissions: []Permission{view}}).
+		s.call("POST", "/api/v2/authorizations", root.Token, tokenRequest{OrgID: s.OrgID, Permissions: []Permission{view}}).
 			lacks(ByID("write", "users", s.UserID))
 	}},
 }

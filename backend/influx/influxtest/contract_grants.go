@@ -21,7 +21,7 @@ var grantClauses = []clause{
 		} {
 			s.notGranted(root.Token, p)
 		}
-		s.mint(root.Token, wish{OrgID: s.OrgID, Permissions: []Permission{InOrgByID("read", "buckets", unknownID, s.OrgID)}})
+		s.mint(root.Token, tokenRequest{OrgID: s.OrgID, Permissions: []Permission{InOrgByID("read", "buckets", unknownID, s.OrgID)}})
 	}},
 	{"a permission for one bucket grants that one only", func(s *suite) {
 		mine, other := s.bucket(s.OrgID), s.bucket(s.OrgID)
@@ -29,7 +29,7 @@ var grantClauses = []clause{
 		root := s.token(s.OrgID, s.UserID, append(MintingPermissions(s.OrgID, s.UserID), held)...)
 		s.notGranted(root.Token, InOrgByID("read", "buckets", other.ID, s.OrgID))
 		s.notGranted(root.Token, InOrg("read", "buckets", s.OrgID))
-		token := s.mint(root.Token, wish{OrgID: s.OrgID, Permissions: []Permission{held}}).Token
+		token := s.mint(root.Token, tokenRequest{OrgID: s.OrgID, Permissions: []Permission{held}}).Token
 		s.call("GET", "/api/v2/buckets/"+mine.ID, token, nil).is(200)
 		s.call("GET", "/api/v2/buckets/"+other.ID, token, nil).lacks(InOrgByID("read", "buckets", other.ID, s.OrgID))
 	}},
@@ -87,7 +87,7 @@ var grantClauses = []clause{
 	{"a token can make a copy of itself", func(s *suite) {
 		held := AllAccessPermissions(s.OrgID, s.UserID)
 		root := s.token(s.OrgID, s.UserID, held...)
-		again := s.mint(root.Token, wish{OrgID: s.OrgID, UserID: s.UserID, Permissions: held})
+		again := s.mint(root.Token, tokenRequest{OrgID: s.OrgID, UserID: s.UserID, Permissions: held})
 		require.Equal(s.T, held, plain(again.Permissions))
 	}},
 }
@@ -95,7 +95,7 @@ var grantClauses = []clause{
 // notGranted requires that a token can't make one with this permission. It is the one 403 about permissions.
 func (s *suite) notGranted(with string, p Permission) {
 	s.Helper()
-	s.call("POST", "/api/v2/authorizations", with, wish{OrgID: s.OrgID, Permissions: []Permission{p}}).
+	s.call("POST", "/api/v2/authorizations", with, tokenRequest{OrgID: s.OrgID, Permissions: []Permission{p}}).
 		fails(403, "forbidden", fmt.Sprintf("permission %s is not allowed: %s is unauthorized", p, p))
 }
 
@@ -115,7 +115,7 @@ func otherOrgsBucket(s *suite) {
 	elsewhere := s.bucket(s.org().ID)
 	root := s.token(s.OrgID, s.UserID, append(MintingPermissions(s.OrgID, s.UserID), InOrg("read", "buckets", s.OrgID))...)
 	s.call("GET", "/api/v2/buckets/"+elsewhere.ID, root.Token, nil).is(401)
-	a := s.mint(root.Token, wish{OrgID: s.OrgID, Permissions: []Permission{
+	a := s.mint(root.Token, tokenRequest{OrgID: s.OrgID, Permissions: []Permission{
 		InOrgByID("read", "buckets", elsewhere.ID, s.OrgID)}})
 	require.Equal(s.T, [][2]string{{elsewhere.Name, s.Org}}, names(a))
 	s.call("GET", "/api/v2/buckets/"+elsewhere.ID, a.Token, nil).is(200)

@@ -131,7 +131,7 @@ func inactiveToken(s *suite) {
 	token := s.token(s.OrgID, s.UserID, OperatorPermissions()...)
 	other := s.token(s.OrgID, s.UserID, InOrg("read", "views", s.OrgID))
 	s.setStatus(tokenPath(token), "inactive")
-	more := wish{OrgID: s.OrgID, Permissions: []Permission{InOrg("read", "views", s.OrgID)}}
+	more := tokenRequest{OrgID: s.OrgID, Permissions: []Permission{InOrg("read", "views", s.OrgID)}}
 	for _, r := range []response{
 		s.call("GET", "/api/v2/me", token.Token, nil),
 		s.call("GET", "/api/v2/orgs/"+s.OrgID, token.Token, nil),

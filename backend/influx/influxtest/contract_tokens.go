@@ -49,7 +49,7 @@ var listClauses = []clause{
 		s.call("GET", tokenPath(a), a.Token, nil).lacks(InOrgByID("read", "authorizations", a.ID, s.OrgID))
 		s.call("GET", tokenPath(a), token, nil).lacks(ByID("read", "users", s.UserID))
 	}},
-	{"an unknown or malformed ID is told apart", func(s *suite) {
+	{"an unknown ID and a malformed one are two errors", func(s *suite) {
 		for _, method := range []string{"GET", "PATCH", "DELETE"} {
 			s.operator(method, "/api/v2/authorizations/"+unknownID, "{}").fails(404, "not found", "authorization not found")
 			s.operator(method, "/api/v2/authorizations/x", "{}").fails(400, "invalid", "id must have a length of 16 bytes")
@@ -61,7 +61,7 @@ var listClauses = []clause{
 func leastRoot(s *suite) {
 	view := InOrg("read", "views", s.OrgID)
 	root := s.token(s.OrgID, s.UserID, append(MintingPermissions(s.OrgID, s.UserID), view)...)
-	a := s.mint(root.Token, wish{OrgID: s.OrgID, Permissions: []Permission{view}})
+	a := s.mint(root.Token, tokenRequest{OrgID: s.OrgID, Permissions: []Permission{view}})
 	require.Empty(s.T, s.list(root.Token, ""))
 	require.Empty(s.T, s.list(root.Token, "?id="+a.ID))
 	s.call("GET", tokenPath(a), root.Token, nil).is(401)
@@ -170,8 +170,11 @@ var changeClauses = []clause{
 
 func patchChanges(s *suite) {
 	a := s.token(s.OrgID, s.UserID, InOrg("read", "views", s.OrgID))
+	var answer authorizationAnswer
 	s.operator("PATCH", tokenPath(a), `{"status":"inactive","description":"new","orgID":"x","token":"mine",
-		"permissions":[{"action":"write","resource":{"type":"buckets"}}]}`).is(200)
+		"permissions":[{"action":"write","resource":{"type":"buckets"}}]}`).is(200).into(&answer)
+	require.Equal(s.T, a.ID, answer.ID)
+	require.Equal(s.T, "inactive", answer.Status)
 	for range 2 {
 		now := s.reread(a)
 		require.Equal(s.T, "inactive", now.Status)

@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Interceptor stands before the server: it answers a request itself, or lets next do it, now, later, or into a
@@ -19,6 +20,11 @@ func (s *Server) Intercept(intercept Interceptor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.intercept = intercept
+}
+
+// Instead lets another server answer at this one's address.
+func Instead(other *Server) Interceptor {
+	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) { other.serve(w, r) }
 }
 
 // Refused drops the connection before anything is done.
@@ -51,13 +57,76 @@ func (s *Server) LoseAnswer(method, pathPrefix string) {
 // proxy's. An empty contentType sends none.
 func (s *Server) Fail(method, pathPrefix string, status int, contentType, body string) {
 	s.addFault(method, pathPrefix, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
-		w.Header()["Content-Type"] = nil // else net/http guesses one
-		if contentType != "" {
-			w.Header().Set("Content-Type", contentType)
-		}
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body)) // the client may be gone; nobody is left to tell
+		answerAs(w, status, contentType, body)
 	})
+}
+
+// ReplaceAnswer does what these requests ask for and answers so instead: a proxy that judges answers denies one so,
+// after all was done. The answer has none of InfluxDB's headers. An empty contentType sends none.
+func (s *Server) ReplaceAnswer(method, pathPrefix string, status int, contentType, body string) {
+	s.addFault(method, pathPrefix, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(httptest.NewRecorder(), r)
+		answerAs(w, status, contentType, body)
+	})
+}
+
+func answerAs(w http.ResponseWriter, status int, contentType, body string) {
+	w.Header()["Content-Type"] = nil // else net/http guesses one
+	if contentType != "" {
+		w.Header().Set("Content-Type", contentType)
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body)) // the client may be gone, which is no error here
+}
+
+// Redirect sends these requests to the same path below base, https://db:8086 for example; nothing is done.
+func (s *Server) Redirect(method, pathPrefix, base string) {
+	s.addFault(method, pathPrefix, func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		http.Redirect(w, r, base+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+	})
+}
+
+// ShiftClock lets every answer say that the server's clock is ahead by this much.
+func (s *Server) ShiftClock(ahead time.Duration) {
+	s.addFault("", "/", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Starting answers every request as InfluxDB 2.10 does until up is called: it listens long before its API is there
+// (http/check_handler.go of 2.10.0; its /health and /ready, which say more, are not modelled).
+func (s *Server) Starting(version string) (up func()) {
+	ready := make(chan struct{})
+	s.addFault("", "/", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		select {
+		case <-ready:
+			next.ServeHTTP(w, r)
+		default:
+			w.Header().Set("X-Influxdb-Build", "OSS")
+			w.Header().Set("X-Influxdb-Version", version)
+			write(w, http.StatusServiceUnavailable, "application/json; charset=utf-8", []byte(`{"status":"starting"}`+"\n"))
+		}
+	})
+	return sync.OnceFunc(func() { close(ready) })
+}
+
+// InfluxDB3 answers as InfluxDB 3 Core does, which has none of the endpoints of InfluxDB 2. It wants a token for all of
+// them, /ping too (measured on 3.10.1).
+func InfluxDB3(version, token string) Interceptor {
+	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		scheme, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		switch {
+		case sent != token || scheme != "Token" && scheme != "Bearer":
+			answerAs(w, http.StatusUnauthorized, "", `{"error": "the request was not authenticated"}`)
+		case r.Method == http.MethodGet && r.URL.Path == "/ping":
+			w.Header().Set("X-Influxdb-Version", version)
+			w.Header().Set("X-Influxdb-Build", "Core")
+			answerAs(w, http.StatusOK, "application/json", `{"product_name":"InfluxDB 3 Core","version":"`+version+`"}`)
+		default:
+			answerAs(w, http.StatusNotFound, "", "Not found")
+		}
+	}
 }
 
 // Stall holds these requests until release is called or their client hangs up, and then has them done: influxd

@@ -54,6 +54,107 @@ func TestLoseAnswerDoesWhatWasAsked(t *testing.T) {
 	require.Len(t, srv.Tokens(), 2)
 }
 
+func TestReplaceAnswerDoesWhatWasAsked(t *testing.T) {
+	srv := influxtest.New(t)
+	srv.ReplaceAnswer("POST", "/api/v2/authorizations", 403, "text/html", "<html>denied</html>")
+	answer, err := create(context.Background(), srv)
+	require.NoError(t, err)
+	require.Equal(t, 403, answer.StatusCode)
+	require.Equal(t, "text/html", answer.Header.Get("Content-Type"))
+	require.Empty(t, answer.Header.Get("X-Influxdb-Version"))
+	require.Len(t, srv.Tokens(), 2)
+}
+
+func TestRedirect(t *testing.T) {
+	there, srv := influxtest.New(t), influxtest.New(t)
+	srv.Redirect("", "/ping", there.URL+"/influx")
+	_, _ = get(t, srv, "/ping?verbose=true", "")
+	require.Equal(t, []influxtest.Request{{Method: "GET", Path: "/influx/ping", Query: "verbose=true"}}, there.Requests())
+}
+
+func TestStarting(t *testing.T) {
+	srv := influxtest.New(t)
+	up := srv.Starting("v2.10.0")
+	for _, path := range []string{"/ping", "/api/v2/me"} {
+		answer, body := get(t, srv, path, srv.RootToken())
+		require.Equal(t, 503, answer.StatusCode)
+		require.Equal(t, "{\"status\":\"starting\"}\n", body)
+		require.Equal(t, "v2.10.0", answer.Header.Get("X-Influxdb-Version"))
+		require.Equal(t, "application/json; charset=utf-8", answer.Header.Get("Content-Type"))
+	}
+	up()
+	up() // a second time does nothing
+	answer, _ := get(t, srv, "/ping", "")
+	require.Equal(t, 204, answer.StatusCode)
+}
+
+func TestInfluxDB3(t *testing.T) {
+	srv := influxtest.New(t)
+	srv.Intercept(influxtest.InfluxDB3("3.10.1", "apiv3_x"))
+	for token, answers := range map[string][2]int{"apiv3_x": {200, 404}, srv.RootToken(): {401, 401}, "": {401, 401}} {
+		ping, _ := get(t, srv, "/ping", token)
+		me, _ := get(t, srv, "/api/v2/me", token)
+		require.Equal(t, answers, [2]int{ping.StatusCode, me.StatusCode}, token)
+	}
+}
+
+func TestShiftClock(t *testing.T) {
+	srv := influxtest.New(t)
+	srv.ShiftClock(-time.Hour)
+	answer, _ := get(t, srv, "/ping", "")
+	date, err := http.ParseTime(answer.Header.Get("Date"))
+	require.NoError(t, err)
+	require.WithinDuration(t, time.Now().Add(-time.Hour), date, time.Minute)
+}
+
+// Another server at the same address knows the same operator token and nothing else.
+func TestInstead(t *testing.T) {
+	srv := influxtest.New(t, influxtest.RootToken("the same"))
+	other := influxtest.New(t, influxtest.RootToken(srv.RootToken()))
+	srv.Intercept(influxtest.Instead(other))
+	for path, status := range map[string]int{
+		"/api/v2/orgs/" + other.OrgID(): 200, "/api/v2/orgs/" + srv.OrgID(): 404,
+		"/api/v2/users/" + srv.UserID(): 404, "/api/v2/authorizations/" + srv.RootID(): 404,
+	} {
+		answer, _ := get(t, srv, path, srv.RootToken())
+		require.Equal(t, status, answer.StatusCode, path)
+	}
+	require.Len(t, other.Requests(), 4)
+	srv.Intercept(nil)
+	answer, _ := get(t, srv, "/api/v2/orgs/"+srv.OrgID(), srv.RootToken())
+	require.Equal(t, 200, answer.StatusCode)
+}
+
+func TestBackup(t *testing.T) {
+	srv := influxtest.New(t)
+	before, _ := srv.AddToken(srv.OrgID(), srv.UserID())
+	restore := srv.Backup()
+	for range 2 {
+		srv.DeleteToken(before)
+		since, _ := srv.AddToken(srv.OrgID(), srv.UserID())
+		srv.RenameBucket(srv.BucketID(), "renamed")
+		restore()
+		require.Equal(t, []string{srv.RootID(), before}, tokenIDs(srv))
+		answer, body := get(t, srv, "/api/v2/buckets/"+srv.BucketID(), srv.RootToken())
+		require.Equal(t, 200, answer.StatusCode)
+		require.Contains(t, body, influxtest.BucketName)
+		again, _ := srv.AddToken(srv.OrgID(), srv.UserID())
+		require.NotEqual(t, since, again)
+		srv.DeleteToken(again)
+	}
+}
+
+func TestEraseTokenValues(t *testing.T) {
+	srv := influxtest.New(t)
+	id, token := srv.AddToken(srv.OrgID(), srv.UserID(), influxtest.OperatorPermissions()...)
+	srv.EraseTokenValues()
+	answer, body := get(t, srv, "/api/v2/me", token)
+	require.Equal(t, 401, answer.StatusCode)
+	require.Contains(t, body, "unauthorized access")
+	answer, _ = get(t, srv, "/api/v2/authorizations/"+id, srv.RootToken())
+	require.Equal(t, 200, answer.StatusCode)
+}
+
 func TestStall(t *testing.T) {
 	t.Run("until it is released", func(t *testing.T) {
 		srv := influxtest.New(t)

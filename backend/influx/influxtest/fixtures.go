@@ -1,6 +1,9 @@
 package influxtest
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Token is an authorization that the server holds.
 type Token struct {
@@ -124,6 +127,29 @@ func (s *Server) DeleteToken(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.store.deleteToken(find(s, s.store.authorizations, "authorization", id))
+}
+
+// Backup copies all that the server holds; restore puts the copy back, as often as it is called. What was made since
+// is gone then, and what was deleted since is there again; IDs are not given twice all the same.
+func (s *Server) Backup() (restore func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	saved := s.store.clone()
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		restored := saved.clone()
+		restored.lastID, restored.issued = s.store.lastID, s.store.issued
+		s.store = restored
+	}
+}
+
+// EraseTokenValues leaves every authorization but the operator token's without a token that works, as a downgrade does
+// below the version that knows hashes (influxd downgrade).
+func (s *Server) EraseTokenValues() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.store.byToken, func(_, id string) bool { return id != s.rootID })
 }
 
 func statusWord(isActive bool) string {

@@ -6,9 +6,28 @@ import (
 	"slices"
 )
 
-// A list is cut into its page first and filtered by the caller's rights then, so that a weak token can get a page
-// with holes, or an empty one with more behind it (tenant/middleware_bucket_auth.go; measured). It is never an
-// error to have no right: the list is empty.
+// listed is what a list answers of what was found. A list is cut into its page first and filtered by the caller's
+// rights then, so that a weak token can get a page with holes, or an empty one with more behind it
+// (tenant/middleware_bucket_auth.go; measured). It is never an error to have no right: the list is empty.
+func listed[T, A any](found []T, mayRead func(T) error, answer func(T) A) []A {
+	answers := []A{}
+	for _, item := range found {
+		if mayRead(item) == nil {
+			answers = append(answers, answer(item))
+		}
+	}
+	return answers
+}
+
+// one is the list of a single thing that a filter names; nothing is found where it is nil.
+func one[T any](found *T, missing error) ([]*T, error) {
+	if found == nil {
+		return nil, missing
+	}
+	return []*T{found}, nil
+}
+
+func self(path string) map[string]string { return map[string]string{"self": path} }
 
 // listOrgs is GET /api/v2/orgs. "org" is the name; "name" is ignored, and so is an orgID that is none: both answer
 // every organization (measured).
@@ -18,30 +37,16 @@ func (s *Server) listOrgs(c *call) (int, any, error) {
 		return 0, nil, err
 	}
 	found, err := c.findOrgs(p)
-	if err != nil {
-		return 0, nil, err
-	}
-	list := orgsAnswer{Links: map[string]string{"self": "/api/v2/orgs"}, Orgs: []orgAnswer{}}
-	for _, o := range found {
-		if c.by.check(ByID("read", "orgs", o.id)) == nil {
-			list.Orgs = append(list.Orgs, o.answer())
-		}
-	}
-	return http.StatusOK, list, nil
+	mayRead := func(o *organization) error { return c.mayReadOrg(o.id) }
+	return http.StatusOK, orgsAnswer{self("/api/v2/orgs"), listed(found, mayRead, (*organization).answer)}, err
 }
 
 func (c *call) findOrgs(p page) ([]*organization, error) {
 	if id, err := c.idParameter("orgID"); err == nil && id != "" {
-		if o := c.orgs[id]; o != nil {
-			return []*organization{o}, nil
-		}
-		return nil, errOrgNotFound
+		return one(c.orgs[id], errOrgNotFound)
 	}
 	if name := c.query.Get("org"); name != "" {
-		if o := c.orgNamed(name); o != nil {
-			return []*organization{o}, nil
-		}
-		return nil, errNoOrgNamed(name)
+		return one(c.orgNamed(name), errNoOrgNamed(name))
 	}
 	// Who may not read all organizations is asked for those that the token's owner is a member of
 	// (tenant/middleware_org_auth.go): a permission for another one does not bring it into the list (measured).
@@ -64,16 +69,8 @@ func (s *Server) listUsers(c *call) (int, any, error) {
 		return 0, nil, err
 	}
 	found, err := c.findUsers(p)
-	if err != nil {
-		return 0, nil, err
-	}
-	list := usersAnswer{Links: map[string]string{"self": "/api/v2/users"}, Users: []userAnswer{}}
-	for _, u := range found {
-		if c.by.check(ByID("read", "users", u.id)) == nil {
-			list.Users = append(list.Users, u.answer())
-		}
-	}
-	return http.StatusOK, list, nil
+	mayRead := func(u *user) error { return c.mayReadUser(u.id) }
+	return http.StatusOK, usersAnswer{self("/api/v2/users"), listed(found, mayRead, (*user).answer)}, err
 }
 
 func (c *call) findUsers(p page) ([]*user, error) {
@@ -81,20 +78,13 @@ func (c *call) findUsers(p page) ([]*user, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found *user
-	name := c.query.Get("name")
-	switch {
-	case id != "":
-		found = c.users[id]
-	case name != "":
-		found = c.userNamed(name)
-	default:
-		return cut(p, inOrder(c.users), func(u *user) string { return u.id }), nil
+	if id != "" {
+		return one(c.users[id], errUserNotFound)
 	}
-	if found == nil {
-		return nil, errUserNotFound
+	if name := c.query.Get("name"); name != "" {
+		return one(c.userNamed(name), errUserNotFound)
 	}
-	return []*user{found}, nil
+	return cut(p, inOrder(c.users), func(u *user) string { return u.id }), nil
 }
 
 // listBuckets is GET /api/v2/buckets. A name with an organization answers one bucket or a 404; a name alone
@@ -105,40 +95,21 @@ func (s *Server) listBuckets(c *call) (int, any, error) {
 		return 0, nil, err
 	}
 	found, err := c.findBuckets(p)
-	if err != nil {
-		return 0, nil, err
-	}
-	list := bucketsAnswer{Buckets: []bucketAnswer{}}
-	for _, b := range found {
-		if c.mayReadBucket(b) == nil {
-			list.Buckets = append(list.Buckets, b.answer())
-		}
-	}
-	list.Links = p.links(c.query, len(list.Buckets))
-	return http.StatusOK, list, nil
+	buckets := listed(found, c.mayReadBucket, (*bucket).answer)
+	return http.StatusOK, bucketsAnswer{p.links(c.query, len(buckets)), buckets}, err
 }
 
 func (c *call) findBuckets(p page) ([]*bucket, error) {
-	orgID, err := c.idParameter("orgID")
+	ids, err := c.idParameters("orgID", "id")
 	if err != nil {
 		return nil, err
 	}
-	id, err := c.idParameter("id")
+	if id := ids["id"]; id != "" {
+		return one(c.buckets[id], errBucketNotFound)
+	}
+	orgID, err := c.orgIDOr(ids["orgID"])
 	if err != nil {
 		return nil, err
-	}
-	if id != "" {
-		if b := c.buckets[id]; b != nil {
-			return []*bucket{b}, nil
-		}
-		return nil, errBucketNotFound
-	}
-	if org := c.query.Get("org"); orgID == "" && org != "" {
-		o := c.orgNamed(org)
-		if o == nil {
-			return nil, errNoOrgNamed(org)
-		}
-		orgID = o.id
 	}
 	name := c.query.Get("name")
 	if orgID != "" {
@@ -152,10 +123,7 @@ func (c *call) findBuckets(p page) ([]*bucket, error) {
 // bucketsOf are the buckets of one organization, in the order of their names (tenant/storage_bucket.go).
 func (c *call) bucketsOf(orgID, name string, p page) ([]*bucket, error) {
 	if name != "" {
-		if b := c.bucketNamed(orgID, name); b != nil {
-			return []*bucket{b}, nil
-		}
-		return nil, failure(notFound, "bucket %q not found", name)
+		return one(c.bucketNamed(orgID, name), failure(notFound, "bucket %q not found", name))
 	}
 	found := slices.DeleteFunc(inOrder(c.buckets), func(b *bucket) bool { return b.orgID != orgID })
 	slices.SortFunc(found, func(a, b *bucket) int { return cmp.Compare(a.name, b.name) })
@@ -176,36 +144,24 @@ func (s *Server) listAuthorizations(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	list := authorizationsAnswer{
-		Links:          map[string]string{"self": "/api/v2/authorizations"},
-		Authorizations: []*authorizationAnswer{},
-	}
-	for _, a := range inOrder(c.authorizations) {
-		if !wanted(a) || c.mayRead(a) != nil {
-			continue
-		}
-		if answer, err := c.answer(a, s.storedValue(a)); err == nil {
-			list.Authorizations = append(list.Authorizations, answer)
-		}
-	}
-	return http.StatusOK, list, nil
+	found := slices.DeleteFunc(inOrder(c.authorizations), func(a *authorization) bool {
+		return !wanted(a) || c.orgs[a.orgID] == nil || c.users[a.userID] == nil
+	})
+	answers := listed(found, c.mayRead, func(a *authorization) *authorizationAnswer {
+		answer, _ := c.answer(a, s.storedValue(a)) // no orphan: can't fail
+		return answer
+	})
+	return http.StatusOK, authorizationsAnswer{self("/api/v2/authorizations"), answers}, nil
 }
 
 // authorizationFilter reads the filters that there are: userID, user, orgID, org and id. An ID goes before the
 // name beside it, and id before all; "token", "limit" and "offset" are ignored (measured).
 func (c *call) authorizationFilter() (func(*authorization) bool, error) {
-	userID, err := c.idParameter("userID")
+	ids, err := c.idParameters("userID", "orgID", "id")
 	if err != nil {
 		return nil, err
 	}
-	orgID, err := c.idParameter("orgID")
-	if err != nil {
-		return nil, err
-	}
-	id, err := c.idParameter("id")
-	if err != nil {
-		return nil, err
-	}
+	userID := ids["userID"]
 	if name := c.query.Get("user"); userID == "" && name != "" {
 		u := c.userNamed(name)
 		if u == nil {
@@ -213,14 +169,11 @@ func (c *call) authorizationFilter() (func(*authorization) bool, error) {
 		}
 		userID = u.id
 	}
-	if name := c.query.Get("org"); orgID == "" && name != "" {
-		o := c.orgNamed(name)
-		if o == nil {
-			return nil, errNoOrgNamed(name)
-		}
-		orgID = o.id
+	orgID, err := c.orgIDOr(ids["orgID"])
+	if err != nil {
+		return nil, err
 	}
-	if id != "" {
+	if id := ids["id"]; id != "" {
 		if c.authorizations[id] == nil {
 			return nil, errAuthorizationNotFound
 		}
@@ -229,6 +182,19 @@ func (c *call) authorizationFilter() (func(*authorization) bool, error) {
 	return func(a *authorization) bool {
 		return (userID == "" || a.userID == userID) && (orgID == "" || a.orgID == orgID)
 	}, nil
+}
+
+// orgIDOr is the ID that was given, or that of the organization that is named instead; "" is neither.
+func (c *call) orgIDOr(given string) (string, error) {
+	name := c.query.Get("org")
+	if given != "" || name == "" {
+		return given, nil
+	}
+	o := c.orgNamed(name)
+	if o == nil {
+		return "", errNoOrgNamed(name)
+	}
+	return o.id, nil
 }
 
 // cut is a page of a list that is in the order of its IDs.

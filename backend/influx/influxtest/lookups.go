@@ -98,11 +98,15 @@ func (b *bucket) answer() bucketAnswer {
 	return answer
 }
 
+// mayReadOrg and mayReadUser are what it takes to see an organization or a user, whether it exists or not.
+func (c *call) mayReadOrg(id string) error  { return c.by.check(ByID("read", "orgs", id)) }
+func (c *call) mayReadUser(id string) error { return c.by.check(ByID("read", "users", id)) }
+
 // mayReadBucket is what it takes to see a bucket. A system bucket belongs to the organization's own description:
 // it takes reading that, and no permission for buckets helps (authorizer/authorize.go; measured).
 func (c *call) mayReadBucket(b *bucket) error {
 	if b.system {
-		return c.by.check(ByID("read", "orgs", b.orgID))
+		return c.mayReadOrg(b.orgID)
 	}
 	return c.by.check(InOrgByID("read", "buckets", b.id, b.orgID))
 }
@@ -132,7 +136,7 @@ func (s *Server) me(c *call) (int, any, error) {
 // getUser is GET /api/v2/users/{id}. The right is checked first, so that an unknown ID is a 401 to most callers;
 // so it is with organizations, but not with buckets (tenant/middleware_*_auth.go; measured).
 func (s *Server) getUser(c *call) (int, any, error) {
-	if err := c.by.check(ByID("read", "users", c.id)); err != nil {
+	if err := c.mayReadUser(c.id); err != nil {
 		return 0, nil, err
 	}
 	u := c.users[c.id]
@@ -144,7 +148,7 @@ func (s *Server) getUser(c *call) (int, any, error) {
 
 // getOrg is GET /api/v2/orgs/{id}.
 func (s *Server) getOrg(c *call) (int, any, error) {
-	if err := c.by.check(ByID("read", "orgs", c.id)); err != nil {
+	if err := c.mayReadOrg(c.id); err != nil {
 		return 0, nil, err
 	}
 	o := c.orgs[c.id]
@@ -224,6 +228,19 @@ func (c *call) idParameter(name string) (string, error) {
 		return "", nil
 	}
 	return parseID(text)
+}
+
+// idParameters reads several, by their names; the first that is none is the error.
+func (c *call) idParameters(names ...string) (map[string]string, error) {
+	ids := map[string]string{}
+	for _, name := range names {
+		id, err := c.idParameter(name)
+		if err != nil {
+			return nil, err
+		}
+		ids[name] = id
+	}
+	return ids, nil
 }
 
 func errNoOrgNamed(name string) error {

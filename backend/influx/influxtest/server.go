@@ -39,7 +39,9 @@ type Server struct {
 	hashed   bool
 	fresh    bool // guarded by mu once the server runs
 	version  string
-	done     chan struct{} // closed when the test ends, so that stalled requests let go
+	// rootValue is what the operator token is to be; empty for one of the server's own making.
+	rootValue string
+	done      chan struct{} // closed when the test ends, so that stalled requests let go
 
 	rootID, orgID, userID, bucketID string
 
@@ -75,6 +77,12 @@ func HashedTokens(hashed bool) Option {
 // Version sets the version that the server says it is, "v2.9.1" by default.
 func Version(version string) Option {
 	return func(s *Server) { s.version = version }
+}
+
+// RootToken gives the operator token this value, as a container does that sets itself up with one: another server may
+// have the same.
+func RootToken(value string) Option {
+	return func(s *Server) { s.rootValue = value }
 }
 
 // Fresh leaves the server as it is after its installation: it holds nothing and waits for its setup.

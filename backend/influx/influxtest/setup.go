@@ -15,6 +15,9 @@ func (s *Server) setUp() {
 		description: UserName + "'s Token", orgID: s.orgID, userID: s.userID, permissions: OperatorPermissions(),
 	})
 	s.rootID = root.id
+	if s.rootValue != "" {
+		s.store.revalue(root, s.rootValue)
+	}
 }
 
 // setupRequest is the body of POST /api/v2/setup (onboarding.go).

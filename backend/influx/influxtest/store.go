@@ -58,8 +58,37 @@ func newStore() *store {
 		buckets:        map[string]*bucket{},
 		authorizations: map[string]*authorization{},
 		byToken:        map[string]string{},
-		lastID:         0x11ae487966cf4000, // any start will do; this one looks like influxd's
+		lastID:         firstID(),
 	}
+}
+
+// firstID draws where a server's IDs begin: influxd's hold the time and its own number, so that two servers never give
+// the same one.
+func firstID() uint64 {
+	var raw [4]byte
+	_, _ = rand.Read(raw[:]) // never fails: it ends the program first
+	return 0x11ae_0000_0000_0000 | uint64(binary.BigEndian.Uint32(raw[:]))<<16
+}
+
+// clone returns a copy that shares nothing with s.
+func (s *store) clone() *store {
+	return &store{
+		orgs: cloneValues(s.orgs, func(o *organization) { o.members = maps.Clone(o.members) }), users: cloneValues(s.users, nil),
+		buckets: cloneValues(s.buckets, nil), authorizations: cloneValues(s.authorizations, nil),
+		byToken: maps.Clone(s.byToken), issued: slices.Clone(s.issued), lastID: s.lastID,
+	}
+}
+
+func cloneValues[T any](m map[string]*T, deepen func(*T)) map[string]*T {
+	cloned := make(map[string]*T, len(m))
+	for key, value := range m {
+		again := *value
+		if deepen != nil {
+			deepen(&again)
+		}
+		cloned[key] = &again
+	}
+	return cloned
 }
 
 // nextID makes the ID of a user or an authorization: ever growing, so that a list is in the order of creation.
