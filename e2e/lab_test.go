@@ -23,7 +23,7 @@ import (
 func TestVaultKeepsItsData(t *testing.T) {
 	ctx := t.Context()
 	vault := shared.vault
-	_, err := vault.Client().Logical().WriteWithContext(ctx, "cubbyhole/lab", map[string]any{"kept": "yes"})
+	_, err := vault.Client().Logical().WriteWithContext(ctx, "cubbyhole/lab", map[string]any{"stored": "yes"})
 	require.NoError(t, err)
 
 	for _, interruption := range []struct {
@@ -43,7 +43,7 @@ func TestVaultKeepsItsData(t *testing.T) {
 			read, err := vault.Client().Logical().ReadWithContext(ctx, "cubbyhole/lab")
 			require.NoError(t, err)
 			require.NotNil(t, read)
-			assert.Equal(t, "yes", read.Data["kept"])
+			assert.Equal(t, "yes", read.Data["stored"])
 		})
 	}
 	assert.Contains(t, vault.Logs(), "[TRACE]", "Vault's log is kept, at trace level")
@@ -191,19 +191,19 @@ func TestNothingIsLeftRunning(t *testing.T) {
 	assert.NoDirExists(t, own.Dir())
 }
 
-// doomedProgram makes this test binary start a server and then wait to be killed.
-const doomedProgram = "LAB_DOOMED_PROGRAM"
+// victimProgram makes this test binary start a server and then wait to be killed.
+const victimProgram = "LAB_VICTIM_PROGRAM"
 
 func TestServersEndWithTheirProgram(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	doomed := exec.CommandContext(ctx, os.Args[0])
-	doomed.Env = append(os.Environ(), doomedProgram+"=yes")
-	doomed.Stderr = os.Stderr
-	out, err := doomed.StdoutPipe()
+	program := exec.CommandContext(ctx, os.Args[0])
+	program.Env = append(os.Environ(), victimProgram+"=yes")
+	program.Stderr = os.Stderr
+	out, err := program.StdoutPipe()
 	require.NoError(t, err)
-	require.NoError(t, doomed.Start())
-	t.Cleanup(func() { _ = doomed.Wait() }) // where the test ends early; its servers end with it
+	require.NoError(t, program.Start())
+	t.Cleanup(func() { _ = program.Wait() }) // where the test ends early; its servers end with it
 	lines := bufio.NewScanner(out)
 	require.True(t, lines.Scan(), "the program tells its lab's directory")
 	dir := lines.Text()
@@ -213,8 +213,8 @@ func TestServersEndWithTheirProgram(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(server, 0), "the server runs")
 
-	require.NoError(t, doomed.Process.Kill())
-	_ = doomed.Wait()
+	require.NoError(t, program.Process.Kill())
+	_ = program.Wait()
 	assertAllGone(t, []int{server})
 }
 

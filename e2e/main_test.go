@@ -40,7 +40,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(doomedProgram) != "" {
+	if os.Getenv(victimProgram) != "" {
 		startServersAndWaitForDeath()
 	}
 	os.Exit(runWithServers(m))

@@ -15,19 +15,27 @@ func newVault(t *testing.T) *lab.Vault { return newVaultOn(t, "inmem") }
 // newVaultOn is newVault with a storage of the test's choice.
 func newVaultOn(t *testing.T, storage string) *lab.Vault {
 	t.Helper()
-	return newVaultWith(t, lab.VaultOptions{Storage: storage})
+	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion)
+	require.NoError(t, err)
+	return newVaultWith(t, lab.VaultOptions{Storage: storage}, plugin)
 }
 
-// newVaultWith is newVault with options of Vault, and a plugin that is built with some tags.
-func newVaultWith(t *testing.T, options lab.VaultOptions, tags ...string) *lab.Vault {
+// newVaultWith is newVault with options of Vault, and another build of the plugin.
+func newVaultWith(t *testing.T, options lab.VaultOptions, plugin lab.Plugin) *lab.Vault {
 	t.Helper()
 	vault, err := shared.lab.StartVault(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, vault.Stop()) })
-	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion, tags...)
-	require.NoError(t, err)
 	require.NoError(t, vault.Register(t.Context(), plugin))
 	return vault
+}
+
+// crashTestPlugin is the plugin with short waits, and pauses where a test says.
+func crashTestPlugin(t *testing.T) lab.Plugin {
+	t.Helper()
+	plugin, err := shared.lab.TestPlugin(t.Context(), lab.CrashTest)
+	require.NoError(t, err)
+	return plugin
 }
 
 // engineIn mounts the engine in such a Vault and connects it.

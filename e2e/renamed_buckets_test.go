@@ -124,7 +124,7 @@ func TestTheNextMintFollowsABucket(t *testing.T) {
 				c.move(m, t)
 				fresh, calls := m.minting(t, "app")
 				assert.Equal(t, c.calls, calls)
-				here := place{m.home.Name, m.second.Name}
+				here := target{m.home.Name, m.second.Name}
 				assert.True(t, m.writes(t, fresh, here), "the token works")
 				assert.Equal(t, c.reaches, m.writes(t, old, here), "the token from before")
 				next, calls := m.minting(t, "app")

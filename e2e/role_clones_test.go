@@ -81,7 +81,7 @@ func TestClonesOutliveTheirSource(t *testing.T) {
 func TestClonesAreRefusedWhereTheyLeadElsewhere(t *testing.T) {
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandmarks(t, e.influx)
-		doomed := newOrg(t, e.influx)
+		elsewhere := newOrg(t, e.influx)
 		late, err := e.influx.CreateBucket(t.Context(), l.home.ID, unique("late"))
 		require.NoError(t, err)
 		clone := func(orgID string, permissions ...lab.Permission) string {
@@ -94,7 +94,7 @@ func TestClonesAreRefusedWhereTheyLeadElsewhere(t *testing.T) {
 		const others = ` other tokens of org "acme"` + meant
 		for _, r := range []refusal{
 			{"of another organization", fields{"clone_from": theirs}, []string{fmt.Sprintf(`clone_from: authorization %s belongs to another organization than "acme"; set org or org_id to its own`, theirs)}},
-			{"into another organization", fields{"clone_from": good, "org": doomed.Name}, []string{fmt.Sprintf("clone_from: authorization %s belongs to another organization than %q; set org or org_id to its own", good, doomed.Name)}},
+			{"into another organization", fields{"clone_from": good, "org": elsewhere.Name}, []string{fmt.Sprintf("clone_from: authorization %s belongs to another organization than %q; set org or org_id to its own", good, elsewhere.Name)}},
 			{"with a list", fields{"clone_from": good, "write_buckets": bucket}, []string{"clone_from: excludes write_buckets: a clone has just what its source had"}},
 			{"with a type", fields{"clone_from": good, "token_type": "all-access", "allow_privileged": true}, []string{"clone_from: excludes token_type all-access"}},
 			{"of a bucket that is gone", fields{"clone_from": dangling}, []string{"clone_from[1]: no bucket has the ID " + late.ID}},

@@ -75,11 +75,11 @@ func (e *engine) readStaticCreds(t *testing.T, name string) *api.Secret {
 
 // lasting is an answer without the fields that Vault Secrets Operator does not compare.
 func lasting(data map[string]any) map[string]any {
-	kept := maps.Clone(data)
+	rest := maps.Clone(data)
 	for _, ignored := range []string{"ttl", "rotation_schedule", "rotation_period", "last_vault_rotation"} {
-		delete(kept, ignored)
+		delete(rest, ignored)
 	}
-	return kept
+	return rest
 }
 
 // number is a field that has to be a number in JSON.

@@ -92,7 +92,7 @@ func TestATemplatedRoleGivesEveryCallerItsOwn(t *testing.T) {
 			"read_buckets": []string{bucket}, "permissions": []any{raw("write", "type", "buckets", "name", "by-{{identity.entity.aliases."+p.accessor+".name}}")},
 		})
 		for name, other := range map[string]string{"ann": "bob", "bob": "ann"} {
-			own, theirs := place{org, bucketOf[name]}, place{org, bucketOf[other]}
+			own, theirs := target{org, bucketOf[name]}, target{org, bucketOf[other]}
 			m, read, write := p.mintedFor(t, callers[name], "own")
 			assert.Equal(t, []any{own.bucket}, read)
 			assert.Equal(t, []any{own.bucket}, write)
@@ -102,7 +102,7 @@ func TestATemplatedRoleGivesEveryCallerItsOwn(t *testing.T) {
 			assertRefused(t, e.influx, m.token, org, bucket)
 
 			byLogin, read, write := p.mintedFor(t, callers[name], "by-login")
-			own, theirs = place{org, bucketOf["by "+name]}, place{org, bucketOf["by "+other]}
+			own, theirs = target{org, bucketOf["by "+name]}, target{org, bucketOf["by "+other]}
 			assert.Equal(t, []any{bucket}, read)
 			assert.Equal(t, []any{own.bucket}, write)
 			assert.True(t, e.writes(t, byLogin, own))
@@ -155,17 +155,17 @@ func TestATemplatedRoleGivesNothingToWhomItDoesNotFit(t *testing.T) {
 		t.Run("a token without an entity", func(t *testing.T) {
 			assert.Equal(t, ofEach(nobody), p.refusedTo(t, e.caller(t, e.vault, api.TokenCreateRequest{}), "own"))
 		})
-		t.Run("whoever is told a bucket later", func(t *testing.T) {
+		t.Run("a caller given a bucket later", func(t *testing.T) {
 			caller, entityID := p.person(t, unique("late"), nil)
 			p.refusedTo(t, caller, "own")
 			p.ask(t, "identity/entity/id/"+entityID, map[string]any{"metadata": map[string]string{"bucket": l.alerts.Name}})
 			m, _, write := p.mintedFor(t, caller, "own")
 			assert.Equal(t, []any{l.alerts.Name}, write)
-			assert.True(t, e.writes(t, m, place{org, l.alerts.Name}))
+			assert.True(t, e.writes(t, m, target{org, l.alerts.Name}))
 			p.ask(t, "identity/entity/id/"+entityID, map[string]any{"metadata": map[string]string{"bucket": bucket}})
 			m, _, write = p.mintedFor(t, caller, "own")
 			assert.Equal(t, []any{bucket}, write)
-			assert.False(t, e.writes(t, m, place{org, l.alerts.Name}), "what was granted to a caller before is not remembered")
+			assert.False(t, e.writes(t, m, target{org, l.alerts.Name}), "what was granted to a caller before is not remembered")
 		})
 	})
 }

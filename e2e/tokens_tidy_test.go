@@ -18,11 +18,11 @@ import (
 func TestTokensAreListedAndEnded(t *testing.T) {
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		e.role(t, "app", map[string]any{"read_buckets": bucket, "write_buckets": bucket})
-		leaked, kept := e.mint(t, "app"), e.mint(t, "app")
+		leaked, other := e.mint(t, "app"), e.mint(t, "app")
 
 		listed, err := e.vault.Logical().ListWithContext(t.Context(), e.path+"/tokens")
 		require.NoError(t, err)
-		assert.ElementsMatch(t, []any{leaked.id, kept.id}, listed.Data["keys"])
+		assert.ElementsMatch(t, []any{leaked.id, other.id}, listed.Data["keys"])
 		info := listed.Data["key_info"].(map[string]any)[leaked.id].(map[string]any)
 		assert.Equal(t, "app", info["role"])
 		assert.Equal(t, org, info["org"])
@@ -36,7 +36,7 @@ func TestTokensAreListedAndEnded(t *testing.T) {
 		status, _, err := e.influx.QueryPoint(t.Context(), leaked.token, org, bucket)
 		require.NoError(t, err)
 		assert.Equal(t, http.StatusUnauthorized, status)
-		assertWorks(t, e.influx, kept.token)
+		assertWorks(t, e.influx, other.token)
 		e.revoke(t, leaked.lease)
 	})
 }
@@ -101,7 +101,7 @@ func TestTidyWithARootThatSeesNothingIsBlind(t *testing.T) {
 				assert.Equal(t, "0", fmt.Sprint(state["deleted_count"]))
 				assert.True(t, e.exists(t, dead), "what is not seen is not deleted")
 				assert.Contains(t, fmt.Sprint(e.problems(t)), name)
-				assert.True(t, e.writes(t, m, place{org, bucket}))
+				assert.True(t, e.writes(t, m, target{org, bucket}))
 				e.revoke(t, m.lease)
 				assertGone(t, influx, m)
 

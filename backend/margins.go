@@ -1,11 +1,11 @@
-//go:build !hasty
+//go:build !crashtest
 
 package backend
 
 import "time"
 
 // How long the engine waits before it takes something for proven. Tests of crashes build the plugin with the tag
-// hasty, which shortens these waits, and lets the test stop it at exact points (cmd/*/factory_hasty.go).
+// crashtest, which shortens these waits (see e2e/testplugin).
 const (
 	// deadlineGrace is how far a token's deadline lies behind the end of its longest lease: Vault starts the
 	// lease after our answer, and its clock may run a little ahead of ours.

@@ -1,10 +1,10 @@
-//go:build hasty
+//go:build crashtest
 
 package backend
 
 import "time"
 
-// The waits of graces.go, for tests of crashes: both servers run on one machine and have one clock.
+// The waits of margins.go, for tests of crashes: both servers run on one machine and have one clock.
 const (
 	deadlineGrace = 2 * time.Second
 	reapGrace     = 1 * time.Second

@@ -12,34 +12,34 @@ import (
 )
 
 // A token that was made by hand goes on working as it is under a static role, and is then rotated like any other.
-func tokenIsTakenOver(t *testing.T, e *engine) func(*testing.T) {
+func tokenIsImported(t *testing.T, e *engine) func(*testing.T) {
 	old := e.byHand(t, e.influx.Onboarding.User.ID, e.grants("read", "write"))
 	pair := map[string]any{"authorization_id": old.ID, "token": old.Token, "rotation_period": "24h"}
-	e.write(t, "static-roles/adopted", pair)
-	e.deleteStaticRole(t, "adopted")
+	e.write(t, "static-roles/imported", pair)
+	e.deleteStaticRole(t, "imported")
 
-	adopted := e.stands(t, "adopted")
-	assert.Equal(t, old.Token, adopted.token)
-	assert.Equal(t, old.ID, adopted.id)
-	assert.NotEmpty(t, adopted.rotated)
+	imported := e.stands(t, "imported")
+	assert.Equal(t, old.Token, imported.token)
+	assert.Equal(t, old.ID, imported.id)
+	assert.NotEmpty(t, imported.rotated)
 	untouched := e.authorization(t, old.ID)
 	untouched.Token = old.Token // hidden, or the same
 	assert.Equal(t, old, untouched, "InfluxDB's own entry is left as it was")
-	read := e.staticRoleNow(t, "adopted")
+	read := e.staticRoleNow(t, "imported")
 	assert.NotContains(t, read, "token")
 	assert.Equal(t, old.ID, read["authorization_id"])
 
-	assert.Empty(t, e.write(t, "static-roles/adopted", pair))
-	assert.Equal(t, adopted, e.stands(t, "adopted"), "the same write once more changes nothing")
-	next := e.rotate(t, "adopted", briefGrace)
-	assertEnded := e.watchGrace(t, "adopted", old.Token)
+	assert.Empty(t, e.write(t, "static-roles/imported", pair))
+	assert.Equal(t, imported, e.stands(t, "imported"), "the same write once more changes nothing")
+	next := e.rotate(t, "imported", briefGrace)
+	assertEnded := e.watchGrace(t, "imported", old.Token)
 	assertWorks(t, e.influx, next.token)
 	assert.ElementsMatch(t, old.Permissions, e.authorization(t, next.id).Permissions)
 	return func(t *testing.T) {
 		assertEnded(t)
 		assert.False(t, e.exists(t, old.ID))
-		assert.Empty(t, e.write(t, "static-roles/adopted", pair))
-		assert.Equal(t, next, e.stands(t, "adopted"), "nor does it when the token is gone")
+		assert.Empty(t, e.write(t, "static-roles/imported", pair))
+		assert.Equal(t, next, e.stands(t, "imported"), "nor does it when the token is gone")
 	}
 }
 
