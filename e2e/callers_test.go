@@ -66,3 +66,12 @@ func (e *engine) tokensOf(t *testing.T, role string) []lab.Authorization {
 		return !strings.Contains(a.Description, ":lease:"+role+":")
 	})
 }
+
+// descriptions are those of all tokens.
+func descriptions(all []lab.Authorization) []string {
+	var texts []string
+	for _, one := range all {
+		texts = append(texts, one.Description)
+	}
+	return texts
+}

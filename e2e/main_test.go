@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
@@ -31,6 +33,17 @@ var oldInflux = sync.OnceValues(func() (*lab.Influx, error) {
 	_, err = influx.Setup(context.Background(), org, bucket, user)
 	return influx, err
 })
+
+// influxOf is the shared InfluxDB of a version, set up.
+func influxOf(t *testing.T, version string) *lab.Influx {
+	t.Helper()
+	if version == lab.InfluxVersion {
+		return shared.influx
+	}
+	influx, err := oldInflux()
+	require.NoError(t, err)
+	return influx
+}
 
 // What Setup makes in every InfluxDB here.
 const (

@@ -64,3 +64,10 @@ func freshInflux(t *testing.T, options lab.InfluxOptions) *lab.Influx {
 	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
 	return influx
 }
+
+// onOwnInfluxes runs a test once for each InfluxDB version, with a server of its own.
+func onOwnInfluxes(t *testing.T, test func(t *testing.T, influx *lab.Influx)) {
+	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+		t.Run(version, func(t *testing.T) { test(t, newInflux(t, lab.InfluxOptions{Version: version})) })
+	}
+}

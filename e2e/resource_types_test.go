@@ -54,21 +54,3 @@ func TestEveryResourceTypeCanBeGranted(t *testing.T) {
 		}
 	})
 }
-
-func TestUnknownResourceTypesAreRefused(t *testing.T) {
-	onBothInfluxes(t, func(t *testing.T, e *engine) {
-		text := e.refuses(t, "roles/app", map[string]any{
-			"read_resources":  []string{"tasks", "task"},
-			"write_resources": []string{"instance"},
-			"permissions":     []any{map[string]any{"action": "read", "resource": map[string]any{"type": "bucket"}}},
-		})
-		assert.NotContains(t, text, "read_resources[0]")
-		assert.Contains(t, text, "write_resources[0]: instance", "no token can hold it, and no server has to say so")
-		text = e.refuses(t, "roles/app", map[string]any{
-			"read_resources": []string{"tasks", "task"},
-			"permissions":    []any{map[string]any{"action": "read", "resource": map[string]any{"type": "bucket"}}},
-		})
-		assert.Contains(t, text, `read_resources[1]: "task" is not a resource type`)
-		assert.Contains(t, text, `permissions[0]`)
-	})
-}

@@ -124,26 +124,6 @@ func TestARoleNamesAllThatItsRootTokenLacks(t *testing.T) {
 	})
 }
 
-// InfluxDB names one thing at a time, so that it is asked again and again; but not for ever.
-func TestARoleNamesAtMostAHundredThingsThatItsRootTokenLacks(t *testing.T) {
-	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
-		l := newLandscape(t, influx)
-		e, _ := rootedIn(t, influx, l, leastRoot(l))
-		var permissions []any
-		var says []string
-		for i := range 102 {
-			id := fmt.Sprintf("%016x", i+1)
-			permissions = append(permissions, raw("write", "type", "views", "id", id))
-			says = append(says, lacking(fmt.Sprintf("permissions[%d]", i), "write:views/"+id+" in org acme"))
-		}
-		lines := e.refusedLines(t, "roles/app", map[string]any{"permissions": permissions, "allow_privileged": true})
-		require.Len(t, lines, 101)
-		assert.Equal(t, says[:100], lines[:100])
-		assert.Equal(t, "and perhaps more: after 100 permissions that the root token does not hold, InfluxDB was not asked on", lines[100])
-		assert.Empty(t, e.inInflux(t))
-	})
-}
-
 // everyID are the IDs of all tokens of an InfluxDB.
 func everyID(t *testing.T, influx *lab.Influx) []string {
 	t.Helper()

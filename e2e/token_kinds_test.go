@@ -58,17 +58,3 @@ func TestTokenKindsAreThoseOfTheCLI(t *testing.T) {
 		}
 	})
 }
-
-func TestPowerfulKindsHaveToBeMeant(t *testing.T) {
-	onBothInfluxes(t, func(t *testing.T, e *engine) {
-		for _, kind := range []string{"all-access", "operator"} {
-			text := e.refuses(t, "roles/powerful", map[string]any{"token_type": kind})
-			assert.Contains(t, text, "token_type "+kind)
-			assert.Contains(t, text, "allow_privileged=true")
-			assert.Contains(t, e.refuses(t, "roles/powerful", map[string]any{
-				"token_type": kind, "allow_privileged": true, "read_buckets": bucket,
-			}), "leave read_buckets out")
-		}
-		assert.Contains(t, e.refuses(t, "creds/powerful", nil), `role "powerful" does not exist`)
-	})
-}

@@ -41,45 +41,6 @@ func TestTokensAreListedAndEnded(t *testing.T) {
 	})
 }
 
-// tidy deletes the tokens of its mount that are past their deadline, and nothing that looks like them.
-func TestTidyDeletesWhatIsDeadAndNothingElse(t *testing.T) {
-	onBothInfluxes(t, func(t *testing.T, e *engine) {
-		e.role(t, "app", map[string]any{"read_buckets": bucket})
-		held := e.mint(t, "app")
-		mine, other := e.uuid(t), "00000000-0000-4000-8000-000000000000"
-		past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-		dead := e.handMade(t, lookAlike(mine, "lease", past))
-		alive := []string{
-			held.id,
-			e.handMade(t, lookAlike(mine, "lease", future)),
-			e.handMade(t, lookAlike(mine, "static", past)),
-			e.handMade(t, lookAlike(mine, "root", past)),
-			e.handMade(t, lookAlike(other, "lease", past)),
-			e.handMade(t, lookAlike(mine, "lease", past)+" (cloned at 2026-11-23 12:00:00)"),
-			e.handMade(t, "by hand"),
-		}
-
-		state := e.tidy(t, map[string]any{"dry_run": true})
-		assert.Equal(t, "done", state["state"], state["last_error"])
-		assert.Equal(t, "1", fmt.Sprint(state["matched_count"]))
-		assert.True(t, e.exists(t, dead), "a dry run deletes nothing")
-
-		state = e.tidy(t, nil)
-		assert.Equal(t, "done", state["state"], state["last_error"])
-		assert.Equal(t, "1", fmt.Sprint(state["deleted_count"]))
-		assert.False(t, e.exists(t, dead))
-
-		state = e.tidy(t, map[string]any{"mount_uuid": other})
-		assert.Equal(t, "1", fmt.Sprint(state["deleted_count"]), "what a mount left that is gone")
-		assert.False(t, e.exists(t, alive[4]))
-		for i, id := range alive {
-			if i != 4 {
-				assert.True(t, e.exists(t, id), "token %d", i)
-			}
-		}
-	})
-}
-
 // A root token that can mint and delete but is not shown the list learns nothing from it, and says so.
 func TestTidyWithARootThatSeesNothingIsBlind(t *testing.T) {
 	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
