@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -50,19 +49,6 @@ func newUnfinished(t *testing.T, cluster *lab.Cluster, influx *lab.Influx) *unfi
 	return o
 }
 
-// exceeds asks for one token more than role few may have, and gives it back where it gets one.
-func (o *unfinished) exceeds(t *testing.T) error {
-	t.Helper()
-	answer, err := o.vault.Logical().ReadWithContext(t.Context(), o.path+"/creds/few")
-	var refused *api.ResponseError
-	if errors.As(err, &refused) && refused.StatusCode == http.StatusTooManyRequests {
-		return err
-	}
-	require.NoError(t, err)
-	o.revoke(t, answer.LeaseID)
-	return nil
-}
-
 // assertFinished asserts that the latest leader knows what the first one wrote down, and does it: that node alone.
 func (o *unfinished) assertFinished(t *testing.T) {
 	checked, err := o.vault.Logical().ReadWithContext(t.Context(), o.path+"/check")
@@ -79,16 +65,6 @@ func (o *unfinished) assertFinished(t *testing.T) {
 	}))
 	assert.EqualValues(t, 1, deletions.Load())
 	o.revoke(t, o.pending.lease)
-}
-
-// assertCounted asserts that the latest leader counts the tokens that the first one minted, once it has looked.
-func (o *unfinished) assertCounted(t *testing.T) {
-	require.NoError(t, lab.Await(t.Context(), drainLimit, "max_leases to count what was minted before", func(context.Context) error {
-		if o.exceeds(t) == nil {
-			return errors.New("one more was minted")
-		}
-		return nil
-	}))
 }
 
 // assertRotatedOnce asserts that no rotation of the static role came early or twice, with all fail-overs in its period,

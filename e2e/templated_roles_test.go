@@ -51,7 +51,8 @@ func (p *people) person(t *testing.T, name string, metadata map[string]string) (
 	p.ask(t, "identity/entity-alias", map[string]any{"name": name, "canonical_id": entityID, "mount_accessor": p.accessor})
 	login := p.ask(t, "auth/"+p.mount+"/login/"+name, map[string]any{"password": password})
 	require.Equal(t, entityID, login.Auth.EntityID)
-	client = shared.vault.Client()
+	client, err := p.vault.Clone()
+	require.NoError(t, err)
 	client.SetToken(login.Auth.ClientToken)
 	return client, entityID
 }
