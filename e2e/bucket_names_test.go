@@ -21,6 +21,7 @@ var oddNames = []string{
 }
 
 func TestBucketsOfEveryNameAreGranted(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		home := newOrg(t, e.influx)
 		for _, name := range oddNames {
@@ -43,6 +44,7 @@ func TestBucketsOfEveryNameAreGranted(t *testing.T) {
 // In the lists * and id: mean something else: the permissions field takes them for names. {{ means a template
 // everywhere: there, as always, the ID helps.
 func TestBucketsNamedLikeSyntaxCanBeGranted(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		home := newOrg(t, e.influx)
 		for _, name := range []string{"*", "id:03a2bbf46309a000", "03a2bbf46309a000", "{{.Role}}"} {
@@ -63,6 +65,7 @@ func TestBucketsNamedLikeSyntaxCanBeGranted(t *testing.T) {
 
 // InfluxDB lists 20 buckets at once where nobody asks for more, and 100 at most.
 func TestTheLastOfManyBucketsIsFound(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		crowded := newOrg(t, e.influx)
 		var last lab.Named
@@ -83,6 +86,7 @@ func TestTheLastOfManyBucketsIsFound(t *testing.T) {
 }
 
 func TestABucketMadeAnewIsGrantedByItsNewID(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		home := newOrg(t, e.influx)
 		name := unique("phoenix")

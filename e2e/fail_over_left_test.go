@@ -21,7 +21,7 @@ func engineOnCluster(t *testing.T, cluster *lab.Cluster, influx *lab.Influx, pat
 	t.Helper()
 	require.NoError(t, cluster.Nodes[0].Mount(t.Context(), path, "1h", "24h"))
 	e := &engine{path: path, influx: influx, vault: cluster.Client()}
-	e.write(t, "config", leadingTo(influx, map[string]any{"url": url, "org": org, "request_timeout": "1m"})) // a busy machine is no outage
+	e.write(t, "config", leadingTo(influx, map[string]any{"url": url, "org": org, "request_timeout": patient}))
 	return e
 }
 

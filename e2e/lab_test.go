@@ -18,6 +18,7 @@ import (
 )
 
 func TestNothingIsLeftRunning(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	own, err := lab.New()
 	require.NoError(t, err)
@@ -38,6 +39,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 const victimProgram = "LAB_VICTIM_PROGRAM"
 
 func TestServersEndWithTheirProgram(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	program := exec.CommandContext(ctx, os.Args[0])

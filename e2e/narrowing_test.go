@@ -25,6 +25,7 @@ func (e *engine) narrowable(t *testing.T, l landscape) {
 
 // Each bucket is tried with each token: what was not asked for is refused, although the role would grant it.
 func TestNarrowedTokensEndAtWhatWasAskedFor(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandscape(t, e.influx)
 		e.narrowable(t, l)
@@ -68,6 +69,7 @@ func TestNarrowedTokensEndAtWhatWasAskedFor(t *testing.T) {
 }
 
 func TestNarrowedAllAccessEndsAtTheTypesAskedFor(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandscape(t, e.influx)
 		e.narrowable(t, l)

@@ -36,6 +36,7 @@ func (e *engine) assertAnswers(t *testing.T, name string, role map[string]any, c
 }
 
 func TestResourceTokensEndAtTheirGrants(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandscape(t, e.influx)
 		const dashboards, variables = "/api/v2/dashboards", "/api/v2/variables"
@@ -95,6 +96,7 @@ func TestResourceTokensEndAtTheirGrants(t *testing.T) {
 }
 
 func TestBucketTokensEndAtTheirGrants(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandscape(t, e.influx)
 		assertWorks(t, e.influx, e.influx.Operator) // so that there is something to read

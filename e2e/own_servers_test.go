@@ -43,7 +43,7 @@ func engineIn(t *testing.T, vault *lab.Vault, path string, influx *lab.Influx) *
 	t.Helper()
 	e := &engine{path: path, influx: influx, vault: vault.Client()}
 	require.NoError(t, vault.Mount(t.Context(), path, "1h", "24h"))
-	e.write(t, "config", leadingTo(influx, map[string]any{"org": org}))
+	e.write(t, "config", leadingTo(influx, map[string]any{"org": org, "request_timeout": patient}))
 	return e
 }
 

@@ -78,6 +78,7 @@ func (m *moving) minting(t *testing.T, role string) (token minted, calls []strin
 	return token, calls
 }
 
+// It counts calls, and so is quick and by itself: Vault's tick makes some of its own.
 func TestTheNextMintFollowsABucket(t *testing.T) {
 	const post, del, get = http.MethodPost, http.MethodDelete, http.MethodGet
 	byName := func(_ *testing.T, m *moving) map[string]any { return map[string]any{"write_buckets": m.name} }

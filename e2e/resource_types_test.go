@@ -29,6 +29,7 @@ func isPrivileged(action, kind string) bool {
 }
 
 func TestEveryResourceTypeCanBeGranted(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandscape(t, e.influx)
 		types, err := e.influx.ResourceTypes(t.Context())

@@ -42,6 +42,7 @@ func sources(l landmarks) []source {
 
 // What was copied stays, whatever becomes of the source.
 func TestClonesOutliveTheirSource(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandmarks(t, e.influx)
 		for _, s := range sources(l) {
@@ -70,6 +71,7 @@ func TestClonesOutliveTheirSource(t *testing.T) {
 
 // What leads elsewhere is refused although InfluxDB itself made the token that is to be cloned.
 func TestClonesAreRefusedWhereTheyLeadElsewhere(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandmarks(t, e.influx)
 		clone := func(permission lab.Permission) []string {

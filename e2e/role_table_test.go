@@ -157,6 +157,7 @@ func (e *engine) linesOf(t *testing.T, err error) []string {
 }
 
 func TestRolesGrantExactlyWhatTheySayAndReadBackAsWritten(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandmarks(t, e.influx)
 		for _, table := range [][]definition{bucketRoles(l), resourceRoles(l), permissionRoles(l), wholeRoles(l)} {
@@ -170,6 +171,7 @@ func TestRolesGrantExactlyWhatTheySayAndReadBackAsWritten(t *testing.T) {
 
 // Each kind of mistake at once, as the real servers show it. Each mistake by itself is the unit tests'.
 func TestABadRoleIsRefusedWithEveryReason(t *testing.T) {
+	t.Parallel()
 	const meant = "; if that is meant, set allow_privileged=true"
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandmarks(t, e.influx)

@@ -83,6 +83,7 @@ func rootCases(l landmarks) []rootCase {
 }
 
 func TestARoleNamesAllThatItsRootTokenLacks(t *testing.T) {
+	t.Parallel()
 	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
 		l := newLandmarks(t, influx)
 		e, root := rootedIn(t, influx, l.landscape, append(leastRoot(l.landscape),

@@ -15,6 +15,7 @@ import (
 
 // A static token that somebody deletes in InfluxDB is replaced by the next pass.
 func TestStaticTokenDeletedByHandIsReplaced(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		e.staticRole(t, "meter", nil)
 		e.staticRole(t, "other", nil)

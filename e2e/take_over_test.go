@@ -15,7 +15,7 @@ import (
 
 const (
 	// shortTTL leaves time to mint all before the first runs out.
-	shortTTL = 2 * time.Minute
+	shortTTL = time.Minute
 	// takeOverLimit is how long the third attempt of a revocation may take: Vault waits 20 and 40 seconds between
 	// them, give or take half.
 	takeOverLimit = shortTTL + 5*time.Minute

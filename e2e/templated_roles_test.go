@@ -75,6 +75,7 @@ func (p *people) refusedTo(t *testing.T, caller *api.Client, role string) []stri
 }
 
 func TestATemplatedRoleGivesEveryCallerItsOwn(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		p := newPeople(t, e)
 		home := e.influx.Onboarding.Org
@@ -120,6 +121,7 @@ func TestATemplatedRoleGivesEveryCallerItsOwn(t *testing.T) {
 }
 
 func TestATemplatedRoleGivesNothingToWhomItDoesNotFit(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		p := newPeople(t, e)
 		const own = "{{identity.entity.metadata.bucket}}"

@@ -21,6 +21,7 @@ func (e *engine) byCLI(t *testing.T, args ...string) lab.Authorization {
 
 // The documented kinds of tokens are those of `influx auth create`: ours must be the same, grant by grant.
 func TestTokenKindsAreThoseOfTheCLI(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandscape(t, e.influx)
 		for _, kind := range []struct {

@@ -16,6 +16,7 @@ import (
 
 // A token that has leaked is ended by its ID; its lease then ends cleanly.
 func TestTokensAreListedAndEnded(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		e.role(t, "app", map[string]any{"read_buckets": bucket, "write_buckets": bucket})
 		leaked, other := e.mint(t, "app"), e.mint(t, "app")
@@ -43,6 +44,7 @@ func TestTokensAreListedAndEnded(t *testing.T) {
 
 // A root token that can mint and delete but is not shown the list learns nothing from it, and says so.
 func TestTidyWithARootThatSeesNothingIsBlind(t *testing.T) {
+	t.Parallel()
 	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
 		l := newLandscape(t, influx)
 		for name, lacks := range map[string]lab.Permission{

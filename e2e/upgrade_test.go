@@ -82,7 +82,7 @@ func newUpgraded(t *testing.T, vault *lab.Vault, influx *lab.Influx) *upgraded {
 		proxy:  startProxy(t, influx, "", nil), root: operatorToken(t, influx), standing: map[string]standing{},
 	}
 	require.NoError(t, vault.Mount(t.Context(), u.path, "1h", "24h"))
-	u.write(t, "config", map[string]any{"url": u.proxy.URL, "token": u.root.Token, "authorization_id": u.root.ID, "org": org})
+	u.write(t, "config", map[string]any{"url": u.proxy.URL, "token": u.root.Token, "authorization_id": u.root.ID, "org": org, "request_timeout": patient})
 	u.assertRuns(t, lab.PluginVersion)
 	u.useLeases(t)
 	u.useStaticRoles(t)
