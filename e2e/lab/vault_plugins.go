@@ -53,7 +53,7 @@ func (v *Vault) Upgrade(ctx context.Context, plugin Plugin, paths ...string) err
 		return err
 	}
 	for _, path := range paths {
-		if err := v.Client().Sys().TuneMountWithContext(ctx, path, api.MountConfigInput{PluginVersion: plugin.Version}); err != nil {
+		if err := v.Client().Sys().TuneMountAllowNilWithContext(ctx, path, api.TuneMountConfigInput{PluginVersion: &plugin.Version}); err != nil {
 			return fmt.Errorf("tuning %s: %w", path, err)
 		}
 	}
