@@ -14,6 +14,7 @@ import (
 const maxBinary = 32 << 20
 
 func TestThePluginsBinaryIsSmall(t *testing.T) {
+	t.Parallel()
 	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion)
 	require.NoError(t, err)
 	built, err := os.Stat(plugin.Path)

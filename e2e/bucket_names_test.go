@@ -21,6 +21,7 @@ var oddNames = []string{
 }
 
 func TestBucketsOfEveryNameAreGranted(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		home := newOrg(t, e.influx)
 		for _, name := range oddNames {
@@ -43,6 +44,7 @@ func TestBucketsOfEveryNameAreGranted(t *testing.T) {
 // In the lists * and id: mean something else: the permissions field takes them for names. {{ means a template
 // everywhere: there, as always, the ID helps.
 func TestBucketsNamedLikeSyntaxCanBeGranted(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		home := newOrg(t, e.influx)
 		for _, name := range []string{"*", "id:03a2bbf46309a000", "03a2bbf46309a000", "{{.Role}}"} {
@@ -63,6 +65,7 @@ func TestBucketsNamedLikeSyntaxCanBeGranted(t *testing.T) {
 
 // InfluxDB lists 20 buckets at once where nobody asks for more, and 100 at most.
 func TestTheLastOfManyBucketsIsFound(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		crowded := newOrg(t, e.influx)
 		var last lab.Named
@@ -82,37 +85,8 @@ func TestTheLastOfManyBucketsIsFound(t *testing.T) {
 	})
 }
 
-func TestUnknownBucketsMintNothing(t *testing.T) {
-	onBothInfluxes(t, func(t *testing.T, e *engine) {
-		l := newLandscape(t, e.influx)
-		missing := unique("missing")
-		for _, unknown := range []struct{ what, item, complaint string }{
-			{"no such name", missing, fmt.Sprintf("read_buckets[1]: no bucket %q in org %q", missing, org)},
-			{"no such ID", "id:03a2bbf46309a000", "read_buckets[1]: no bucket has the ID 03a2bbf46309a000"},
-			{"another organization's ID", "id:" + l.namesake.ID, "read_buckets[1]: bucket " + l.namesake.ID + " belongs to another organization"},
-			{"an ID taken for a name", l.metrics.ID, "write id:" + l.metrics.ID},
-		} {
-			t.Run(unknown.what, func(t *testing.T) {
-				role := map[string]any{"read_buckets": []string{bucket, unknown.item}}
-				assert.Contains(t, e.refuses(t, "roles/app", role), unknown.complaint)
-				role["verify"] = false
-				warnings := e.write(t, "roles/app", role)
-				require.Len(t, warnings, 1)
-				assert.Contains(t, warnings[0], "verify: ")
-				assert.Contains(t, e.refuses(t, "creds/app", nil), unknown.complaint)
-				assert.Empty(t, e.inInflux(t), "no token was made, not even one that reads less")
-			})
-		}
-
-		e.role(t, "later", map[string]any{"read_buckets": missing, "verify": false})
-		e.refuses(t, "creds/later", nil)
-		made := newBucket(t, e.influx, l.home.ID, missing)
-		assert.Equal(t, []lab.Permission{to("read", "buckets", made.ID, l.home.ID)}, e.granted(t, e.mint(t, "later")),
-			"that a bucket was missing is not remembered")
-	})
-}
-
 func TestABucketMadeAnewIsGrantedByItsNewID(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		home := newOrg(t, e.influx)
 		name := unique("phoenix")

@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -65,4 +68,36 @@ func (e *engine) tokensOf(t *testing.T, role string) []lab.Authorization {
 	return slices.DeleteFunc(e.inInflux(t), func(a lab.Authorization) bool {
 		return !strings.Contains(a.Description, ":lease:"+role+":")
 	})
+}
+
+// descriptions are those of all tokens.
+func descriptions(all []lab.Authorization) []string {
+	var texts []string
+	for _, one := range all {
+		texts = append(texts, one.Description)
+	}
+	return texts
+}
+
+// exceeds asks for one token more than role few may have, and gives it back where it gets one.
+func (e *engine) exceeds(t *testing.T) error {
+	t.Helper()
+	answer, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/creds/few")
+	var refused *api.ResponseError
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusTooManyRequests {
+		return err
+	}
+	require.NoError(t, err)
+	e.revoke(t, answer.LeaseID)
+	return nil
+}
+
+// assertCounted asserts that a process counts the tokens of role few that another one minted, once it has looked.
+func (e *engine) assertCounted(t *testing.T) {
+	require.NoError(t, lab.Await(t.Context(), drainLimit, "max_leases to count what was minted before", func(context.Context) error {
+		if e.exceeds(t) == nil {
+			return errors.New("one more was minted")
+		}
+		return nil
+	}))
 }

@@ -21,7 +21,7 @@ var mints = crashAct{
 		_, err := p.vault.Logical().ReadWithContext(ctx, p.path+"/creds/app")
 		return err
 	},
-	settled: leasesAreTokens,
+	reconciled: leasesAreTokens,
 	steps: slices.Concat(
 		aroundCall("call", "POST", ":{uuid}:lease:app:"),
 		aroundAnswer("read creds/app"),
@@ -33,7 +33,7 @@ var mints = crashAct{
 var revokes = crashAct{
 	name:    "revoke",
 	prepare: holdsLease, ready: mintsIt, call: revokesIt,
-	recovered: revokedIsGone, settled: leasesAreTokens,
+	recovered: revokedIsGone, reconciled: leasesAreTokens,
 	steps: slices.Concat(
 		aroundCall("call", "DELETE", "/authorizations/{id}"),
 		aroundAnswer("revoke creds/app"),
@@ -51,7 +51,7 @@ var revokesAgain = crashAct{
 		require.Error(t, revokesIt(t.Context(), p))
 		mend()
 	},
-	call: revokesIt, recovered: revokedIsGone, settled: leasesAreTokens,
+	call: revokesIt, recovered: revokedIsGone, reconciled: leasesAreTokens,
 	steps: slices.Concat(
 		aroundCall("call", "DELETE", "/authorizations/{id}"),
 		aroundWrite("it is struck off", "delete", "pending/{id}", 1),
@@ -65,7 +65,7 @@ var renews = crashAct{
 		_, err := p.vault.Sys().RenewWithContext(ctx, p.held.lease, 3600)
 		return err
 	},
-	settled: func(t *testing.T, p *crashPoint) {
+	reconciled: func(t *testing.T, p *crashPoint) {
 		if p.err == nil { // then it lives for an hour
 			assertWorks(t, p.influx, p.held.token)
 			p.leaseTimes(t, p.held.lease)
@@ -81,8 +81,8 @@ var deletionLost = at{when: "before", what: "DELETE", about: "/authorizations/{i
 func (p *crashPoint) keep(t *testing.T) {
 	t.Helper()
 	p.connect(t, nil)
-	p.role(t, "kept", bucketRole(map[string]any{"ttl": "1h"}))
-	p.kept = p.mint(t, "kept")
+	p.role(t, "untouched", bucketRole(map[string]any{"ttl": "1h"}))
+	p.untouched = p.mint(t, "untouched")
 }
 
 func holdsLease(t *testing.T, p *crashPoint) {
@@ -91,7 +91,7 @@ func holdsLease(t *testing.T, p *crashPoint) {
 	p.role(t, "app", bucketRole(map[string]any{"ttl": "90s", "max_ttl": "2h"}))
 }
 
-// mintsIt comes last: the lease is to live until everything is at its point, and to be over when all is settled.
+// mintsIt comes last: the lease is to live until everything is at its point, and to be over when all is reconciled.
 func mintsIt(t *testing.T, p *crashPoint) {
 	t.Helper()
 	p.held = p.mint(t, "app")
@@ -113,9 +113,9 @@ func revokedIsGone(t *testing.T, p *crashPoint) {
 // leasesAreTokens waits until the mount's tokens that live are those of its leases that do, and asserts that nothing was
 // deleted that a lease owns, and that every lease can be ended.
 func leasesAreTokens(t *testing.T, p *crashPoint) {
-	p.awaitSettled(t, func(ctx context.Context) error {
+	p.awaitReconciled(t, func(ctx context.Context) error {
 		known := 0
-		for _, role := range []string{"app", "kept"} {
+		for _, role := range []string{"app", "untouched"} {
 			leases, err := p.leases(ctx, role)
 			if err != nil {
 				return err
@@ -132,8 +132,8 @@ func leasesAreTokens(t *testing.T, p *crashPoint) {
 		}
 		return err
 	})
-	p.leaseTimes(t, p.kept.lease)
-	assertWorks(t, p.influx, p.kept.token)
+	p.leaseTimes(t, p.untouched.lease)
+	assertWorks(t, p.influx, p.untouched.token)
 	require.NoError(t, p.vault.Sys().UnmountWithContext(t.Context(), p.path))
 	p.awaitNothing(t)
 }

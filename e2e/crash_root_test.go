@@ -16,11 +16,11 @@ import (
 
 // rotatesRoot replaces a root token that was made by hand, so that it has to be proven which one it is.
 var rotatesRoot = crashAct{
-	name:      "rotate-root",
-	prepare:   rootByHand,
-	call:      rotatesIt,
-	recovered: func(t *testing.T, p *crashPoint) { p.awaitRecovery(t, mintsAgain) },
-	settled:   rootIsOne,
+	name:       "rotate-root",
+	prepare:    rootByHand,
+	call:       rotatesIt,
+	recovered:  func(t *testing.T, p *crashPoint) { p.awaitRecovery(t, mintsAgain) },
+	reconciled: rootIsOne,
 	steps: slices.Concat(
 		aroundWrite("the intention is stored", "put", "intention/root", 1),
 		aroundCall("call for a new token", "POST", ":{uuid}:root:-root:"),
@@ -41,9 +41,9 @@ var rotatesRootAgain = crashAct{
 		require.NoError(t, rotatesIt(t.Context(), p))
 		p.id = p.config(t)["authorization_id"].(string)
 	},
-	call:      rotatesIt,
-	recovered: func(t *testing.T, p *crashPoint) { p.awaitRecovery(t, mintsAgain) },
-	settled:   rootIsOne,
+	call:       rotatesIt,
+	recovered:  func(t *testing.T, p *crashPoint) { p.awaitRecovery(t, mintsAgain) },
+	reconciled: rootIsOne,
 	steps: slices.Concat(
 		aroundCall("call for a new token", "POST", ":{uuid}:root:-root:"),
 		aroundWrite("the new token is stored", "put", "config", 1),
@@ -66,7 +66,7 @@ func rootByHand(t *testing.T, p *crashPoint) {
 
 // rootIsOne waits until of all root tokens that the mount has had one lives, and asserts that it can be replaced.
 func rootIsOne(t *testing.T, p *crashPoint) {
-	p.awaitSettled(t, p.oneRoot)
+	p.awaitReconciled(t, p.oneRoot)
 	assert.NoError(t, mintsAgain(t.Context(), p))
 	require.NoError(t, rotatesIt(t.Context(), p))
 	assert.NoError(t, p.oneRoot(t.Context()))

@@ -16,9 +16,9 @@ import (
 const (
 	// reachLimit is how long the calls may take to get to their points, all at once on a busy machine.
 	reachLimit = 2 * time.Minute
-	// settleLimit is how long it may take until everything is settled: the engine needs two of Vault's ticks, one each
+	// reconcileLimit is how long it may take until everything is reconciled: the engine needs two of Vault's ticks, one each
 	// minute, and the leases and the deadlines of the tokens must have passed.
-	settleLimit = 8 * time.Minute
+	reconcileLimit = 8 * time.Minute
 )
 
 // crashScene is a Vault with an InfluxDB. Many calls are held in it, each at its own point; then one of the processes is
@@ -61,7 +61,7 @@ var (
 func newCrashScene(t *testing.T) *crashScene {
 	t.Helper()
 	s := &crashScene{stops: startStops(t), influx: newInflux(t, lab.InfluxOptions{})}
-	s.vault = newVaultWith(t, lab.VaultOptions{Env: []string{"HASTY_STOPS=" + s.stops.URL}}, lab.Hasty)
+	s.vault = newVaultWith(t, lab.VaultOptions{Env: []string{"CRASHTEST_ADDR=" + s.stops.URL}}, crashTestPlugin(t))
 	s.proxy = s.stops.proxy(t, s.influx)
 	return s
 }
@@ -73,8 +73,8 @@ type crashPoint struct {
 	act   crashAct
 	step  step
 	uuid  string
-	// kept is a lease that nothing happens to, and held is what the call is about.
-	kept, held minted
+	// untouched is a lease that nothing happens to, and held is what the call is about.
+	untouched, held minted
 	// proxied is where the engine reaches an InfluxDB of the call's own.
 	proxied string
 	// id is the authorization that the call is about.
@@ -90,9 +90,9 @@ type crashAct struct {
 	// prepare makes on a new mount what the call is about; ready does what must be young when it begins.
 	prepare, ready func(*testing.T, *crashPoint)
 	call           func(context.Context, *crashPoint) error
-	// recovered asserts what must be right as soon as everything runs again, and settled what must be in the end.
-	recovered, settled func(*testing.T, *crashPoint)
-	steps              []step
+	// recovered asserts what must be right as soon as everything runs again, and reconciled what must be in the end.
+	recovered, reconciled func(*testing.T, *crashPoint)
+	steps                 []step
 }
 
 // add prepares a call for each step of an act.

@@ -26,7 +26,7 @@ var rotatesStatic = crashAct{
 		})
 		p.assertCurrentWorks(t)
 	},
-	settled: func(t *testing.T, p *crashPoint) {
+	reconciled: func(t *testing.T, p *crashPoint) {
 		p.assertStatic(t)
 		require.NoError(t, rotatesRole(t.Context(), p))
 		p.assertStatic(t)
@@ -62,7 +62,7 @@ func (p *crashPoint) static(t *testing.T, path string) map[string]any {
 // that the current one works.
 func (p *crashPoint) assertStatic(t *testing.T) {
 	t.Helper()
-	p.awaitSettled(t, func(ctx context.Context) error {
+	p.awaitReconciled(t, func(ctx context.Context) error {
 		role := p.static(t, "static-roles/app")
 		current, previous := role["authorization_id"], role["previous_authorization_id"]
 		living, err := p.stamped(ctx, "static", "app")

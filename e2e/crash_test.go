@@ -33,7 +33,7 @@ func TestCrashes(t *testing.T) {
 		scenes = append(scenes, s)
 	}
 	for _, s := range scenes { // they wait for the ticks together
-		s.assert(t, "in the end", func(act crashAct) func(*testing.T, *crashPoint) { return act.settled })
+		s.assert(t, "in the end", func(act crashAct) func(*testing.T, *crashPoint) { return act.reconciled })
 		irrevocable, err := s.vault.Client().Logical().ReadWithDataWithContext(t.Context(), "sys/leases", map[string][]string{"type": {"irrevocable"}})
 		require.NoError(t, err)
 		assert.Equal(t, "0", fmt.Sprint(irrevocable.Data["lease_count"]), s.victim.name)
@@ -46,10 +46,10 @@ func (p *crashPoint) awaitRecovery(t *testing.T, probe func(context.Context, *cr
 	require.NoError(t, lab.Await(t.Context(), reachLimit, "the recovery", func(ctx context.Context) error { return probe(ctx, p) }))
 }
 
-// awaitSettled waits until a probe finds everything in its place, and nothing is pending.
-func (p *crashPoint) awaitSettled(t *testing.T, probe func(context.Context) error) {
+// awaitReconciled waits until a probe finds everything in its place, and nothing is pending.
+func (p *crashPoint) awaitReconciled(t *testing.T, probe func(context.Context) error) {
 	t.Helper()
-	require.NoError(t, lab.Await(t.Context(), settleLimit, "everything to be settled", func(ctx context.Context) error {
+	require.NoError(t, lab.Await(t.Context(), reconcileLimit, "everything to be reconciled", func(ctx context.Context) error {
 		checked, err := p.vault.Logical().ReadWithContext(ctx, p.path+"/check")
 		if err != nil {
 			return err

@@ -20,11 +20,14 @@ type engine struct {
 	vault *api.Client
 }
 
+// patient is the request_timeout of mounts here: a busy machine is no outage.
+const patient = "1m"
+
 // connectedEngine mounts the engine and connects it with the operator token; roles live in org by default.
 func connectedEngine(t *testing.T, influx *lab.Influx) *engine {
 	t.Helper()
 	e := &engine{path: mountEngine(t), influx: influx, vault: shared.vault.Client()}
-	e.write(t, "config", map[string]any{"url": influx.URL, "token": influx.Operator, "org": org})
+	e.write(t, "config", map[string]any{"url": influx.URL, "token": influx.Operator, "org": org, "request_timeout": patient})
 	return e
 }
 

@@ -32,25 +32,3 @@ func mountEngine(t *testing.T) string {
 	t.Cleanup(func() { assert.NoError(t, shared.vault.Client().Sys().Unmount(path)) })
 	return path
 }
-
-func TestPluginProcess(t *testing.T) {
-	ctx := t.Context()
-	path := mountEngine(t)
-	before, err := shared.vault.PluginPIDs(ctx)
-	require.NoError(t, err)
-	require.Len(t, before, 1, "one process serves all mounts")
-
-	shared.vault.Kill()
-	require.NoError(t, shared.vault.Start(ctx))
-	_, err = shared.vault.Client().Logical().ReadWithContext(ctx, path+"/config")
-	require.NoError(t, err, "the engine answers again")
-	after, err := shared.vault.PluginPIDs(ctx)
-	require.NoError(t, err)
-	fresh := 0
-	for _, pid := range after {
-		if pid != before[0] {
-			fresh++
-		}
-	}
-	assert.Equal(t, 1, fresh, "the new Vault has a process of its own, whatever became of the old one: %v", after)
-}

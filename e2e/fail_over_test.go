@@ -41,11 +41,11 @@ func TestFailOverOfOpenBao(t *testing.T) {
 
 // failOver is a cluster, the traffic on it, and what the first leader left to its successors.
 type failOver struct {
-	cluster   *lab.Cluster
-	engine    *engine
-	traffic   *traffic
-	elections []election
-	owing     *owing
+	cluster    *lab.Cluster
+	engine     *engine
+	traffic    *traffic
+	elections  []election
+	unfinished *unfinished
 	// standbysRunPlugins is OpenBao's way.
 	standbysRunPlugins bool
 }
@@ -68,12 +68,10 @@ func newFailOver(t *testing.T, binary string) *failOver {
 			assert.NoError(t, node.Stop())
 		}
 	})
-	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion, lab.Hasty)
-	require.NoError(t, err)
-	require.NoError(t, cluster.Nodes[0].Register(t.Context(), plugin))
+	require.NoError(t, cluster.Nodes[0].Register(t.Context(), crashTestPlugin(t)))
 
 	f := &failOver{cluster: cluster, engine: engineOnCluster(t, cluster, influx, "influxdb", influx.URL)}
-	f.owing = newOwing(t, cluster, influx)
+	f.unfinished = newUnfinished(t, cluster, influx)
 	f.traffic = startTraffic(t, f.engine)
 	return f
 }
@@ -103,8 +101,8 @@ func (f *failOver) survives(t *testing.T) {
 	f.traffic.end()
 	fmt.Printf("fail-over: %d mints, %d failed requests\n", f.traffic.minted.Load(), len(f.traffic.failures))
 	t.Run("tokens are leases", f.traffic.assertTokensAreLeases)
-	t.Run("a pending deletion is finished", f.owing.assertFinished)
-	t.Run("max_leases counts", f.owing.assertCounted)
+	t.Run("a pending deletion is finished", f.unfinished.assertFinished)
+	t.Run("max_leases counts", f.unfinished.assertCounted)
 	t.Run("a static role is rotated on time, once", f.assertRotatedOnce)
 }
 

@@ -41,7 +41,7 @@ func TestLeaseOutlivesFaultyAnswers(t *testing.T) {
 				assertWorks(t, influx, m.token)
 
 				p.mend()
-				e.patience(t, "1m")
+				e.patience(t, patient)
 				e.revoke(t, m.lease)
 				assertGone(t, influx, m)
 			})
@@ -61,7 +61,7 @@ func TestLeaseEndsAfterALostAnswer(t *testing.T) {
 		e.leaseTimes(t, m.lease)
 		awaitDeath(t, influx, m, time.Minute)
 		p.mend()
-		e.patience(t, "1m")
+		e.patience(t, patient)
 		e.revoke(t, m.lease)
 	})
 }
@@ -77,7 +77,7 @@ func engineBehindProxy(t *testing.T, influx *lab.Influx) (*engine, *proxy) {
 	t.Helper()
 	e := connectedEngine(t, influx)
 	p := startProxy(t, influx, "", nil)
-	e.write(t, "config", map[string]any{"url": p.URL, "token": influx.Operator, "request_timeout": "1m"})
+	e.write(t, "config", map[string]any{"url": p.URL, "token": influx.Operator, "request_timeout": patient})
 	e.role(t, "app", bucketRole(nil))
 	return e, p
 }

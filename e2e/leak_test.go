@@ -208,7 +208,7 @@ func TestTheSearchForLeaksFindsThem(t *testing.T) {
 		require.ErrorContains(t, err, log, name)
 		assert.False(t, strings.Contains(err.Error(), planted), "it tells the value")
 
-		for place, line := range map[string]string{
+		for where, line := range map[string]string{
 			"in config": `{"type":"response","request":{"operation":"read","path":"influxdb/config"},"response":{"data":{"ca_cert":%q}}}`,
 			"in creds":  `{"type":"response","request":{"operation":"read","path":"influxdb/creds/app"},"response":{"data":{"token":"","description":%q}}}`,
 			"an error":  `{"type":"response","request":{"operation":"update","path":"sys/leases/revoke"},"error":%q}`,
@@ -218,7 +218,7 @@ func TestTheSearchForLeaksFindsThem(t *testing.T) {
 			const cut = `{"type":"response","request":{"operation":"read","pa` // by a crash
 			require.NoError(t, os.WriteFile(audit, []byte(`{"type":"request"}`+"\n"+cut+fmt.Sprintf(line, "x "+value)+"\n"+cut), 0o600))
 			err := wanted.searchAnswers(audit)
-			require.ErrorContains(t, err, audit, "%s %s", name, place)
+			require.ErrorContains(t, err, audit, "%s %s", name, where)
 			assert.False(t, strings.Contains(err.Error(), planted), "it tells the value")
 		}
 	}

@@ -14,6 +14,7 @@ import (
 // TestLeaseClock has what takes time to happen. All of it, on both versions, happens at once: each scenario
 // begins, and ends in a subtest of its own.
 func TestLeaseClock(t *testing.T) {
+	t.Parallel()
 	scenarios := map[string]func(*testing.T, *engine) (end func(*testing.T)){
 		"a lease that runs out takes its token along":    leaseRunsOut,
 		"a lease that is renewed outlives its first ttl": renewedLeaseLives,

@@ -23,6 +23,7 @@ func bucketRole(more map[string]any) map[string]any {
 }
 
 func TestTokenWorksInItsBucketUntilItsLeaseIsRevoked(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		neighbour := newBucket(t, e.influx, e.influx.Onboarding.Org.ID, unique("neighbour"))
 		foreign := newOrg(t, e.influx)
@@ -57,6 +58,7 @@ func assertRefused(t *testing.T, influx *lab.Influx, token, org, bucket string) 
 }
 
 func TestCredsTakeATTLByEveryMethod(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		e.role(t, "app", bucketRole(map[string]any{"ttl": "5m", "max_ttl": "10m"}))
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
@@ -79,6 +81,7 @@ func TestCredsTakeATTLByEveryMethod(t *testing.T) {
 }
 
 func TestLaterMaxTTLDoesNotMoveTheDeadline(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		e.role(t, "app", bucketRole(map[string]any{"ttl": "30s", "max_ttl": "2m"}))
 		m := e.mint(t, "app")
@@ -97,6 +100,7 @@ func TestLaterMaxTTLDoesNotMoveTheDeadline(t *testing.T) {
 }
 
 func TestBatchTokensAreServed(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		e.role(t, "app", bucketRole(nil))
 		parent := e.caller(t, e.vault, api.TokenCreateRequest{TTL: "20m"})
@@ -112,6 +116,7 @@ func TestBatchTokensAreServed(t *testing.T) {
 }
 
 func TestResponseWrappingHandsTheTokenToOneReader(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		e.role(t, "app", bucketRole(nil))
 		wrapping := e.wrapped(t, "app", "1m")
@@ -127,6 +132,7 @@ func TestResponseWrappingHandsTheTokenToOneReader(t *testing.T) {
 }
 
 func TestDescriptionNamesRoleMountAndCaller(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		alice := e.caller(t, e.vault, api.TokenCreateRequest{DisplayName: "alice"})
 		stamp := regexp.QuoteMeta(e.stampStart(t)) + `lease:app:[0-9a-f]{16}:\d+\]$`

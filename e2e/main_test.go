@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
@@ -32,6 +34,17 @@ var oldInflux = sync.OnceValues(func() (*lab.Influx, error) {
 	return influx, err
 })
 
+// influxOf is the shared InfluxDB of a version, set up.
+func influxOf(t *testing.T, version string) *lab.Influx {
+	t.Helper()
+	if version == lab.InfluxVersion {
+		return shared.influx
+	}
+	influx, err := oldInflux()
+	require.NoError(t, err)
+	return influx
+}
+
 // What Setup makes in every InfluxDB here.
 const (
 	org    = "acme"
@@ -40,7 +53,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(doomedProgram) != "" {
+	if os.Getenv(victimProgram) != "" {
 		startServersAndWaitForDeath()
 	}
 	os.Exit(runWithServers(m))

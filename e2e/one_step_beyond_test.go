@@ -36,6 +36,7 @@ func (e *engine) assertAnswers(t *testing.T, name string, role map[string]any, c
 }
 
 func TestResourceTokensEndAtTheirGrants(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandscape(t, e.influx)
 		const dashboards, variables = "/api/v2/dashboards", "/api/v2/variables"
@@ -95,33 +96,34 @@ func TestResourceTokensEndAtTheirGrants(t *testing.T) {
 }
 
 func TestBucketTokensEndAtTheirGrants(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandscape(t, e.influx)
 		assertWorks(t, e.influx, e.influx.Operator) // so that there is something to read
 		for _, kind := range []struct {
 			name string
 			role map[string]any
-			// All that it may, of the three places below.
-			reads, writes []place
+			// All that it may, of the three buckets below.
+			reads, writes []target
 		}{
-			{"read", map[string]any{"read_buckets": bucket}, []place{{org, bucket}}, nil},
-			{"write", map[string]any{"write_buckets": bucket}, nil, []place{{org, bucket}}},
-			{"read all", map[string]any{"read_buckets": "*"}, []place{{org, bucket}, {org, l.alerts.Name}}, nil},
-			{"write all", map[string]any{"write_buckets": "*"}, nil, []place{{org, bucket}, {org, l.alerts.Name}}},
+			{"read", map[string]any{"read_buckets": bucket}, []target{{org, bucket}}, nil},
+			{"write", map[string]any{"write_buckets": bucket}, nil, []target{{org, bucket}}},
+			{"read all", map[string]any{"read_buckets": "*"}, []target{{org, bucket}, {org, l.alerts.Name}}, nil},
+			{"write all", map[string]any{"write_buckets": "*"}, nil, []target{{org, bucket}, {org, l.alerts.Name}}},
 			{"read one, write another", map[string]any{"read_buckets": bucket, "write_buckets": l.alerts.Name},
-				[]place{{org, bucket}}, []place{{org, l.alerts.Name}}},
+				[]target{{org, bucket}}, []target{{org, l.alerts.Name}}},
 			{"the other organization's", map[string]any{"org": l.other.Name, "read_buckets": bucket, "write_buckets": bucket},
-				[]place{{l.other.Name, bucket}}, []place{{l.other.Name, bucket}}},
-			{"by ID", map[string]any{"write_buckets": "id:" + l.alerts.ID}, nil, []place{{org, l.alerts.Name}}},
+				[]target{{l.other.Name, bucket}}, []target{{l.other.Name, bucket}}},
+			{"by ID", map[string]any{"write_buckets": "id:" + l.alerts.ID}, nil, []target{{org, l.alerts.Name}}},
 			{"other types are no buckets", map[string]any{"read_resources": "dashboards,tasks,orgs"}, nil, nil},
 			{"everywhere", map[string]any{"allow_privileged": true, "permissions": []any{
 				map[string]any{"action": "write", "resource": map[string]any{"type": "buckets", "orgID": "*"}},
-			}}, nil, []place{{org, bucket}, {org, l.alerts.Name}, {l.other.Name, bucket}}},
+			}}, nil, []target{{org, bucket}, {org, l.alerts.Name}, {l.other.Name, bucket}}},
 		} {
 			t.Run(kind.name, func(t *testing.T) {
 				e.role(t, "tried", kind.role)
 				m := e.mint(t, "tried")
-				for _, p := range []place{{org, bucket}, {org, l.alerts.Name}, {l.other.Name, bucket}} {
+				for _, p := range []target{{org, bucket}, {org, l.alerts.Name}, {l.other.Name, bucket}} {
 					assert.Equal(t, slices.Contains(kind.reads, p), e.reads(t, m, p), "reading %s", p)
 					assert.Equal(t, slices.Contains(kind.writes, p), e.writes(t, m, p), "writing %s", p)
 				}
@@ -130,10 +132,10 @@ func TestBucketTokensEndAtTheirGrants(t *testing.T) {
 	})
 }
 
-// place is where points are written and read.
-type place struct{ org, bucket string }
+// target is where points are written and read.
+type target struct{ org, bucket string }
 
-func (e *engine) reads(t *testing.T, m minted, p place) bool {
+func (e *engine) reads(t *testing.T, m minted, p target) bool {
 	t.Helper()
 	status, _, err := e.influx.QueryPoint(t.Context(), m.token, p.org, p.bucket)
 	require.NoError(t, err)
@@ -142,7 +144,7 @@ func (e *engine) reads(t *testing.T, m minted, p place) bool {
 	return status == http.StatusOK
 }
 
-func (e *engine) writes(t *testing.T, m minted, p place) bool {
+func (e *engine) writes(t *testing.T, m minted, p target) bool {
 	t.Helper()
 	status, err := e.influx.WritePoint(t.Context(), m.token, p.org, p.bucket)
 	require.NoError(t, err)

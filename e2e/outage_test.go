@@ -54,11 +54,7 @@ func TestOutage(t *testing.T) {
 
 func newOutage(t *testing.T, version string) *outage {
 	t.Helper()
-	influx, err := shared.lab.StartInflux(t.Context(), lab.InfluxOptions{Version: version})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
-	_, err = influx.Setup(t.Context(), org, bucket, user)
-	require.NoError(t, err)
+	influx := newInflux(t, lab.InfluxOptions{Version: version})
 	o := &outage{influx: influx, revoking: connectedEngine(t, influx), leaving: connectedEngine(t, influx)}
 	for _, e := range []*engine{o.revoking, o.leaving} {
 		e.role(t, "app", bucketRole(nil))

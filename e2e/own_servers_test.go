@@ -15,19 +15,27 @@ func newVault(t *testing.T) *lab.Vault { return newVaultOn(t, "inmem") }
 // newVaultOn is newVault with a storage of the test's choice.
 func newVaultOn(t *testing.T, storage string) *lab.Vault {
 	t.Helper()
-	return newVaultWith(t, lab.VaultOptions{Storage: storage})
+	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion)
+	require.NoError(t, err)
+	return newVaultWith(t, lab.VaultOptions{Storage: storage}, plugin)
 }
 
-// newVaultWith is newVault with options of Vault, and a plugin that is built with some tags.
-func newVaultWith(t *testing.T, options lab.VaultOptions, tags ...string) *lab.Vault {
+// newVaultWith is newVault with options of Vault, and another build of the plugin.
+func newVaultWith(t *testing.T, options lab.VaultOptions, plugin lab.Plugin) *lab.Vault {
 	t.Helper()
 	vault, err := shared.lab.StartVault(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, vault.Stop()) })
-	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion, tags...)
-	require.NoError(t, err)
 	require.NoError(t, vault.Register(t.Context(), plugin))
 	return vault
+}
+
+// crashTestPlugin is the plugin with short waits, and pauses where a test says.
+func crashTestPlugin(t *testing.T) lab.Plugin {
+	t.Helper()
+	plugin, err := shared.lab.TestPlugin(t.Context(), lab.CrashTest)
+	require.NoError(t, err)
+	return plugin
 }
 
 // engineIn mounts the engine in such a Vault and connects it.
@@ -35,7 +43,7 @@ func engineIn(t *testing.T, vault *lab.Vault, path string, influx *lab.Influx) *
 	t.Helper()
 	e := &engine{path: path, influx: influx, vault: vault.Client()}
 	require.NoError(t, vault.Mount(t.Context(), path, "1h", "24h"))
-	e.write(t, "config", leadingTo(influx, map[string]any{"org": org}))
+	e.write(t, "config", leadingTo(influx, map[string]any{"org": org, "request_timeout": patient}))
 	return e
 }
 
@@ -55,4 +63,11 @@ func freshInflux(t *testing.T, options lab.InfluxOptions) *lab.Influx {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
 	return influx
+}
+
+// onOwnInfluxes runs a test once for each InfluxDB version, with a server of its own.
+func onOwnInfluxes(t *testing.T, test func(t *testing.T, influx *lab.Influx)) {
+	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+		t.Run(version, func(t *testing.T) { test(t, newInflux(t, lab.InfluxOptions{Version: version})) })
+	}
 }

@@ -21,6 +21,7 @@ import (
 var wholeToken = regexp.MustCompile(`[A-Za-z0-9_-]{80,}==`)
 
 func TestDemoEndsByItself(t *testing.T) {
+	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), playground(t), "-demo").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Contains(t, string(out), "401: InfluxDB does not know it any more")
@@ -28,6 +29,7 @@ func TestDemoEndsByItself(t *testing.T) {
 }
 
 func TestPlaygroundRunsUntilInterrupted(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	program := exec.CommandContext(ctx, playground(t))

@@ -97,6 +97,16 @@ func (b *bearer) mayNot(t *testing.T, method, path string, fields map[string]any
 	assert.Contains(t, said, "permission denied")
 }
 
+// mayNotAny asserts that the policy refuses each of the methods on each of the paths.
+func (b *bearer) mayNotAny(t *testing.T, methods []string, paths ...string) {
+	t.Helper()
+	for _, method := range methods {
+		for _, path := range paths {
+			b.mayNot(t, method, path, nil)
+		}
+	}
+}
+
 // list is the method of `vault list`.
 const list = "LIST"
 

@@ -98,9 +98,7 @@ func operates(t *testing.T, b *bearer) {
 		assert.Contains(t, said, needs)
 	}
 
-	for _, method := range []string{get, post, put} {
-		b.mayNot(t, method, "influxdb/creds/app", nil)
-	}
+	b.mayNotAny(t, []string{get, post, put}, "influxdb/creds/app")
 	b.mayNot(t, put, "sys/leases/revoke-force/influxdb/creds", nil)
 	b.mayNot(t, put, "sys/leases/revoke-force/influxdb/creds/app", nil)
 	b.mayNot(t, put, "sys/leases/revoke-prefix/auth", nil)
@@ -126,16 +124,10 @@ func audits(t *testing.T, b *bearer) {
 	b.may(t, get, "influxdb/static-roles/app", nil)
 	b.may(t, list, "influxdb/static-roles", nil)
 
-	for _, method := range []string{post, put, patch, remove} {
-		b.mayNot(t, method, "influxdb/config", nil)
-		b.mayNot(t, method, "influxdb/roles/app", nil)
-		b.mayNot(t, method, "influxdb/static-roles/app", nil)
-	}
+	b.mayNotAny(t, []string{post, put, patch, remove}, "influxdb/config", "influxdb/roles/app", "influxdb/static-roles/app")
 	b.mayNot(t, put, "influxdb/rotate-role/app", nil)
 	b.mayNot(t, get, "influxdb/static-creds/app", nil)
-	for _, method := range []string{get, post} {
-		b.mayNot(t, method, "influxdb/creds/app", nil)
-	}
+	b.mayNotAny(t, []string{get, post}, "influxdb/creds/app")
 	b.mayNot(t, put, "sys/leases/revoke/"+b.leaseOf(t, "app"), nil)
 	b.mayNot(t, put, "sys/leases/revoke-prefix/influxdb/creds/app", nil)
 }
@@ -182,19 +174,14 @@ func (b *bearer) assertApplication(t *testing.T) {
 	b.mayNot(t, put, "sys/leases/revoke-prefix/influxdb/creds/app", nil)
 	b.mayNot(t, list, "sys/leases/lookup/influxdb/creds/app", nil)
 	b.mayNot(t, list, "influxdb/roles", nil)
-	for _, method := range []string{get, post, patch, remove} {
-		b.mayNot(t, method, "influxdb/roles/app", nil)
-		b.mayNot(t, method, "influxdb/config", nil)
-	}
+	b.mayNotAny(t, []string{get, post, patch, remove}, "influxdb/roles/app", "influxdb/config")
 }
 
 func isStaticApplication(t *testing.T, b *bearer) {
 	b.may(t, get, "influxdb/static-creds/app", nil)
 	b.mayNot(t, get, "influxdb/static-creds/other", nil)
 	b.mayNot(t, put, "influxdb/rotate-role/app", nil)
-	for _, method := range []string{get, post, patch, remove} {
-		b.mayNot(t, method, "influxdb/static-roles/app", nil)
-	}
+	b.mayNotAny(t, []string{get, post, patch, remove}, "influxdb/static-roles/app")
 	b.mayNot(t, get, "influxdb/creds/app", nil)
 	b.mayNot(t, list, "influxdb/static-roles", nil)
 }

@@ -109,6 +109,12 @@ func stalls(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 // hangsUp ends the connection without an answer.
 func hangsUp(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
 
+// dropsAnswer lets InfluxDB do it, and ends the connection without its answer.
+func dropsAnswer(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	next.ServeHTTP(httptest.NewRecorder(), r)
+	hangsUp(w, r, next)
+}
+
 // losesAnswer lets InfluxDB do it, however soon the caller gives up, and keeps its answer from the caller.
 func losesAnswer(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	next.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithoutCancel(r.Context())))

@@ -43,62 +43,56 @@ func (e *engine) reconnect(t *testing.T, root lab.Authorization) {
 // The root token was deleted, and it was the last operator token: InfluxDB makes a new one while it is stopped.
 func TestRecoveryOfALostRootToken(t *testing.T) {
 	t.Parallel()
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
-		t.Run(version, func(t *testing.T) {
-			influx := newInflux(t, lab.InfluxOptions{Version: version})
-			e := connectedEngine(t, influx)
-			e.role(t, "app", bucketRole(nil))
-			held := e.mint(t, "app")
-			require.NoError(t, influx.DeleteAuthorization(t.Context(), influx.Onboarding.Authorization.ID))
-			e.assertRootUnknown(t)
-			require.ErrorContains(t, e.tryRevoke(t.Context(), held), "is not deleted yet")
-			assertWorks(t, influx, held.token)
+	onOwnInfluxes(t, func(t *testing.T, influx *lab.Influx) {
+		e := connectedEngine(t, influx)
+		e.role(t, "app", bucketRole(nil))
+		held := e.mint(t, "app")
+		require.NoError(t, influx.DeleteAuthorization(t.Context(), influx.Onboarding.Authorization.ID))
+		e.assertRootUnknown(t)
+		require.ErrorContains(t, e.tryRevoke(t.Context(), held), "is not deleted yet")
+		assertWorks(t, influx, held.token)
 
-			require.NoError(t, influx.Stop())
-			require.NoError(t, influx.RecoverOperator(t.Context()))
-			e.reconnect(t, lab.Authorization{Token: influx.Operator})
-			e.revoke(t, held.lease)
-			assertDead(t, influx, held)
-		})
-	}
+		require.NoError(t, influx.Stop())
+		require.NoError(t, influx.RecoverOperator(t.Context()))
+		e.reconnect(t, lab.Authorization{Token: influx.Operator})
+		e.revoke(t, held.lease)
+		assertDead(t, influx, held)
+	})
 }
 
 // `influx restore --full` puts all tokens back as they were: those that ended since live again, and those that were made
 // since are gone, the root token of a rotation too.
 func TestRecoveryOfARestoredInfluxDB(t *testing.T) {
 	t.Parallel()
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
-		t.Run(version, func(t *testing.T) {
-			influx := newInflux(t, lab.InfluxOptions{Version: version})
-			root := operatorToken(t, influx)
-			e := &engine{path: mountEngine(t), influx: influx, vault: shared.vault.Client()}
-			e.write(t, "config", map[string]any{"url": influx.URL, "token": root.Token, "authorization_id": root.ID, "org": org})
-			e.role(t, "app", bucketRole(nil))
-			ended := e.mint(t, "app")
-			backup := t.TempDir()
-			_, err := shared.lab.CLI(t.Context(), influx, "backup", backup)
-			require.NoError(t, err)
-			e.revoke(t, ended.lease)
-			assertDead(t, influx, ended)
-			e.write(t, "config/rotate-root", nil)
-			later := e.mint(t, "app")
-			_, err = shared.lab.CLI(t.Context(), influx, "restore", "--full", backup)
-			require.NoError(t, err)
+	onOwnInfluxes(t, func(t *testing.T, influx *lab.Influx) {
+		root := operatorToken(t, influx)
+		e := &engine{path: mountEngine(t), influx: influx, vault: shared.vault.Client()}
+		e.write(t, "config", map[string]any{"url": influx.URL, "token": root.Token, "authorization_id": root.ID, "org": org})
+		e.role(t, "app", bucketRole(nil))
+		ended := e.mint(t, "app")
+		backup := t.TempDir()
+		_, err := shared.lab.CLI(t.Context(), influx, "backup", backup)
+		require.NoError(t, err)
+		e.revoke(t, ended.lease)
+		assertDead(t, influx, ended)
+		e.write(t, "config/rotate-root", nil)
+		later := e.mint(t, "app")
+		_, err = shared.lab.CLI(t.Context(), influx, "restore", "--full", backup)
+		require.NoError(t, err)
 
-			assertWorks(t, influx, ended.token)
-			assert.Equal(t, http.StatusUnauthorized, accepted(t, influx, later.token))
-			e.assertRootUnknown(t)
-			said := e.refuses(t, "config", map[string]any{"token": root.Token})
-			assert.Contains(t, said, "token: the one in this write was rotated away, and the stored one was tried")
+		assertWorks(t, influx, ended.token)
+		assert.Equal(t, http.StatusUnauthorized, accepted(t, influx, later.token))
+		e.assertRootUnknown(t)
+		said := e.refuses(t, "config", map[string]any{"token": root.Token})
+		assert.Contains(t, said, "token: the one in this write was rotated away, and the stored one was tried")
 
-			e.reconnect(t, operatorToken(t, influx))
-			e.write(t, "config/rotate-root", nil)
-			e.revoke(t, later.lease)
-			e.remove(t, "tokens/"+ended.id) // tidy does, after its deadline
-			assertDead(t, influx, ended)
-			assert.Equal(t, http.StatusOK, accepted(t, influx, root.Token), "it was rotated away, and has to be deleted by hand")
-		})
-	}
+		e.reconnect(t, operatorToken(t, influx))
+		e.write(t, "config/rotate-root", nil)
+		e.revoke(t, later.lease)
+		e.remove(t, "tokens/"+ended.id) // tidy does, after its deadline
+		assertDead(t, influx, ended)
+		assert.Equal(t, http.StatusOK, accepted(t, influx, root.Token), "it was rotated away, and has to be deleted by hand")
+	})
 }
 
 // An older InfluxDB knows no hashed tokens: after a downgrade none works, and their IDs are left.

@@ -78,6 +78,7 @@ func (m *moving) minting(t *testing.T, role string) (token minted, calls []strin
 	return token, calls
 }
 
+// It counts calls, and so is quick and by itself: Vault's tick makes some of its own.
 func TestTheNextMintFollowsABucket(t *testing.T) {
 	const post, del, get = http.MethodPost, http.MethodDelete, http.MethodGet
 	byName := func(_ *testing.T, m *moving) map[string]any { return map[string]any{"write_buckets": m.name} }
@@ -124,7 +125,7 @@ func TestTheNextMintFollowsABucket(t *testing.T) {
 				c.move(m, t)
 				fresh, calls := m.minting(t, "app")
 				assert.Equal(t, c.calls, calls)
-				here := place{m.home.Name, m.second.Name}
+				here := target{m.home.Name, m.second.Name}
 				assert.True(t, m.writes(t, fresh, here), "the token works")
 				assert.Equal(t, c.reaches, m.writes(t, old, here), "the token from before")
 				next, calls := m.minting(t, "app")

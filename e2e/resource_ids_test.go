@@ -73,6 +73,7 @@ const unseen = ` can't be seen to be of org "` + org + `"`
 
 // InfluxDB goes by the ID alone, so that the ID of another organization's thing would reach into it.
 func TestThingsAreGrantedByIDInTheirOwnOrganization(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandscape(t, e.influx)
 		privileged, unverified := map[string]any{"allow_privileged": true}, map[string]any{"verify": false}
@@ -106,6 +107,7 @@ func TestThingsAreGrantedByIDInTheirOwnOrganization(t *testing.T) {
 }
 
 func TestThingsThatCannotBeSeenHaveToBeMeant(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		const nowhere = "0ada5b0a2d000000"
 		// Of the last four InfluxDB shows nothing by ID.

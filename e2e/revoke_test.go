@@ -48,6 +48,7 @@ func newEstate(t *testing.T, influx *lab.Influx) *estate {
 // Neither the role nor anything in InfluxDB is needed to end a lease, and nothing that is missing holds one
 // back: not one by one, not by prefix, not when the mount is disabled. Force is never needed.
 func TestLeasesEndWhateverIsGone(t *testing.T) {
+	t.Parallel()
 	for name, remove := range map[string]func(t *testing.T, s *estate){
 		"the authorizations": func(t *testing.T, s *estate) {
 			for _, m := range s.minted {

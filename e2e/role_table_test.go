@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -23,13 +24,6 @@ type definition struct {
 	reads map[string]any
 	// orgID and ownerID are whose the token is; empty means the config's organization and the root token's user.
 	orgID, ownerID string
-}
-
-// refusal is a role that is not stored, and each line of the error.
-type refusal struct {
-	name string
-	role map[string]any
-	says []string
 }
 
 // landmarks are a landscape and what roles name in it by ID.
@@ -163,6 +157,7 @@ func (e *engine) linesOf(t *testing.T, err error) []string {
 }
 
 func TestRolesGrantExactlyWhatTheySayAndReadBackAsWritten(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandmarks(t, e.influx)
 		for _, table := range [][]definition{bucketRoles(l), resourceRoles(l), permissionRoles(l), wholeRoles(l)} {
@@ -174,16 +169,23 @@ func TestRolesGrantExactlyWhatTheySayAndReadBackAsWritten(t *testing.T) {
 	})
 }
 
-func TestBadRolesAreRefusedWithEveryReason(t *testing.T) {
+// Each kind of mistake at once, as the real servers show it. Each mistake by itself is the unit tests'.
+func TestABadRoleIsRefusedWithEveryReason(t *testing.T) {
+	t.Parallel()
+	const meant = "; if that is meant, set allow_privileged=true"
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandmarks(t, e.influx)
-		for _, table := range [][]refusal{badLists(l), badPermissions(l), badFields(l), unmeantRoles(l)} {
-			for _, r := range table {
-				t.Run(r.name, func(t *testing.T) {
-					assert.Equal(t, r.says, e.refusedLines(t, "roles/table", r.role))
-				})
-			}
-		}
+		assert.Equal(t, []string{
+			"permissions[1]: write on orgs can change who may do what, and make other tokens" + meant,
+			`read_resources[0]: "label" is not a resource type (buckets, tasks, …); for a bucket use read_buckets`,
+			`read_buckets[0]: no bucket "Metrcs" in org "acme"; buckets there that look alike: metrics`,
+			fmt.Sprintf(`write_buckets[0]: bucket %s belongs to another organization (%s), not to "acme"`, l.namesake.ID, l.other.ID),
+			"permissions[0]: dashboards " + l.foreign + unseen + "; if it is meant all the same, set allow_privileged=true",
+		}, e.refusedLines(t, "roles/table", fields{
+			"read_buckets": "Metrcs", "write_buckets": "id:" + l.namesake.ID, "read_resources": "label", "org": org,
+			"permissions": []any{raw("read", "type", "dashboards", "id", l.foreign), raw("write", "type", "orgs")},
+		}))
+		assert.Contains(t, e.refuses(t, "roles/table", bucketRole(fields{"user": l.idle.Name})), "is inactive: its tokens would be refused")
 		assert.Empty(t, e.inInflux(t), "no trial leaves a token")
 		stored, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/roles/table")
 		require.NoError(t, err)

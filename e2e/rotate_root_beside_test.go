@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -95,19 +94,4 @@ func (e *engine) at(t *testing.T, field string) time.Time {
 	moment, err := time.Parse(time.RFC3339, text)
 	require.NoError(t, err, field)
 	return moment
-}
-
-// A plan whose root token nobody can name says so, and changes nothing.
-func TestPlanWithoutAnIDSaysWhatItNeeds(t *testing.T) {
-	t.Parallel()
-	r := newRooted(t, shared.influx, smallest(shared.influx))
-	r.write(t, "config", map[string]any{"rotation_schedule": "0 3 * * SUN", "rotation_window": "2h"})
-	assert.Equal(t, time.Sunday, r.at(t, "next_vault_rotation").Weekday())
-	assert.Contains(t, fmt.Sprint(r.problems(t)), "authorization_id: it is not known which authorization the root token is")
-	r.write(t, "config", map[string]any{"authorization_id": r.root.ID})
-	assert.Empty(t, r.problems(t))
-	var refused *api.ResponseError
-	_, err := r.vault.Logical().JSONMergePatch(t.Context(), r.path+"/config", map[string]any{"rotation_schedule": "0 0 30 2 *"})
-	require.ErrorAs(t, err, &refused)
-	assert.Contains(t, refused.Error(), "rotation_schedule: has no time within the next five years")
 }

@@ -58,7 +58,7 @@ func TestSoakMixed(t *testing.T) {
 	t.Logf("%d mints, %d requests failed, %d tokens of the static role", s.traffic.minted.Load(), len(s.traffic.failures), len(s.traffic.rotations))
 
 	s.traffic.assertTokensAreLeases(t)
-	require.NoError(t, lab.Await(t.Context(), settleLimit, "nothing to be left", s.leftOver))
+	require.NoError(t, lab.Await(t.Context(), reconcileLimit, "nothing to be left", s.leftOver))
 	s.assertFlat(t)
 }
 
@@ -91,13 +91,7 @@ type soaked struct {
 func newSoaked(t *testing.T, influx *lab.Influx, p *proxy) *soaked {
 	t.Helper()
 	s := &soaked{profiles: t.TempDir()}
-	var err error
-	s.vault, err = shared.lab.StartVault(t.Context(), lab.VaultOptions{Env: []string{"PPROF_DIRECTORY=" + s.profiles}})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, s.vault.Stop()) })
-	plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion, lab.Hasty, lab.Profiled)
-	require.NoError(t, err)
-	require.NoError(t, s.vault.Register(t.Context(), plugin))
+	s.vault = newVaultWith(t, lab.VaultOptions{Env: []string{"PPROF_DIRECTORY=" + s.profiles}}, crashTestPlugin(t))
 	s.engine = engineIn(t, s.vault, "influxdb", influx)
 	s.engine.write(t, "config", map[string]any{"url": p.URL, "token": influx.Operator, "request_timeout": "2s"})
 	s.engine.role(t, "first", bucketRole(nil))

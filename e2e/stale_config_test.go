@@ -57,40 +57,6 @@ func (e *engine) eachWay(t *testing.T, fields map[string]any, check func(t *test
 	}
 }
 
-// What does not work is refused, and the stored root token goes on.
-func TestABadWriteOfConfigChangesNothing(t *testing.T) {
-	t.Parallel()
-	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
-		r, written := behindTLS(t, influx)
-		weak := byHand(t, influx, influx.Onboarding.Org.ID, r.owner.ID, to("read", "buckets", "", influx.Onboarding.Org.ID))
-		url := written["url"].(string)
-		before := r.config(t)
-		for name, bad := range map[string]struct {
-			fields map[string]any
-			says   string
-		}{
-			"an unknown token":         {map[string]any{"token": "nobody-knows-this-token"}, "does not know it"},
-			"a token that can't mint":  {map[string]any{"token": weak.Token}, "token lacks "},
-			"another organization":     {map[string]any{"org": "nowhere"}, `org: no organization "nowhere"`},
-			"another organization ID":  {map[string]any{"org_id": "0123456789abcdef"}, "token lacks write:orgs/0123456789abcdef"},
-			"another user":             {map[string]any{"user_id": "0123456789abcdef"}, "token lacks write:users/0123456789abcdef"},
-			"another authority":        {map[string]any{"ca_cert": newAuthority(t).PEM}, "signed by unknown authority"},
-			"another base path":        {map[string]any{"url": url + "/nowhere"}, "url: "},
-			"another host":             {map[string]any{"url": influx.URL}, "give its token in the same write"},
-			"another host, old token":  {map[string]any{"url": influx.URL, "token": r.root.Token}, "token: this one was rotated away"},
-			"another host, unverified": {map[string]any{"url": influx.URL, "token": r.root.Token, "verify_connection": false}, "token: this one was rotated away"},
-		} {
-			t.Run(name, func(t *testing.T) {
-				r.eachWay(t, bad.fields, func(t *testing.T, _ []string, err error) {
-					require.ErrorContains(t, err, bad.says)
-					assert.Equal(t, before, r.config(t))
-					assertWorks(t, influx, r.mint(t, "app").token)
-				})
-			})
-		}
-	})
-}
-
 // A write of one field leaves the others as they are.
 func TestAWriteOfConfigKeepsWhatItDoesNotName(t *testing.T) {
 	t.Parallel()

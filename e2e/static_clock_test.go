@@ -19,7 +19,7 @@ func TestStaticClock(t *testing.T) {
 		e := connectedEngine(t, influxOf(t, version))
 		scenarios = append(scenarios,
 			scenario{version + "/Telegraf loses no point to a rotation", telegrafLosesNothing(t, e)},
-			scenario{version + "/a token is taken over", tokenIsTakenOver(t, e)})
+			scenario{version + "/a token is imported", tokenIsImported(t, e)})
 	}
 	// The outage begins last and ends first: the longer it lasts, the longer the engine waits between attempts.
 	outage := scenario{"a rotation waits for InfluxDB to be back", outageIsOutlasted(t)}

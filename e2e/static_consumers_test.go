@@ -14,6 +14,7 @@ import (
 // What a real Vault answers for static-creds is what Vault Secrets Operator and consul-template (and so Vault Agent
 // and Nomad) go by, for each kind of plan.
 func TestStaticCredsAreWhatConsumersGoBy(t *testing.T) {
+	t.Parallel()
 	e := connectedEngine(t, shared.influx)
 	for name, plan := range map[string]map[string]any{
 		"period":   {"rotation_period": "24h"},
@@ -46,6 +47,7 @@ func TestStaticCredsAreWhatConsumersGoBy(t *testing.T) {
 // What Terraform does at each apply, which is a write, and at each plan, which is a read: it finds every field as it was
 // written, and the token stays.
 func TestStaticRoleIsWrittenAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	e := connectedEngine(t, shared.influx)
 	e.deleteStaticRole(t, "applied")
 	written := map[string]any{"write_buckets": []any{bucket}, "rotation_period": json.Number("86400"), "grace_period": json.Number("3600")}
@@ -75,11 +77,11 @@ func (e *engine) readStaticCreds(t *testing.T, name string) *api.Secret {
 
 // lasting is an answer without the fields that Vault Secrets Operator does not compare.
 func lasting(data map[string]any) map[string]any {
-	kept := maps.Clone(data)
+	rest := maps.Clone(data)
 	for _, ignored := range []string{"ttl", "rotation_schedule", "rotation_period", "last_vault_rotation"} {
-		delete(kept, ignored)
+		delete(rest, ignored)
 	}
-	return kept
+	return rest
 }
 
 // number is a field that has to be a number in JSON.

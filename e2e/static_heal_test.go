@@ -15,14 +15,15 @@ import (
 
 // A static token that somebody deletes in InfluxDB is replaced by the next pass.
 func TestStaticTokenDeletedByHandIsReplaced(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
-		e.staticRole(t, "kept", nil)
+		e.staticRole(t, "meter", nil)
 		e.staticRole(t, "other", nil)
-		lost, other := e.stands(t, "kept"), e.stands(t, "other")
+		lost, other := e.stands(t, "meter"), e.stands(t, "other")
 		require.NoError(t, e.influx.DeleteAuthorization(t.Context(), lost.id))
 
 		assert.Equal(t, "done", e.tidy(t, nil)["state"])
-		healed := e.stands(t, "kept")
+		healed := e.stands(t, "meter")
 		assert.NotEqual(t, lost.token, healed.token)
 		assertWorks(t, e.influx, healed.token)
 		assert.Equal(t, other, e.stands(t, "other"))
@@ -37,22 +38,22 @@ func TestStaticRolesOfARestoredVaultHeal(t *testing.T) {
 	var engines []*engine
 	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
 		e := engineIn(t, vault, "influxdb-"+version, influxOf(t, version))
-		e.staticRole(t, "kept", map[string]any{"grace_period": 0})
+		e.staticRole(t, "meter", map[string]any{"grace_period": 0})
 		engines = append(engines, e)
 	}
 	snapshot, err := vault.Snapshot(t.Context())
 	require.NoError(t, err)
 	old, newer := map[string]standing{}, map[string]standing{}
 	for _, e := range engines {
-		old[e.path], newer[e.path] = e.stands(t, "kept"), e.rotate(t, "kept", "0")
+		old[e.path], newer[e.path] = e.stands(t, "meter"), e.rotate(t, "meter", "0")
 		assert.Equal(t, http.StatusUnauthorized, writes(t, e.influx, old[e.path].token))
 	}
 
 	require.NoError(t, vault.Restore(t.Context(), snapshot, vault))
 	for _, e := range engines {
-		require.Equal(t, old[e.path], e.stands(t, "kept"), "as it was then")
+		require.Equal(t, old[e.path], e.stands(t, "meter"), "as it was then")
 		assert.Equal(t, "done", e.tidy(t, nil)["state"])
-		healed := e.stands(t, "kept")
+		healed := e.stands(t, "meter")
 		assertWorks(t, e.influx, healed.token)
 		assert.ElementsMatch(t, []string{healed.id, newer[e.path].id}, e.staticTokens(t),
 			"what was made after the snapshot belongs to nobody, and is left for a person to delete")
@@ -65,22 +66,22 @@ func TestStaticRolesOfARestoredVaultHeal(t *testing.T) {
 func outageIsOutlasted(t *testing.T) func(*testing.T) {
 	influx := newInflux(t, lab.InfluxOptions{})
 	e := connectedEngine(t, influx)
-	e.staticRole(t, "kept", map[string]any{"rotation_schedule": "* * * * *", "grace_period": "1h"})
+	e.staticRole(t, "meter", map[string]any{"rotation_schedule": "* * * * *", "grace_period": "1h"})
 	require.NoError(t, influx.Stop())
-	old := e.stands(t, "kept") // after the stop: no rotation can come between
+	old := e.stands(t, "meter") // after the stop: no rotation can come between
 	return func(t *testing.T) {
-		e.awaitLastError(t, "kept", "connection refused")
-		assert.Equal(t, old, e.stands(t, "kept"))
+		e.awaitLastError(t, "meter", "connection refused")
+		assert.Equal(t, old, e.stands(t, "meter"))
 		checked, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/check")
 		require.NoError(t, err)
-		assert.Contains(t, fmt.Sprint(checked.Data["problems"]), `static role "kept"`)
+		assert.Contains(t, fmt.Sprint(checked.Data["problems"]), `static role "meter"`)
 
 		require.NoError(t, influx.Start(t.Context()))
 		assert.Equal(t, http.StatusNoContent, writes(t, influx, old.token))
-		now := e.awaitOther(t, "kept", old)
+		now := e.awaitOther(t, "meter", old)
 		assertWorks(t, influx, now.token)
 		assert.LessOrEqual(t, len(e.staticTokens(t)), 2)
-		e.awaitLastError(t, "kept", "") // it is cleared after the new token can be read
+		e.awaitLastError(t, "meter", "") // it is cleared after the new token can be read
 	}
 }
 

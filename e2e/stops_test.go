@@ -31,7 +31,7 @@ func (a at) isAt(p at) bool {
 }
 
 // stops holds the engine at exact points until the test lets it go. It sees them in a proxy before InfluxDB, and is told
-// of the others by a plugin that is built with lab.Hasty.
+// of the others by e2e/testplugin.
 type stops struct {
 	*httptest.Server
 	mu     sync.Mutex

@@ -15,7 +15,7 @@ import (
 
 const (
 	// shortTTL leaves time to mint all before the first runs out.
-	shortTTL = 2 * time.Minute
+	shortTTL = time.Minute
 	// takeOverLimit is how long the third attempt of a revocation may take: Vault waits 20 and 40 seconds between
 	// them, give or take half.
 	takeOverLimit = shortTTL + 5*time.Minute
@@ -27,11 +27,7 @@ const (
 func TestLeasesThatRunOutDuringAnOutageDoNotGetStuck(t *testing.T) {
 	t.Parallel()
 	const leases = 30
-	influx, err := shared.lab.StartInflux(t.Context(), lab.InfluxOptions{})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
-	_, err = influx.Setup(t.Context(), org, bucket, user)
-	require.NoError(t, err)
+	influx := newInflux(t, lab.InfluxOptions{})
 	vault := newVault(t)
 	e := engineIn(t, vault, "influxdb", influx)
 	e.role(t, "short", map[string]any{"read_buckets": bucket, "ttl": shortTTL.String(), "max_ttl": shortTTL.String()})

@@ -18,14 +18,14 @@ func TestTeardownLeavesNothing(t *testing.T) {
 	t.Parallel()
 	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
 		for name, order := range map[string][]string{
-			"config first": {"config", "roles/app", "static-roles/kept"},
-			"roles first":  {"static-roles/kept", "roles/app", "config"},
+			"config first": {"config", "roles/app", "static-roles/meter"},
+			"roles first":  {"static-roles/meter", "roles/app", "config"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				e := connectedEngine(t, influx)
 				e.role(t, "app", bucketRole(nil))
-				e.write(t, "static-roles/kept", bucketRole(nil))
-				uuid, all := e.uuid(t), []minted{e.mint(t, "app"), e.mint(t, "app"), {id: e.stands(t, "kept").id}}
+				e.write(t, "static-roles/meter", bucketRole(nil))
+				uuid, all := e.uuid(t), []minted{e.mint(t, "app"), e.mint(t, "app"), {id: e.stands(t, "meter").id}}
 				for _, path := range order {
 					e.remove(t, path)
 				}
@@ -42,18 +42,18 @@ func TestMoveLosesNothing(t *testing.T) {
 	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		e.role(t, "app", bucketRole(nil))
-		e.write(t, "static-roles/kept", bucketRole(nil))
-		before, config, kept := e.mint(t, "app"), e.config(t), e.stands(t, "kept")
+		e.write(t, "static-roles/meter", bucketRole(nil))
+		before, config, meter := e.mint(t, "app"), e.config(t), e.stands(t, "meter")
 		require.NoError(t, e.move(t))
 		assertGone(t, e.influx, before)
 		assert.Equal(t, config, e.config(t))
-		assert.Equal(t, kept, e.stands(t, "kept"))
-		assertWorks(t, e.influx, kept.token)
+		assert.Equal(t, meter, e.stands(t, "meter"))
+		assertWorks(t, e.influx, meter.token)
 		e.assertLeases(t)
-		assertWorks(t, e.influx, e.rotate(t, "kept", "0").token)
-		assertGone(t, e.influx, minted{id: kept.id})
+		assertWorks(t, e.influx, e.rotate(t, "meter", "0").token)
+		assertGone(t, e.influx, minted{id: meter.id})
 		assertCounts(t, e.tidy(t, nil), 0, 0)
-		e.remove(t, "static-roles/kept")
+		e.remove(t, "static-roles/meter")
 		assertNothingOf(t, e.influx, e.uuid(t))
 	})
 }

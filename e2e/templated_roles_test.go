@@ -51,7 +51,8 @@ func (p *people) person(t *testing.T, name string, metadata map[string]string) (
 	p.ask(t, "identity/entity-alias", map[string]any{"name": name, "canonical_id": entityID, "mount_accessor": p.accessor})
 	login := p.ask(t, "auth/"+p.mount+"/login/"+name, map[string]any{"password": password})
 	require.Equal(t, entityID, login.Auth.EntityID)
-	client = shared.vault.Client()
+	client, err := p.vault.Clone()
+	require.NoError(t, err)
 	client.SetToken(login.Auth.ClientToken)
 	return client, entityID
 }
@@ -74,6 +75,7 @@ func (p *people) refusedTo(t *testing.T, caller *api.Client, role string) []stri
 }
 
 func TestATemplatedRoleGivesEveryCallerItsOwn(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		p := newPeople(t, e)
 		home := e.influx.Onboarding.Org
@@ -92,7 +94,7 @@ func TestATemplatedRoleGivesEveryCallerItsOwn(t *testing.T) {
 			"read_buckets": []string{bucket}, "permissions": []any{raw("write", "type", "buckets", "name", "by-{{identity.entity.aliases."+p.accessor+".name}}")},
 		})
 		for name, other := range map[string]string{"ann": "bob", "bob": "ann"} {
-			own, theirs := place{org, bucketOf[name]}, place{org, bucketOf[other]}
+			own, theirs := target{org, bucketOf[name]}, target{org, bucketOf[other]}
 			m, read, write := p.mintedFor(t, callers[name], "own")
 			assert.Equal(t, []any{own.bucket}, read)
 			assert.Equal(t, []any{own.bucket}, write)
@@ -102,7 +104,7 @@ func TestATemplatedRoleGivesEveryCallerItsOwn(t *testing.T) {
 			assertRefused(t, e.influx, m.token, org, bucket)
 
 			byLogin, read, write := p.mintedFor(t, callers[name], "by-login")
-			own, theirs = place{org, bucketOf["by "+name]}, place{org, bucketOf["by "+other]}
+			own, theirs = target{org, bucketOf["by "+name]}, target{org, bucketOf["by "+other]}
 			assert.Equal(t, []any{bucket}, read)
 			assert.Equal(t, []any{own.bucket}, write)
 			assert.True(t, e.writes(t, byLogin, own))
@@ -119,6 +121,7 @@ func TestATemplatedRoleGivesEveryCallerItsOwn(t *testing.T) {
 }
 
 func TestATemplatedRoleGivesNothingToWhomItDoesNotFit(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		p := newPeople(t, e)
 		const own = "{{identity.entity.metadata.bucket}}"
@@ -135,14 +138,7 @@ func TestATemplatedRoleGivesNothingToWhomItDoesNotFit(t *testing.T) {
 			says     []string
 		}{
 			{"no metadata", nil, ofEach(unfilled)},
-			{"other metadata", map[string]string{"team": "metrics"}, ofEach(unfilled)},
 			{"everything", map[string]string{"bucket": "*"}, ofEach(`the template yields "*" for this caller; it must yield a name`)},
-			{"an ID", map[string]string{"bucket": "id:" + l.alerts.ID}, ofEach(fmt.Sprintf(`the template yields "id:%s" for this caller; it must yield a name`, l.alerts.ID))},
-			{"blanks", map[string]string{"bucket": "  "}, ofEach("the template yields an empty name for this caller")},
-			{"no such bucket", map[string]string{"bucket": "nobody's bucket"}, ofEach(`no bucket "nobody's bucket" in org "acme"`)},
-			{"a bucket of another organization's name", map[string]string{"bucket": l.other.Name + "/metrics"}, ofEach(fmt.Sprintf(`no bucket "%s/metrics" in org "acme"`, l.other.Name))},
-			{"two buckets", map[string]string{"bucket": "metrics," + l.alerts.Name}, ofEach(fmt.Sprintf(`no bucket "metrics,%s" in org "acme"`, l.alerts.Name))},
-			{"a template", map[string]string{"bucket": "{{identity.entity.name}}"}, ofEach(`no bucket "{{identity.entity.name}}" in org "acme"`)},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				caller, _ := p.person(t, unique("eve"), c.metadata)
@@ -152,20 +148,17 @@ func TestATemplatedRoleGivesNothingToWhomItDoesNotFit(t *testing.T) {
 		t.Run("a root token", func(t *testing.T) {
 			assert.Equal(t, ofEach(nobody), p.refusedTo(t, e.vault, "own"))
 		})
-		t.Run("a token without an entity", func(t *testing.T) {
-			assert.Equal(t, ofEach(nobody), p.refusedTo(t, e.caller(t, e.vault, api.TokenCreateRequest{}), "own"))
-		})
-		t.Run("whoever is told a bucket later", func(t *testing.T) {
+		t.Run("a caller given a bucket later", func(t *testing.T) {
 			caller, entityID := p.person(t, unique("late"), nil)
 			p.refusedTo(t, caller, "own")
 			p.ask(t, "identity/entity/id/"+entityID, map[string]any{"metadata": map[string]string{"bucket": l.alerts.Name}})
 			m, _, write := p.mintedFor(t, caller, "own")
 			assert.Equal(t, []any{l.alerts.Name}, write)
-			assert.True(t, e.writes(t, m, place{org, l.alerts.Name}))
+			assert.True(t, e.writes(t, m, target{org, l.alerts.Name}))
 			p.ask(t, "identity/entity/id/"+entityID, map[string]any{"metadata": map[string]string{"bucket": bucket}})
 			m, _, write = p.mintedFor(t, caller, "own")
 			assert.Equal(t, []any{bucket}, write)
-			assert.False(t, e.writes(t, m, place{org, l.alerts.Name}), "what was granted to a caller before is not remembered")
+			assert.False(t, e.writes(t, m, target{org, l.alerts.Name}), "what was granted to a caller before is not remembered")
 		})
 	})
 }

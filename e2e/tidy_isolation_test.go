@@ -18,8 +18,8 @@ import (
 // tenant is one of several mounts on one InfluxDB.
 type tenant struct {
 	*engine
-	held minted
-	kept standing
+	held  minted
+	meter standing
 	// dead is the one token that its tidy has to delete; the others bear its UUID too, or look so.
 	dead   string
 	others []string
@@ -32,12 +32,12 @@ func newTenant(t *testing.T, e *engine, l landmarks) *tenant {
 	e.write(t, "config", map[string]any{"token": root.Token, "tidy_interval": 0})
 	e.write(t, "config/rotate-root", map[string]any{"authorization_id": root.ID})
 	e.role(t, "app", bucketRole(nil))
-	e.staticRole(t, "kept", nil)
-	n := &tenant{engine: e, held: e.mint(t, "app"), kept: e.stands(t, "kept")}
+	e.staticRole(t, "meter", nil)
+	n := &tenant{engine: e, held: e.mint(t, "app"), meter: e.stands(t, "meter")}
 	uuid, past, future := e.uuid(t), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	n.dead = e.handMade(t, lookAlike(uuid, "lease", past))
 	n.others = []string{
-		n.held.id, n.kept.id, e.config(t)["authorization_id"].(string),
+		n.held.id, n.meter.id, e.config(t)["authorization_id"].(string),
 		e.handMade(t, lookAlike(uuid, "lease", future)),
 		e.handMade(t, lookAlike(uuid, "static", past)),
 		e.handMade(t, lookAlike(uuid, "root", past)),
@@ -73,8 +73,8 @@ func TestEachTidyDeletesItsOwnDeadTokensAlone(t *testing.T) {
 		}
 		for _, n := range tenants {
 			assertWorks(t, influx, n.held.token)
-			assert.Equal(t, n.kept, n.stands(t, "kept"))
-			assertWorks(t, influx, n.kept.token)
+			assert.Equal(t, n.meter, n.stands(t, "meter"))
+			assertWorks(t, influx, n.meter.token)
 			n.revoke(t, n.held.lease)
 			assertGone(t, influx, n.held)
 		}

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"crypto/tls"
 	"strings"
 	"testing"
 
@@ -24,14 +23,9 @@ func TestTLS(t *testing.T) {
 		lab.OldInfluxVersion: {"--tls-strict-ciphers"},
 	} {
 		t.Run(version, func(t *testing.T) {
-			influx, err := shared.lab.StartInflux(t.Context(), lab.InfluxOptions{
-				Version: version, Authority: authority, ServerNames: []string{servedAs},
-				Args: strict,
+			influx := newInflux(t, lab.InfluxOptions{
+				Version: version, Authority: authority, ServerNames: []string{servedAs}, Args: strict,
 			})
-			require.NoError(t, err)
-			t.Cleanup(func() { assert.NoError(t, influx.Stop()) })
-			_, err = influx.Setup(t.Context(), org, bucket, user)
-			require.NoError(t, err)
 			e := &engine{path: mountEngine(t), influx: influx, vault: shared.vault.Client()}
 
 			e.refusesTLS(t, influx.URL, nil, "signed by unknown authority", "ca_cert")
@@ -59,50 +53,11 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestTLSOfAProxy is what influxd itself can't do: an old protocol, and certificates of clients.
-func TestTLSOfAProxy(t *testing.T) {
-	t.Parallel()
-	authority, clients := newAuthority(t), newAuthority(t)
-	pair, err := authority.Server(servedAs)
-	require.NoError(t, err)
-	certificate, err := tls.X509KeyPair([]byte(pair.CertificatePEM), []byte(pair.KeyPEM))
-	require.NoError(t, err)
-	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
-		e := &engine{path: mountEngine(t), influx: influx, vault: shared.vault.Client()}
-		trusting := map[string]any{"ca_cert": authority.PEM}
-
-		old := startProxy(t, influx, "", &tls.Config{Certificates: []tls.Certificate{certificate}, MaxVersion: tls.VersionTLS12})
-		e.refusesTLS(t, old.URL, map[string]any{"ca_cert": authority.PEM, "tls_min_version": "tls13"}, "protocol version", "tls_min_version")
-		assert.Empty(t, e.write(t, "config", e.over(old.URL, trusting)))
-		e.assertMints(t)
-
-		asking := startProxy(t, influx, "", &tls.Config{
-			Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients.Pool(),
-		})
-		known, err := clients.Client("vault")
-		require.NoError(t, err)
-		unknown, err := authority.Client("vault")
-		require.NoError(t, err)
-		e.refusesTLS(t, asking.URL, trusting, "certificate required", "client_cert")
-		e.refusesTLS(t, asking.URL, e.over(asking.URL, trusting, shown(unknown)), "certificate", "client_cert")
-		assert.Empty(t, e.write(t, "config", e.over(asking.URL, trusting, shown(known))))
-		e.assertMints(t)
-		read := e.config(t)
-		assert.Equal(t, strings.TrimSpace(known.CertificatePEM), strings.TrimSpace(read["client_cert"].(string)))
-		assert.NotContains(t, read, "client_key")
-	})
-}
-
 func newAuthority(t *testing.T) *lab.Authority {
 	t.Helper()
 	authority, err := lab.NewAuthority()
 	require.NoError(t, err)
 	return authority
-}
-
-// shown are the fields of a client's certificate.
-func shown(pair lab.KeyPair) map[string]any {
-	return map[string]any{"client_cert": pair.CertificatePEM, "client_key": pair.KeyPEM}
 }
 
 // over is a write of config that reaches the engine's InfluxDB at an address, with further fields.

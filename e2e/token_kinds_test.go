@@ -21,6 +21,7 @@ func (e *engine) byCLI(t *testing.T, args ...string) lab.Authorization {
 
 // The documented kinds of tokens are those of `influx auth create`: ours must be the same, grant by grant.
 func TestTokenKindsAreThoseOfTheCLI(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		l := newLandscape(t, e.influx)
 		for _, kind := range []struct {
@@ -56,19 +57,5 @@ func TestTokenKindsAreThoseOfTheCLI(t *testing.T) {
 				assert.Equal(t, theirs.UserID, ours.UserID)
 			})
 		}
-	})
-}
-
-func TestPowerfulKindsHaveToBeMeant(t *testing.T) {
-	onBothInfluxes(t, func(t *testing.T, e *engine) {
-		for _, kind := range []string{"all-access", "operator"} {
-			text := e.refuses(t, "roles/powerful", map[string]any{"token_type": kind})
-			assert.Contains(t, text, "token_type "+kind)
-			assert.Contains(t, text, "allow_privileged=true")
-			assert.Contains(t, e.refuses(t, "roles/powerful", map[string]any{
-				"token_type": kind, "allow_privileged": true, "read_buckets": bucket,
-			}), "leave read_buckets out")
-		}
-		assert.Contains(t, e.refuses(t, "creds/powerful", nil), `role "powerful" does not exist`)
 	})
 }

@@ -16,6 +16,18 @@ import (
 	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
+// assertWorks writes a point with the token and reads it back.
+func assertWorks(t *testing.T, influx *lab.Influx, token string) {
+	t.Helper()
+	status, err := influx.WritePoint(t.Context(), token, org, bucket)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusNoContent, status, "write")
+	status, csv, err := influx.QueryPoint(t.Context(), token, org, bucket)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, status, "query")
+	assert.Contains(t, csv, "source", "the query finds the point")
+}
+
 // assertDead asserts that InfluxDB refuses a token now, and keeps nothing of it.
 func assertDead(t *testing.T, influx *lab.Influx, m minted) {
 	t.Helper()

@@ -16,13 +16,14 @@ import (
 
 // A token that has leaked is ended by its ID; its lease then ends cleanly.
 func TestTokensAreListedAndEnded(t *testing.T) {
+	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
 		e.role(t, "app", map[string]any{"read_buckets": bucket, "write_buckets": bucket})
-		leaked, kept := e.mint(t, "app"), e.mint(t, "app")
+		leaked, other := e.mint(t, "app"), e.mint(t, "app")
 
 		listed, err := e.vault.Logical().ListWithContext(t.Context(), e.path+"/tokens")
 		require.NoError(t, err)
-		assert.ElementsMatch(t, []any{leaked.id, kept.id}, listed.Data["keys"])
+		assert.ElementsMatch(t, []any{leaked.id, other.id}, listed.Data["keys"])
 		info := listed.Data["key_info"].(map[string]any)[leaked.id].(map[string]any)
 		assert.Equal(t, "app", info["role"])
 		assert.Equal(t, org, info["org"])
@@ -36,52 +37,14 @@ func TestTokensAreListedAndEnded(t *testing.T) {
 		status, _, err := e.influx.QueryPoint(t.Context(), leaked.token, org, bucket)
 		require.NoError(t, err)
 		assert.Equal(t, http.StatusUnauthorized, status)
-		assertWorks(t, e.influx, kept.token)
+		assertWorks(t, e.influx, other.token)
 		e.revoke(t, leaked.lease)
-	})
-}
-
-// tidy deletes the tokens of its mount that are past their deadline, and nothing that looks like them.
-func TestTidyDeletesWhatIsDeadAndNothingElse(t *testing.T) {
-	onBothInfluxes(t, func(t *testing.T, e *engine) {
-		e.role(t, "app", map[string]any{"read_buckets": bucket})
-		held := e.mint(t, "app")
-		mine, other := e.uuid(t), "00000000-0000-4000-8000-000000000000"
-		past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-		dead := e.handMade(t, lookAlike(mine, "lease", past))
-		alive := []string{
-			held.id,
-			e.handMade(t, lookAlike(mine, "lease", future)),
-			e.handMade(t, lookAlike(mine, "static", past)),
-			e.handMade(t, lookAlike(mine, "root", past)),
-			e.handMade(t, lookAlike(other, "lease", past)),
-			e.handMade(t, lookAlike(mine, "lease", past)+" (cloned at 2026-11-23 12:00:00)"),
-			e.handMade(t, "by hand"),
-		}
-
-		state := e.tidy(t, map[string]any{"dry_run": true})
-		assert.Equal(t, "done", state["state"], state["last_error"])
-		assert.Equal(t, "1", fmt.Sprint(state["matched_count"]))
-		assert.True(t, e.exists(t, dead), "a dry run deletes nothing")
-
-		state = e.tidy(t, nil)
-		assert.Equal(t, "done", state["state"], state["last_error"])
-		assert.Equal(t, "1", fmt.Sprint(state["deleted_count"]))
-		assert.False(t, e.exists(t, dead))
-
-		state = e.tidy(t, map[string]any{"mount_uuid": other})
-		assert.Equal(t, "1", fmt.Sprint(state["deleted_count"]), "what a mount left that is gone")
-		assert.False(t, e.exists(t, alive[4]))
-		for i, id := range alive {
-			if i != 4 {
-				assert.True(t, e.exists(t, id), "token %d", i)
-			}
-		}
 	})
 }
 
 // A root token that can mint and delete but is not shown the list learns nothing from it, and says so.
 func TestTidyWithARootThatSeesNothingIsBlind(t *testing.T) {
+	t.Parallel()
 	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
 		l := newLandscape(t, influx)
 		for name, lacks := range map[string]lab.Permission{
@@ -101,7 +64,7 @@ func TestTidyWithARootThatSeesNothingIsBlind(t *testing.T) {
 				assert.Equal(t, "0", fmt.Sprint(state["deleted_count"]))
 				assert.True(t, e.exists(t, dead), "what is not seen is not deleted")
 				assert.Contains(t, fmt.Sprint(e.problems(t)), name)
-				assert.True(t, e.writes(t, m, place{org, bucket}))
+				assert.True(t, e.writes(t, m, target{org, bucket}))
 				e.revoke(t, m.lease)
 				assertGone(t, influx, m)
 

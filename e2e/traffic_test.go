@@ -21,12 +21,12 @@ const (
 	applications = 8
 	// A busy lease is short, so that what a crash cuts off runs out soon, and longer than an election.
 	busyTTL, busyMaxTTL = 20 * time.Second, 30 * time.Second
-	// readEvery is how often the static role's token is read, and a kept lease renewed.
+	// readEvery is how often the static role's token is read, and a held lease renewed.
 	readEvery = 50 * time.Millisecond
 	// patience is how long an application goes on asking.
 	patience = 2 * time.Minute
 
-	keptRole   = "kept"
+	heldRole   = "held"
 	staticRole = "telegraf"
 	// staticPeriod is the shortest there is.
 	staticPeriod = time.Minute
@@ -44,8 +44,8 @@ type traffic struct {
 
 	mu       sync.Mutex
 	failures []failedRequest
-	// kept are leases that are held, and renewed again and again.
-	kept []minted
+	// held are leases that are held, and renewed again and again.
+	held []minted
 	// rotations are the tokens that static-creds has answered, and when each came to be.
 	rotations map[string]time.Time
 }
@@ -63,7 +63,7 @@ const busyRole = "busy"
 // startTraffic writes the roles that it uses. It lasts until end.
 func startTraffic(t *testing.T, e *engine) *traffic {
 	t.Helper()
-	e.role(t, keptRole, bucketRole(map[string]any{"ttl": "1h"}))
+	e.role(t, heldRole, bucketRole(map[string]any{"ttl": "1h"}))
 	e.write(t, "static-roles/"+staticRole, map[string]any{
 		"read_buckets": bucket, "rotation_period": staticPeriod.String(), "grace_period": staticPeriod.String(),
 	})
@@ -77,7 +77,7 @@ func startTraffic(t *testing.T, e *engine) *traffic {
 	now := time.NewTicker(readEvery)
 	t.Cleanup(now.Stop)
 	tr.repeat(now.C, func(turn int) {
-		tr.renewKept(turn)
+		tr.renewHeld(turn)
 		tr.readStatic()
 	})
 	return tr
@@ -159,16 +159,16 @@ func (tr *traffic) useToken(turn int) {
 	})
 }
 
-// renewKept renews the leases that are held, one at a time.
-func (tr *traffic) renewKept(turn int) {
+// renewHeld renews the leases that are held, one at a time.
+func (tr *traffic) renewHeld(turn int) {
 	tr.mu.Lock()
-	kept := tr.kept
+	held := tr.held
 	tr.mu.Unlock()
-	if len(kept) == 0 {
+	if len(held) == 0 {
 		return
 	}
-	tr.ask("renew a kept lease", func(ctx context.Context) error {
-		_, err := tr.engine.vault.Sys().RenewWithContext(ctx, kept[turn%len(kept)].lease, 0)
+	tr.ask("renew a held lease", func(ctx context.Context) error {
+		_, err := tr.engine.vault.Sys().RenewWithContext(ctx, held[turn%len(held)].lease, 0)
 		return err
 	})
 }
@@ -195,40 +195,40 @@ func (tr *traffic) readStatic() {
 func (tr *traffic) keep(t *testing.T, count int) {
 	t.Helper()
 	for range count {
-		m := tr.engine.mint(t, keptRole)
+		m := tr.engine.mint(t, heldRole)
 		tr.mu.Lock()
-		tr.kept = append(tr.kept, m)
+		tr.held = append(tr.held, m)
 		tr.mu.Unlock()
 	}
 }
 
 // assertTokensAreLeases waits, after the end, until the short leases have run out, with what was cut off: then InfluxDB
-// has the tokens of the kept leases, Vault those leases, and neither anything else.
+// has the tokens of the held leases, Vault those leases, and neither anything else.
 func (tr *traffic) assertTokensAreLeases(t *testing.T) {
 	e := tr.engine
-	require.NoError(t, lab.Await(t.Context(), settleLimit, "the leases to run out", func(ctx context.Context) error {
+	require.NoError(t, lab.Await(t.Context(), reconcileLimit, "the leases to run out", func(ctx context.Context) error {
 		if left := e.leases(ctx, t, busyRole); left > 0 {
 			return fmt.Errorf("%d are left", left)
 		}
 		return nil
 	}))
-	require.NoError(t, lab.Await(t.Context(), settleLimit, "what was cut off to be reaped", func(context.Context) error {
+	require.NoError(t, lab.Await(t.Context(), reconcileLimit, "what was cut off to be reaped", func(context.Context) error {
 		e.tidy(t, nil)
 		if left := e.tokensOf(t, busyRole); len(left) > 0 {
 			return fmt.Errorf("%d tokens are left: %v", len(left), descriptions(left))
 		}
 		return nil
 	}))
-	var kept []string
-	for _, m := range tr.kept {
-		kept = append(kept, m.id)
+	var held []string
+	for _, m := range tr.held {
+		held = append(held, m.id)
 	}
-	assert.ElementsMatch(t, kept, ids(e.tokensOf(t, keptRole)))
-	assert.Equal(t, len(kept), e.leases(t.Context(), t, keptRole))
+	assert.ElementsMatch(t, held, ids(e.tokensOf(t, heldRole)))
+	assert.Equal(t, len(held), e.leases(t.Context(), t, heldRole))
 	assert.Equal(t, "0", e.irrevocable(t))
-	for _, m := range tr.kept {
+	for _, m := range tr.held {
 		assertWorks(t, e.influx, m.token)
 		e.revoke(t, m.lease)
 	}
-	assertGone(t, e.influx, tr.kept...)
+	assertGone(t, e.influx, tr.held...)
 }

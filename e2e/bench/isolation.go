@@ -77,7 +77,7 @@ func (b *bench) isolationRound(ctx context.Context, s *stand, proxy *stallable, 
 	if err := errors.Join(s.timeSeal(ctx, undisturbed), s.timeStepDown(ctx, undisturbed)); err != nil {
 		return err
 	}
-	leases, err := s.owe(ctx, proxy)
+	leases, err := s.leavePending(ctx, proxy)
 	if err != nil {
 		return err
 	}
@@ -111,8 +111,8 @@ func (b *bench) isolationRound(ctx context.Context, s *stand, proxy *stallable, 
 	return s.awaitRevocations(ctx)
 }
 
-// owe mints what is to be revoked later, has one revocation fail, which is pending from then on, and stalls.
-func (s *stand) owe(ctx context.Context, proxy *stallable) ([]string, error) {
+// leavePending mints what is to be revoked later, has one revocation fail, which is pending from then on, and stalls.
+func (s *stand) leavePending(ctx context.Context, proxy *stallable) ([]string, error) {
 	var leases collected[string]
 	_, err := forAll(ctx, stallClients, numbers(stallRevocations), func(ctx context.Context, _ int) error {
 		lease, err := s.vaultAPI.lease(ctx, stalledPath+"/creds/app")
@@ -180,7 +180,7 @@ func (b *bench) requests(ctx context.Context, s *stand, f *figures) error {
 	for _, read := range []struct {
 		path string
 		into *[]float64
-	}{{"/config", &f.configReads}, {"/static-creds/kept", &f.staticReads}} {
+	}{{"/config", &f.configReads}, {"/static-creds/meter", &f.staticReads}} {
 		l, err := forSome(ctx, stallClients, b.phase, func(ctx context.Context) error {
 			return s.vaultAPI.call(ctx, http.MethodGet, stalledPath+read.path, nil, nil)
 		})

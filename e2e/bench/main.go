@@ -116,9 +116,9 @@ func (b *bench) measure(ctx context.Context, servers *lab.Lab, only string) (*re
 		}
 		found.Rates = ratesOf(results, b.clients)
 	}
-	settle := func() error { return nil }
+	finish := func() error { return nil }
 	if only == "" || only == "scale" {
-		if settle, err = b.measureScale(ctx, small, built, found); err != nil {
+		if finish, err = b.measureScale(ctx, small, built, found); err != nil {
 			return nil, fmt.Errorf("scale: %w", err)
 		}
 	}
@@ -127,7 +127,7 @@ func (b *bench) measure(ctx context.Context, servers *lab.Lab, only string) (*re
 			return nil, fmt.Errorf("isolation: %w", err)
 		}
 	}
-	if err := settle(); err != nil {
+	if err := finish(); err != nil {
 		return nil, err
 	}
 	found.Minutes = time.Since(b.started).Minutes()

@@ -16,7 +16,7 @@ import (
 	gopsutil "github.com/shirou/gopsutil/v4/process"
 )
 
-// process is a plugin's, seen from outside; and from inside where it was built with the tag pprof.
+// process is a plugin's, seen from outside; and from inside where it serves profiles.
 type process struct {
 	*gopsutil.Process
 	// address is where it serves its statistics; empty where it doesn't.

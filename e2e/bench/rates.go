@@ -52,7 +52,7 @@ func (s *stand) subjects(ctx context.Context) ([]subject, error) {
 		{
 			name: oursName, mint: lease(oursPath + "/creds/app"), revoke: s.vaultAPI.revoke, renew: s.vaultAPI.renew, process: &ours,
 			read: func(ctx context.Context) error {
-				return s.vaultAPI.call(ctx, http.MethodGet, oursPath+"/static-creds/kept", nil, nil)
+				return s.vaultAPI.call(ctx, http.MethodGet, oursPath+"/static-creds/meter", nil, nil)
 			},
 		},
 	}

@@ -94,11 +94,11 @@ func TestReportReplacesItsPartOfThePage(t *testing.T) {
 	require.NoError(t, json.Unmarshal(numbers, &report{}))
 
 	require.NoError(t, os.WriteFile(page, []byte("a page of something else"), 0o600))
-	require.ErrorContains(t, measured().write(directory), "has no place for the tables")
+	require.ErrorContains(t, measured().write(directory), "lacks the markers of the tables")
 }
 
-// The page in this repository has the place.
-func TestThePageHasAPlaceForTheTables(t *testing.T) {
+// The page in this repository has them.
+func TestThePageHasTheMarkersOfTheTables(t *testing.T) {
 	text, err := os.ReadFile("../../docs/performance.md")
 	require.NoError(t, err)
 	assert.Contains(t, string(text), tablesBegin)

@@ -21,7 +21,7 @@ const fillClients = 32
 
 // measureScale fills a stand with tokens and roles, measures it at each size beside the small one, has tidy look at
 // all of it, and revokes it all. What it answers is for later: it sees what is left of the plugin once its connections were idle.
-func (b *bench) measureScale(ctx context.Context, small *stand, built binaries, found *report) (settle func() error, err error) {
+func (b *bench) measureScale(ctx context.Context, small *stand, built binaries, found *report) (finish func() error, err error) {
 	large, err := newStand(ctx, small.lab, built)
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (b *bench) measureScale(ctx context.Context, small *stand, built binaries, 
 	if found.Footprint.AfterRevocations, err = megabytes(process.resident(ctx)); err != nil {
 		return nil, err
 	}
-	return func() error { return found.Footprint.settled(ctx, process) }, nil
+	return func() error { return found.Footprint.atRest(ctx, process) }, nil
 }
 
 // roleName is one of the roles that fill makes.
@@ -137,8 +137,8 @@ func (f *footprint) idle(ctx context.Context, p process) (err error) {
 	return err
 }
 
-// settled waits until idle connections, which keep two goroutines each, are closed.
-func (f *footprint) settled(ctx context.Context, p process) (err error) {
+// atRest waits until idle connections, which keep two goroutines each, are closed.
+func (f *footprint) atRest(ctx context.Context, p process) (err error) {
 	_ = lab.Await(ctx, 2*time.Minute, "goroutines to end", func(ctx context.Context) error {
 		if f.Goroutines, err = p.goroutines(ctx); err == nil && f.Goroutines > f.IdleGoroutines {
 			return fmt.Errorf("%d run", f.Goroutines)

@@ -36,7 +36,7 @@ type stand struct {
 type binaries struct{ ours, floor lab.Plugin }
 
 func build(ctx context.Context, l *lab.Lab) (b binaries, err error) {
-	if b.ours, err = l.Plugin(ctx, lab.PluginVersion, lab.Profiled); err != nil {
+	if b.ours, err = l.TestPlugin(ctx); err != nil {
 		return b, err
 	}
 	b.floor, err = l.Floor(ctx)
@@ -115,7 +115,7 @@ func (s *stand) mountOurs(ctx context.Context, path, url string, more map[string
 	for _, write := range []struct {
 		path   string
 		fields map[string]any
-	}{{"config", config}, {"roles/app", bucketRole}, {"static-roles/kept", bucketRole}} {
+	}{{"config", config}, {"roles/app", bucketRole}, {"static-roles/meter", bucketRole}} {
 		if err := s.vaultAPI.write(ctx, path+"/"+write.path, write.fields); err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ func (r *report) write(directory string) error {
 	before, rest, begins := strings.Cut(string(text), tablesBegin)
 	_, after, ends := strings.Cut(rest, tablesEnd)
 	if !begins || !ends {
-		return fmt.Errorf("%s has no place for the tables: it must hold %q and %q", path, tablesBegin, tablesEnd)
+		return fmt.Errorf("%s lacks the markers of the tables: it must hold %q and %q", path, tablesBegin, tablesEnd)
 	}
 	numbers, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

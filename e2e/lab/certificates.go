@@ -53,14 +53,6 @@ func (a *Authority) Server(names ...string) (KeyPair, error) {
 	})
 }
 
-// Client issues a certificate that a client shows a server.
-func (a *Authority) Client(name string) (KeyPair, error) {
-	return a.issue(&x509.Certificate{
-		Subject:     pkix.Name{CommonName: name},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-}
-
 // Pool holds the authority alone.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()

@@ -30,52 +30,63 @@ type Plugin struct {
 	SHA256  string
 }
 
-// The plugin's build tags.
-const (
-	// Hasty makes its waits short, and has it stop where a test of crashes says.
-	Hasty = "hasty"
-	// Profiled makes it serve profiles and statistics.
-	Profiled = "pprof"
-)
+// CrashTest is the build tag of TestPlugin that makes the engine's waits short.
+const CrashTest = "crashtest"
 
-// Plugin builds the plugin from this repository, once for each version and its build tags in the life of a lab.
-func (l *Lab) Plugin(ctx context.Context, version string, tags ...string) (Plugin, error) {
+// Plugin builds the plugin as `make build` does, so that what is tested is what is released: once for each version in the
+// life of a lab.
+func (l *Lab) Plugin(ctx context.Context, version string) (Plugin, error) {
+	root, err := repositoryRoot()
+	if err != nil {
+		return Plugin{}, err
+	}
+	return l.plugin(ctx, pluginCommand+"_"+version, version, root, "./cmd/"+pluginCommand)
+}
+
+// TestPlugin builds e2e/testplugin, which serves profiles and pauses where a test says, once for its build tags in the
+// life of a lab.
+func (l *Lab) TestPlugin(ctx context.Context, tags ...string) (Plugin, error) {
+	root, err := repositoryRoot()
+	if err != nil {
+		return Plugin{}, err
+	}
+	name := strings.Join(append([]string{"testplugin"}, tags...), "_")
+	return l.plugin(ctx, name, PluginVersion, filepath.Join(root, "e2e"), "./testplugin", "-tags", strings.Join(tags, ","))
+}
+
+// plugin builds a command that serves the engine, and keeps it under its file name.
+func (l *Lab) plugin(ctx context.Context, name, version, module, command string, flags ...string) (Plugin, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := strings.Join(append([]string{version}, tags...), "_")
-	if built, ok := l.plugins[key]; ok {
+	if built, ok := l.plugins[name]; ok {
 		return built, nil
 	}
-	built, err := l.build(ctx, pluginCommand+"_"+key, ".", "./cmd/"+pluginCommand, pluginFlags(version, tags...)...)
+	flags = append(flags, "-ldflags", "-s -w -X vault-plugin-secrets-influxdb/backend.Version="+version)
+	built, err := l.build(ctx, name, module, command, flags...)
 	if err != nil {
 		return Plugin{}, err
 	}
 	built.Version = version
-	l.plugins[key] = built
+	l.plugins[name] = built
 	return built, nil
 }
 
 // Floor is the engine that the plugin is measured against.
 func (l *Lab) Floor(ctx context.Context) (Plugin, error) {
-	built, err := l.build(ctx, "floor", "e2e", "./floor")
-	built.Name = "floor"
-	return built, err
-}
-
-// pluginFlags are those of `make build`, and build tags: without one, what is tested is what is shipped.
-func pluginFlags(version string, tags ...string) []string {
-	return []string{"-tags", strings.Join(tags, ","), "-ldflags", "-s -w -X vault-plugin-secrets-influxdb/backend.Version=" + version}
-}
-
-// build compiles a command of the module in a directory of this repository.
-func (l *Lab) build(ctx context.Context, name, module, command string, flags ...string) (Plugin, error) {
 	root, err := repositoryRoot()
 	if err != nil {
 		return Plugin{}, err
 	}
+	built, err := l.build(ctx, "floor", filepath.Join(root, "e2e"), "./floor")
+	built.Name = "floor"
+	return built, err
+}
+
+// build compiles a command of the module in a directory.
+func (l *Lab) build(ctx context.Context, name, module, command string, flags ...string) (Plugin, error) {
 	path := filepath.Join(l.dir, name)
 	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-trimpath", "-o", path}, flags...), command)...)
-	cmd.Dir = filepath.Join(root, module)
+	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return Plugin{}, fmt.Errorf("building %s: %w\n%s", name, err, out)

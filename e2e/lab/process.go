@@ -42,16 +42,16 @@ func newProcess(dir, path string, args, env []string) *process {
 
 // cleanEnvironment leaves out what would configure a server behind the lab's back.
 func cleanEnvironment(environ []string) []string {
-	var kept []string
+	var clean []string
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
 		switch prefix, _, _ := strings.Cut(name, "_"); prefix {
 		case "VAULT", "BAO", "INFLUX", "INFLUXD":
 		default:
-			kept = append(kept, entry)
+			clean = append(clean, entry)
 		}
 	}
-	return kept
+	return clean
 }
 
 func (p *process) start() error {

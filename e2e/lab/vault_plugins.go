@@ -47,6 +47,20 @@ func (v *Vault) MountPlugin(ctx context.Context, name, path, defaultLeaseTTL, ma
 	})
 }
 
+// Upgrade tells mounts to run another version of their plugin, and reloads it, as the README says.
+func (v *Vault) Upgrade(ctx context.Context, plugin Plugin, paths ...string) error {
+	if err := v.Register(ctx, plugin); err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if err := v.Client().Sys().TuneMountAllowNilWithContext(ctx, path, api.TuneMountConfigInput{PluginVersion: &plugin.Version}); err != nil {
+			return fmt.Errorf("tuning %s: %w", path, err)
+		}
+	}
+	_, err := v.Client().Logical().WriteWithContext(ctx, "sys/plugins/reload/secret/"+PluginName, nil)
+	return err
+}
+
 // Audit makes Vault write its audit log to a file.
 func (v *Vault) Audit(ctx context.Context, path string) error {
 	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))

@@ -1,5 +1,3 @@
-//go:build pprof
-
 package main
 
 import (
@@ -12,19 +10,20 @@ import (
 	"strconv"
 )
 
-// A build with the tag pprof serves profiles and memory statistics on a loopback port, which it writes into a file
-// named by its process number in the directory PPROF_DIRECTORY. No release is built so.
-func init() {
+// serveProfiles serves profiles and memory statistics on a loopback port and writes its address into a file named by
+// the process number in the directory PPROF_DIRECTORY. Without that variable it does nothing.
+func serveProfiles() error {
 	directory := os.Getenv("PPROF_DIRECTORY")
 	if directory == "" {
-		return
+		return nil
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		panic(err)
+		return err
 	}
 	if err := os.WriteFile(filepath.Join(directory, strconv.Itoa(os.Getpid())), []byte(listener.Addr().String()), 0o600); err != nil {
-		panic(err)
+		return err
 	}
 	go func() { _ = http.Serve(listener, nil) }()
+	return nil
 }
