@@ -76,7 +76,7 @@ bench: servers ## measure the plugin beside the least engine there can be, with 
 
 .PHONY: microbench
 microbench: ## Go benchmarks of what a lease costs in the plugin, with its allocations
-	go test ./backend -run '^$$' -bench . -benchmem
+	go test ./backend/... -run '^$$' -bench . -benchmem
 
 .PHONY: lint
 lint: ## format, style, and who may import whom
