@@ -41,24 +41,10 @@ func (d Description) Render() (string, error) {
 	if caller == nil {
 		caller = &Caller{}
 	}
-	text, err := expand(d.template(), func(placeholder string) (string, error) {
-		switch placeholder {
-		case ".Permissions":
-			return d.Permissions, nil
-		case ".Mount":
-			return d.Mount, nil
-		case ".Role":
-			return d.Role, nil
-		case ".DisplayName":
-			return caller.displayName, nil
-		case ".EntityID":
-			return caller.entityID, nil
-		}
-		if isIdentity(placeholder) {
-			return caller.render("{{" + placeholder + "}}")
-		}
-		return "", unknownPlaceholder(placeholder)
-	})
+	values := map[string]string{
+		".Permissions": d.Permissions, ".Mount": d.Mount, ".Role": d.Role, ".DisplayName": caller.displayName, ".EntityID": caller.entityID,
+	}
+	text, err := expand(d.template(), values, func(selector string) (string, error) { return caller.render("{{" + selector + "}}") })
 	if err != nil {
 		return "", problem.InField("description", "%v", err)
 	}
@@ -83,24 +69,17 @@ func (d Description) template() string {
 
 // ValidateDescription refuses a template that could not be filled in when a token is issued.
 func ValidateDescription(text string) error {
-	_, err := expand(text, func(placeholder string) (string, error) {
-		switch placeholder {
-		case ".Permissions", ".Mount", ".Role", ".DisplayName", ".EntityID":
-			return "", nil
-		}
-		if isIdentity(placeholder) {
-			return "", validateSelector(placeholder)
-		}
-		return "", unknownPlaceholder(placeholder)
-	})
+	values := map[string]string{".Permissions": "", ".Mount": "", ".Role": "", ".DisplayName": "", ".EntityID": ""}
+	_, err := expand(text, values, func(selector string) (string, error) { return "", validateSelector(selector) })
 	if err != nil {
 		return problem.InField("description", "not a template that can be used; it may hold {{.Permissions}}, {{.Mount}}, {{.Role}}, {{.DisplayName}}, {{.EntityID}} and identity templates: %v", err)
 	}
 	return nil
 }
 
-// expand replaces each {{placeholder}} of a text by its value. What a value holds is not looked at again.
-func expand(text string, value func(placeholder string) (string, error)) (string, error) {
+// expand replaces each {{placeholder}} of a text by its value, or by what identity makes of an identity template. What a
+// value holds is not looked at again.
+func expand(text string, values map[string]string, identity func(selector string) (string, error)) (string, error) {
 	var b strings.Builder
 	for {
 		plain, rest, found := strings.Cut(text, "{{")
@@ -112,22 +91,22 @@ func expand(text string, value func(placeholder string) (string, error)) (string
 		if !closed {
 			return "", fmt.Errorf("{{%s has no }}", problem.Clip(rest))
 		}
-		v, err := value(strings.TrimSpace(placeholder))
+		placeholder = strings.TrimSpace(placeholder)
+		value, known := values[placeholder]
+		var err error
+		switch {
+		case strings.HasPrefix(placeholder, "identity."):
+			value, err = identity(placeholder)
+		case !known:
+			err = fmt.Errorf("only placeholders are allowed, no conditions, functions or loops: {{%s}}", problem.Clip(placeholder))
+		}
 		if err != nil {
 			return "", err
 		}
-		b.WriteString(v)
+		b.WriteString(value)
 		text = after
 	}
 }
 
-func unknownPlaceholder(placeholder string) error {
-	return fmt.Errorf("only placeholders are allowed, no conditions, functions or loops: {{%s}}", problem.Clip(placeholder))
-}
-
-func isIdentity(placeholder string) bool { return strings.HasPrefix(placeholder, "identity.") }
-
 // identityPattern finds an identity template, such as {{identity.entity.name}}.
 var identityPattern = regexp.MustCompile(`\{\{\s*identity\.`)
-
-func hasIdentity(description string) bool { return identityPattern.MatchString(description) }

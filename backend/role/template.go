@@ -98,24 +98,21 @@ func (f field) set(r *store.Role, name string) {
 }
 
 // HasTemplates reports whether what a role's tokens may do depends on the caller.
-func HasTemplates(r *store.Role) bool {
-	for _, name := range names(r) {
-		if IsTemplate(name) {
-			return true
-		}
-	}
-	return false
-}
+func HasTemplates(r *store.Role) bool { return templatedName(r) != "" }
 
 // TemplatedField returns the first field of a role that depends on the caller; "" when none does.
 func TemplatedField(r *store.Role) string {
+	if name := templatedName(r); name != "" || !identityPattern.MatchString(r.Description) {
+		return name
+	}
+	return "description"
+}
+
+func templatedName(r *store.Role) string {
 	for f, name := range names(r) {
 		if IsTemplate(name) {
 			return f.name
 		}
-	}
-	if hasIdentity(r.Description) {
-		return "description"
 	}
 	return ""
 }
