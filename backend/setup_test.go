@@ -101,9 +101,9 @@ func (m *testMount) setupRecovers(t *testing.T, server *influxtest.Server, again
 	require.Empty(t, m.keys("intention/"), what)
 }
 
-// The earlier call may be carried out while InfluxDB, or a proxy, refuses the same one again.
+// The earlier call may be carried out while InfluxDB refuses the same one again.
 func TestSetupCutOffIsCarriedOutWhileItIsRefusedAgain(t *testing.T) {
-	for _, status := range []int{http.StatusUnprocessableEntity, http.StatusTooManyRequests} {
+	for status, code := range map[int]string{http.StatusUnprocessableEntity: "conflict", http.StatusTooManyRequests: "too many requests"} {
 		for _, again := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d/again %t", status, again), func(t *testing.T) {
 				m := newMount(t)
@@ -120,13 +120,15 @@ func TestSetupCutOffIsCarriedOutWhileItIsRefusedAgain(t *testing.T) {
 						influxtest.Refused(w, r, next)
 					default:
 						next.ServeHTTP(httptest.NewRecorder(), first)
+						w.Header().Set("Content-Type", "application/json; charset=utf-8")
 						w.WriteHeader(status)
+						_, _ = fmt.Fprintf(w, `{"code":%q,"message":"refused"}`, code)
 					}
 				})
 				m.refused(logical.UpdateOperation, "config/setup", founded(server))
 				require.Empty(t, server.Tokens())
-				code, text := m.refused(logical.UpdateOperation, "config/setup", founded(server))
-				require.Equal(t, 400, code)
+				answered, text := m.refused(logical.UpdateOperation, "config/setup", founded(server))
+				require.Equal(t, 400, answered)
 				require.Len(t, server.Tokens(), 1)
 				server.Intercept(nil)
 				m.crash()

@@ -3,8 +3,10 @@ package root
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
-	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-influxdb/backend/mount"
@@ -30,7 +32,7 @@ func (r *Root) Periodic(ctx context.Context, s logical.Storage) error {
 	case rotation.Skip:
 		return r.skip(ctx, s)
 	case rotation.Rotate:
-		err = r.rotate(ctx, s, request{whenDue: true})
+		err = r.rotate(ctx, s, "", "", true)
 		r.backoff.Done(err, r.mount.Now())
 		if err != nil {
 			return fmt.Errorf("the planned rotation of the root token failed: %w", err)
@@ -77,10 +79,7 @@ func (r *Root) skip(ctx context.Context, s logical.Storage) error {
 		return err
 	}
 	config.RotationTimes = rotation.SkipMissed(config.RotationPlan, config.RotationTimes, &r.backoff, r.mount.Now())
-	if config.Revision, err = uuid.GenerateUUID(); err != nil {
-		return err
-	}
-	if err := store.Config.Put(ctx, s, config); err != nil {
+	if err := putConfig(ctx, s, config); err != nil {
 		return err
 	}
 	r.ResetBackoff()
@@ -118,4 +117,29 @@ func (r *Root) Problems(ctx context.Context, s logical.Storage, config *store.Co
 		add("authorization_id: it is not known which authorization the root token is, so that it can't be rotated as planned; write it to config, or once to config/rotate-root")
 	}
 	return problems, nil
+}
+
+// KeepRotated puts the current root token into a candidate that brings back one that was rotated away, as Terraform does
+// with each apply: that one is deleted, and so is what it could do. The write's other fields apply. It returns warnings.
+func KeepRotated(old, candidate *store.Connection) (warnings []string) {
+	switch {
+	case old == nil:
+	case candidate.Token != old.Token && slices.Contains(candidate.RotatedAway, rotation.Hash(candidate.Token)):
+		candidate.Token, candidate.AuthorizationID, candidate.RootNonce = old.Token, old.AuthorizationID, old.RootNonce
+		warnings = append(warnings, "token: this one was rotated away; the current root token stays, and the other fields apply. Leave token out of what writes this configuration")
+	case old.RootNonce != "" && candidate.Token == old.Token && !strings.EqualFold(candidate.AuthorizationID, old.AuthorizationID):
+		candidate.AuthorizationID = old.AuthorizationID
+		warnings = append(warnings, fmt.Sprintf("authorization_id: the root token was made by a rotation and is %s, which stays; the other fields apply. Leave authorization_id out of what writes this configuration", old.AuthorizationID))
+	}
+	return warnings
+}
+
+// Plan sets when a candidate's root token is rotated next. A plan that did not change goes on, unless the token is new.
+func (r *Root) Plan(old, candidate *store.Connection) {
+	switch {
+	case candidate.DisableAutomatedRotation:
+		candidate.NextRotation, candidate.Skipped = time.Time{}, nil
+	case old == nil || old.RotationPlan != candidate.RotationPlan || old.DisableAutomatedRotation || old.Token != candidate.Token:
+		candidate.NextRotation, candidate.Skipped = rotation.Next(candidate.RotationPlan, r.mount.Now()), nil
+	}
 }

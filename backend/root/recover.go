@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-influxdb/backend/connection"
@@ -109,10 +108,7 @@ func (r *Root) restorePrevious(ctx context.Context, s logical.Storage, i *store.
 		return err
 	}
 	if config != nil && config.RootNonce == i.Nonce {
-		restored, err := withPrevious(config, i)
-		if err != nil {
-			return err
-		}
+		restored := withPrevious(config, i)
 		if err := putConfig(ctx, s, restored); err != nil {
 			return err
 		}
@@ -131,16 +127,12 @@ func (r *Root) restorePrevious(ctx context.Context, s logical.Storage, i *store.
 }
 
 // withPrevious is a connection with the root token that it had before a rotation.
-func withPrevious(config *store.Connection, i *store.RootIntention) (*store.Connection, error) {
+func withPrevious(config *store.Connection, i *store.RootIntention) *store.Connection {
 	restored := *config
-	var err error
-	if restored.Revision, err = uuid.GenerateUUID(); err != nil {
-		return nil, err
-	}
 	restored.Token, restored.AuthorizationID, restored.RootNonce = i.Previous.Token, i.Previous.AuthorizationID, i.Previous.RootNonce
 	restored.RotatedAway, restored.RotationTimes, restored.Found = i.Previous.RotatedAway, i.Previous.RotationTimes, i.Previous.Found
 	if strings.EqualFold(restored.AuthorizationID, i.OldID) {
 		restored.AuthorizationID = "" // or the plan would switch that token off again and again
 	}
-	return &restored, nil
+	return &restored
 }

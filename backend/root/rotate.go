@@ -43,26 +43,19 @@ func (r *Root) ResetBackoff() { r.backoff.Done(nil, r.mount.Now()) }
 // Rotate replaces the root token by a new one of the same permissions and owner. authorizationID is the old one's where it
 // is not known; else it may be empty.
 func (r *Root) Rotate(ctx context.Context, s logical.Storage, mountPath, authorizationID string) error {
-	err := r.rotate(ctx, s, request{mountPath: mountPath, authorizationID: authorizationID})
+	err := r.rotate(ctx, s, mountPath, authorizationID, false)
 	if err == nil {
 		r.ResetBackoff()
 	}
 	return err
 }
 
-// request is a rotation that is asked for.
-type request struct {
-	mountPath string
-	// authorizationID is the old root token's as the caller names it; empty where it is known.
-	authorizationID string
-	// whenDue rotates nothing unless the plan says so.
-	whenDue bool
-}
-
 // rotate takes the steps of a rotation, which goes on when its caller has gone:
 //
 //	intention → POST → the new one is tried → stored → the old one is deleted, or its deletion is pending
-func (r *Root) rotate(ctx context.Context, s logical.Storage, req request) error {
+//
+// whenDue rotates nothing unless the plan says so.
+func (r *Root) rotate(ctx context.Context, s logical.Storage, mountPath, authorizationID string, whenDue bool) error {
 	unlock, err := r.pool.LockConfig(ctx)
 	if err != nil {
 		return err
@@ -73,18 +66,21 @@ func (r *Root) rotate(ctx context.Context, s logical.Storage, req request) error
 	if err := r.Recover(ctx, s); err != nil {
 		return err
 	}
-	c, err := r.pool.Current(ctx, s, req.mountPath)
+	c, err := r.pool.Current(ctx, s, mountPath)
 	if err != nil {
 		return err
 	}
-	if req.whenDue && r.decide(c.Connection) != rotation.Rotate { // another rotation was first
+	if whenDue && r.decide(c.Connection) != rotation.Rotate { // another rotation was first
 		return nil
 	}
-	old, err := r.identify(ctx, c, req.authorizationID)
+	old, err := r.identify(ctx, c, authorizationID)
 	if err != nil {
 		return err
 	}
-	ch := r.newChange(s, c, old)
+	ch := &change{Root: r, s: s, c: c, old: old, intention: &store.RootIntention{
+		Nonce: token.NewNonce(), Since: r.mount.Now().UTC(), Previous: c.Connection,
+		OldID: old.ID, Proven: isCertain(c.Connection, old), OrgID: old.OrgID, UserID: old.UserID,
+	}}
 	if err := rotation.Run(ctx, ch); err != nil {
 		return err
 	}
@@ -92,7 +88,7 @@ func (r *Root) rotate(ctx context.Context, s logical.Storage, req request) error
 	return r.finish(ctx, s, ch.intention)
 }
 
-// change is a rotation under way.
+// change is a rotation under way: a rotation.Change.
 type change struct {
 	*Root
 	s         logical.Storage
@@ -104,14 +100,6 @@ type change struct {
 	next    *store.Connection
 }
 
-func (r *Root) newChange(s logical.Storage, c *connection.Connection, old *influx.Authorization) *change {
-	return &change{Root: r, s: s, c: c, old: old, intention: &store.RootIntention{
-		Nonce: token.NewNonce(), Since: r.mount.Now().UTC(), Previous: c.Connection,
-		OldID: old.ID, Proven: isCertain(c.Connection, old), OrgID: old.OrgID, UserID: old.UserID,
-	}}
-}
-
-// Record implements rotation.Change.
 func (ch *change) Record(ctx context.Context) error {
 	return store.RootIntentions.Put(ctx, ch.s, ch.intention)
 }
@@ -131,10 +119,7 @@ func (ch *change) Create(ctx context.Context) (err error) {
 
 // Verify tries the connection with the new token, through a client of its own.
 func (ch *change) Verify(ctx context.Context) error {
-	next, err := ch.withNewRoot()
-	if err != nil {
-		return err
-	}
+	next := ch.withNewRoot()
 	result, err := ch.verifier.Verify(ctx, next)
 	if err != nil {
 		return fmt.Errorf("the new root token does not work, and the old one stays: %w", err)
@@ -148,24 +133,19 @@ func (ch *change) Verify(ctx context.Context) error {
 const maxFormerRoots = 100
 
 // withNewRoot is the connection with the new root token.
-func (ch *change) withNewRoot() (*store.Connection, error) {
-	revision, err := uuid.GenerateUUID()
-	if err != nil {
-		return nil, err
-	}
+func (ch *change) withNewRoot() *store.Connection {
 	before := ch.c.Connection
 	next := *before
-	next.Revision, next.Token, next.AuthorizationID = revision, ch.created.Token, ch.created.ID
+	next.Token, next.AuthorizationID = ch.created.Token, ch.created.ID
 	if before.RootNonce == "" { // an operator has seen the old one and may write it again
 		next.RotatedAway = append(slices.Clone(before.RotatedAway), rotation.Hash(before.Token))
 		next.RotatedAway = next.RotatedAway[max(0, len(next.RotatedAway)-maxFormerRoots):]
 	}
 	next.RootNonce = ch.intention.Nonce
 	next.RotationTimes = rotation.Times(before.RotationPlan, ch.mount.Now())
-	return &next, nil
+	return &next
 }
 
-// EnsureCurrent implements rotation.Change.
 func (ch *change) EnsureCurrent(ctx context.Context) error {
 	return ensureCurrent(ctx, ch.s, ch.intention)
 }
@@ -189,16 +169,18 @@ func (ch *change) Store(ctx context.Context) error {
 	return err
 }
 
-// putConfig makes c the current connection. Each write has a revision of its own, by which one that failed is known to
+// putConfig makes c the current connection. It gives each write a revision of its own, by which one that failed is known to
 // have been done all the same.
-func putConfig(ctx context.Context, s logical.Storage, c *store.Connection) error {
+func putConfig(ctx context.Context, s logical.Storage, c *store.Connection) (err error) {
+	if c.Revision, err = uuid.GenerateUUID(); err != nil {
+		return err
+	}
 	return store.PutConfirmed(func() error { return store.Config.Put(ctx, s, c) }, func() (bool, error) {
 		stored, err := store.Config.Get(ctx, s)
 		return stored != nil && stored.Revision == c.Revision, err
 	})
 }
 
-// Discard implements rotation.Change.
 func (ch *change) Discard(ctx context.Context) error {
 	if ch.created == nil {
 		return nil
@@ -206,7 +188,6 @@ func (ch *change) Discard(ctx context.Context) error {
 	return ch.revoker.Discard(ctx, ch.s, ch.c, token.RootRole, ch.created.ID)
 }
 
-// Clear implements rotation.Change.
 func (ch *change) Clear(ctx context.Context) {
 	if err := store.RootIntentions.Delete(ctx, ch.s); err != nil {
 		ch.mount.Log.Warn("an intention that is settled is still in storage", "role", token.RootRole, "error", err)

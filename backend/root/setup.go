@@ -66,8 +66,20 @@ func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c
 	defer unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mount.RotationTimeout)
 	defer cancel()
-	interrupted, err := r.interruptedSetup(ctx, s, c)
+	intention, err := store.RootIntentions.Get(ctx, s)
 	if err != nil {
+		return nil, err
+	}
+	var interrupted *store.Connection // that an earlier call was setting up
+	if intention != nil {
+		interrupted = intention.Setup
+	}
+	if interrupted != nil && interrupted.URL != c.URL {
+		return nil, problem.InField("url", "a setup of %s was cut off; finish that one first", interrupted.URL)
+	}
+	err = r.Recover(ctx, s)
+	again := interrupted != nil && errors.Is(err, ErrSetupPending)
+	if err != nil && !again {
 		return nil, err
 	}
 	config, err := store.Config.Get(ctx, s)
@@ -79,51 +91,16 @@ func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c
 	case config != nil:
 		return nil, problem.InField("url", "the mount is connected to %s; config/setup is for a fresh InfluxDB and a mount without a configuration (vault delete %sconfig)", config.URL, mountPath)
 	}
-	intention, err := r.setupIntention(ctx, s, c)
-	if err != nil {
-		return nil, err
-	}
-	again := interrupted != nil && intention.Setup.Token == interrupted.Token
-	return r.onboard(ctx, s, intention, o, again)
-}
-
-// interruptedSetup is the connection that an earlier call was setting up, after it was recovered as far as it can be; nil
-// where none was cut off.
-func (r *Root) interruptedSetup(ctx context.Context, s logical.Storage, c *store.Connection) (*store.Connection, error) {
-	intention, err := store.RootIntentions.Get(ctx, s)
-	if err != nil || intention == nil {
-		return nil, err
-	}
-	interrupted := intention.Setup
-	if interrupted != nil && interrupted.URL != c.URL {
-		return nil, problem.InField("url", "a setup of %s was cut off; finish that one first", interrupted.URL)
-	}
-	if err := r.Recover(ctx, s); err != nil && !errors.Is(err, ErrSetupPending) {
-		return nil, err
-	}
-	return interrupted, nil
-}
-
-// setupIntention is a new one, or one with the token of a setup that was cut off: whichever call InfluxDB carries out, the
-// token is known.
-func (r *Root) setupIntention(ctx context.Context, s logical.Storage, c *store.Connection) (*store.RootIntention, error) {
 	random := make([]byte, 64) // as long as InfluxDB's own
 	_, _ = rand.Read(random)   // never fails: it ends the program first
 	c.Token = base64.URLEncoding.EncodeToString(random)
-	intention, err := store.RootIntentions.Get(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	if intention != nil && intention.Setup != nil {
-		c.Token = intention.Setup.Token
+	if again { // whichever call InfluxDB carries out, the token is known
+		c.Token = interrupted.Token
 	}
 	if c.ID, err = uuid.GenerateUUID(); err != nil {
 		return nil, err
 	}
-	if c.Revision, err = uuid.GenerateUUID(); err != nil {
-		return nil, err
-	}
-	return &store.RootIntention{Nonce: token.NewNonce(), Since: r.mount.Now().UTC(), Setup: c}, nil
+	return r.onboard(ctx, s, &store.RootIntention{Nonce: token.NewNonce(), Since: r.mount.Now().UTC(), Setup: c}, o, again)
 }
 
 // onboard asks InfluxDB for the setup, once its intention is stored, and stores the connection. again says that an earlier
@@ -221,28 +198,22 @@ func (r *Root) recoverSetup(ctx context.Context, s logical.Storage, i *store.Roo
 	}
 	defer c.Client.Close()
 	_, err = c.Client.Me(ctx)
-	if err == nil {
-		return r.finishSetup(ctx, s, i)
-	}
-	if !influx.Is(err, influx.BadToken) {
+	switch {
+	case influx.Is(err, influx.BadToken) && r.mount.Now().Sub(i.Since) < mount.InterruptedAge:
+		return ErrSetupPending
+	case influx.Is(err, influx.BadToken):
+		r.mount.Log.Warn("a setup of InfluxDB that was cut off was not carried out", "url", i.Setup.URL)
+		return store.RootIntentions.Delete(ctx, s)
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrSetupPending, err)
 	}
-	if r.mount.Now().Sub(i.Since) < mount.InterruptedAge {
-		return ErrSetupPending
-	}
-	r.mount.Log.Warn("a setup of InfluxDB that was cut off was not carried out", "url", i.Setup.URL)
-	return store.RootIntentions.Delete(ctx, s)
-}
-
-// finishSetup stores the connection of a setup that was cut off and had been carried out.
-func (r *Root) finishSetup(ctx context.Context, s logical.Storage, i *store.RootIntention) error {
-	config := *i.Setup
+	done := *i.Setup
 	result, err := r.verifier.Verify(ctx, i.Setup)
 	if err != nil {
-		r.mount.Log.Warn("InfluxDB was set up, but is not as it should be", "url", config.URL, "error", err)
+		r.mount.Log.Warn("InfluxDB was set up, but is not as it should be", "url", done.URL, "error", err)
 	} else {
-		config.Found = result.Found
+		done.Found = result.Found
 	}
-	r.mount.Log.Info("a setup of InfluxDB that was cut off had been carried out", "url", config.URL)
-	return r.storeSetup(ctx, s, &config)
+	r.mount.Log.Info("a setup of InfluxDB that was cut off had been carried out", "url", done.URL)
+	return r.storeSetup(ctx, s, &done)
 }

@@ -1,20 +1,23 @@
 package static
 
 import (
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"vault-plugin-secrets-influxdb/backend/background"
+	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
 // index is what a tick needs to know of the static roles, so that it reads only those that have something due. Its zero
-// value is ready.
+// value is ready. It knows what was loaded.
 type index struct {
-	mu       sync.Mutex
-	byName   map[string]entry
-	backoffs map[string]*background.Backoff
+	mu     sync.Mutex
+	byName map[string]*entry
 }
 
 // entry is one static role.
@@ -27,16 +30,29 @@ type entry struct {
 	skipped *store.SkippedRotation
 	// missing says that InfluxDB does not know the current token any more.
 	missing bool
+	// backoff counts the attempts to rotate the role that failed.
+	backoff background.Backoff
 }
 
-// put notes a role as it was stored.
-func (x *index) put(name string, r *store.StaticRole) {
+// entryLocked returns a role's entry, a new one where it has none.
+func (x *index) entryLocked(name string) *entry {
+	if x.byName == nil {
+		x.byName = map[string]*entry{}
+	}
+	if x.byName[name] == nil {
+		x.byName[name] = &entry{}
+	}
+	return x.byName[name]
+}
+
+// note takes a role over as it was stored.
+func (x *index) note(name string, r *store.StaticRole) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	e := entry{due: r.NextRotation, id: r.Current.AuthorizationID, connection: r.Current.Connection, skipped: r.Skipped}
-	if before := x.byName[name]; before.id == e.id {
-		e.missing = before.missing
-	}
+	e := x.entryLocked(name)
+	e.missing = e.missing && e.id == r.Current.AuthorizationID
+	e.id, e.connection, e.previousOn = r.Current.AuthorizationID, r.Current.Connection, ""
+	e.due, e.skipped = r.NextRotation, r.Skipped
 	if r.Deleted {
 		e.due, e.skipped = r.LastRotation, nil // long ago: the deletion is to be finished
 	}
@@ -46,30 +62,20 @@ func (x *index) put(name string, r *store.StaticRole) {
 			e.due = r.Previous.Ends
 		}
 	}
-	x.setLocked(name, e)
-}
-
-func (x *index) setLocked(name string, e entry) {
-	if x.byName == nil {
-		x.byName = map[string]entry{}
-	}
-	x.byName[name] = e
 }
 
 func (x *index) remove(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.byName, name)
-	delete(x.backoffs, name)
 }
 
 // markDue has the next tick look at a role: its intention may have been left behind.
 func (x *index) markDue(name string, now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e := x.byName[name]; e.due.IsZero() || now.Before(e.due) {
+	if e := x.entryLocked(name); e.due.IsZero() || now.Before(e.due) {
 		e.due = now
-		x.setLocked(name, e)
 	}
 }
 
@@ -77,9 +83,8 @@ func (x *index) markDue(name string, now time.Time) {
 func (x *index) markMissing(name, id string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e := x.byName[name]; e.id == id {
+	if e := x.byName[name]; e != nil && e.id == id {
 		e.missing = true
-		x.setLocked(name, e)
 	}
 }
 
@@ -88,7 +93,7 @@ func (x *index) isMissing(name, id string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.byName[name]
-	return e.missing && e.id == id
+	return e != nil && e.missing && e.id == id
 }
 
 // due returns the names of the roles that have something to do, the oldest first. A token of another connection than the
@@ -112,53 +117,21 @@ func (x *index) due(now time.Time, connection string) []string {
 func (x *index) backoff(name string) *background.Backoff {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.backoffs == nil {
-		x.backoffs = map[string]*background.Backoff{}
-	}
-	if x.backoffs[name] == nil {
-		x.backoffs[name] = &background.Backoff{}
-	}
-	return x.backoffs[name]
+	return &x.entryLocked(name).backoff
 }
 
-// lastError is why a role's last rotation failed; "" when it did not.
-func (x *index) lastError(name string) string {
+// LastError is why a role's last rotation failed, as far as this process knows; "" when it did not.
+func (x *index) LastError(name string) string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if b := x.backoffs[name]; b != nil {
-		return b.LastError()
+	if e := x.byName[name]; e != nil {
+		return e.backoff.LastError()
 	}
 	return ""
 }
 
-// failures are the last errors of the roles whose last rotation failed, by name.
-func (x *index) failures() map[string]string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	failures := map[string]string{}
-	for name, b := range x.backoffs {
-		if failure := b.LastError(); failure != "" {
-			failures[name] = failure
-		}
-	}
-	return failures
-}
-
-// skips are the rotations that were skipped, by the names of their roles.
-func (x *index) skips() map[string]*store.SkippedRotation {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	skips := map[string]*store.SkippedRotation{}
-	for name, e := range x.byName {
-		if e.skipped != nil {
-			skips[name] = e.skipped
-		}
-	}
-	return skips
-}
-
-// tokensOn returns the current tokens of static roles on a connection: the roles' names by authorization ID.
-func (x *index) tokensOn(connection string) map[string]string {
+// TokensOn returns the current tokens of static roles on a connection: the roles' names by authorization ID.
+func (x *index) TokensOn(connection string) map[string]string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	names := map[string]string{}
@@ -170,8 +143,8 @@ func (x *index) tokensOn(connection string) map[string]string {
 	return names
 }
 
-// uses reports whether a static role has a token on a connection.
-func (x *index) uses(connection string) bool {
+// Uses reports whether a static role has a current or previous token on a connection.
+func (x *index) Uses(connection string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range x.byName {
@@ -181,3 +154,21 @@ func (x *index) uses(connection string) bool {
 	}
 	return false
 }
+
+// Problems names the roles whose last rotation was skipped, and those whose last one failed as far as this process knows.
+func (x *index) Problems() (problems []string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(x.byName)) {
+		e := x.byName[name]
+		if e.skipped != nil {
+			problems = append(problems, fmt.Sprintf("static role %q: the rotation that was due at %s was skipped (%s), and the old token stays; rotate-role/%s makes one now", name, problem.RFC3339(e.skipped.Due), oneLine(e.skipped.Reason), name))
+		}
+		if failure := e.backoff.LastError(); failure != "" {
+			problems = append(problems, fmt.Sprintf("static role %q: the last rotation failed, and the old token stays; it is tried again by itself: %s", name, oneLine(failure)))
+		}
+	}
+	return problems
+}
+
+func oneLine(s string) string { return strings.ReplaceAll(s, "\n", "; ") }

@@ -17,9 +17,9 @@ func TestDueRolesComeOldestFirst(t *testing.T) {
 	for i, minutes := range []time.Duration{3, 1, 2, -1} {
 		r := &store.StaticRole{Current: store.StaticToken{AuthorizationID: "id", Connection: "here"}}
 		r.NextRotation = now.Add(-minutes * time.Minute)
-		x.put(fmt.Sprintf("role-%d", i), r)
+		x.note(fmt.Sprintf("role-%d", i), r)
 	}
-	x.put("by hand", &store.StaticRole{Current: store.StaticToken{Connection: "here"}})
+	x.note("by hand", &store.StaticRole{Current: store.StaticToken{Connection: "here"}})
 	require.Equal(t, []string{"role-0", "role-2", "role-1"}, x.due(now, "here"))
 	require.Len(t, x.due(now, "elsewhere"), 5, "a token of another connection is to be replaced")
 	require.Len(t, x.due(now, ""), 3)

@@ -43,7 +43,7 @@ func (x *Roles) Periodic(ctx context.Context, s logical.Storage, mountPath strin
 	if config != nil {
 		current = config.ID
 	}
-	x.reconcileAll(ctx, s, mountPath, x.index.due(x.mount.Now(), current))
+	x.reconcileAll(ctx, s, mountPath, x.due(x.mount.Now(), current))
 	return nil
 }
 
@@ -61,7 +61,7 @@ func (x *Roles) ReplaceMissing(ctx context.Context, s logical.Storage, c *connec
 			continue
 		}
 		x.mount.Log.Warn("the token of a static role is gone from InfluxDB; it is replaced", "role", name, "authorization_id", id)
-		x.index.markMissing(name, id)
+		x.markMissing(name, id)
 	}
 	x.reconcileAll(ctx, s, "", slices.Sorted(maps.Values(names)))
 }
@@ -90,25 +90,28 @@ func (x *Roles) reconcileAll(ctx context.Context, s logical.Storage, mountPath s
 func (x *Roles) reconcile(ctx context.Context, s logical.Storage, mountPath, name string) error {
 	return x.withRole(ctx, s, name, func(ctx context.Context, r *store.StaticRole) error {
 		if r == nil {
-			x.index.remove(name)
+			x.remove(name)
 			return nil
 		}
-		x.index.put(name, r)
+		x.note(name, r)
+		if mountPath != "" {
+			r.Mount = mountPath
+		}
 		var previousErr error
 		if r.Previous != nil && !x.mount.Now().Before(r.Previous.Ends) && !x.revoker.IsPending(r.Previous.AuthorizationID) {
 			previousErr = x.revokePrevious(ctx, s, name, r)
 		}
-		return errors.Join(previousErr, x.rotateWhenDue(ctx, s, mountPath, name, r))
+		return errors.Join(previousErr, x.rotateWhenDue(ctx, s, name, r))
 	})
 }
 
-func (x *Roles) rotateWhenDue(ctx context.Context, s logical.Storage, mountPath, name string, r *store.StaticRole) error {
+func (x *Roles) rotateWhenDue(ctx context.Context, s logical.Storage, name string, r *store.StaticRole) error {
 	config, err := store.Config.Get(ctx, s)
 	if err != nil {
 		return err
 	}
-	now, backoff := x.mount.Now(), x.index.backoff(name)
-	p := replacement{mountPath: mountPath, grace: gracePeriod(r), missing: x.index.isMissing(name, r.Current.AuthorizationID)}
+	now, backoff := x.mount.Now(), x.backoff(name)
+	p := replacement{grace: gracePeriod(r), missing: x.isMissing(name, r.Current.AuthorizationID)}
 	plan, next := r.RotationPlan, r.NextRotation
 	if p.missing || config != nil && config.ID != r.Current.Connection { // due, whatever the plan says
 		plan, next = store.RotationPlan{}, now
@@ -128,7 +131,7 @@ func (x *Roles) rotateWhenDue(ctx context.Context, s logical.Storage, mountPath,
 
 // skip plans the next time of the schedule after one whose window is over.
 func (x *Roles) skip(ctx context.Context, s logical.Storage, name string, r *store.StaticRole) error {
-	backoff := x.index.backoff(name)
+	backoff := x.backoff(name)
 	r.RotationTimes = rotation.SkipMissed(r.RotationPlan, r.RotationTimes, backoff, x.mount.Now())
 	if err := x.put(ctx, s, name, r); err != nil {
 		return err

@@ -3,10 +3,9 @@ package static
 
 import (
 	"context"
-	"fmt"
-	"maps"
-	"slices"
+	"math"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
@@ -15,9 +14,9 @@ import (
 	"vault-plugin-secrets-influxdb/backend/keymutex"
 	"vault-plugin-secrets-influxdb/backend/mint"
 	"vault-plugin-secrets-influxdb/backend/mount"
-	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/revoke"
 	"vault-plugin-secrets-influxdb/backend/role"
+	"vault-plugin-secrets-influxdb/backend/rotation"
 	"vault-plugin-secrets-influxdb/backend/store"
 	"vault-plugin-secrets-influxdb/backend/token"
 )
@@ -30,8 +29,8 @@ type Roles struct {
 	minter  *mint.Minter
 	revoker *revoke.Revoker
 
-	index index
-	load  background.Once
+	index
+	load background.Once
 	// locks has one holder at a time change a role.
 	locks keymutex.Map
 }
@@ -62,7 +61,7 @@ func (x *Roles) readAll(ctx context.Context, s logical.Storage) error {
 		return err
 	}
 	for _, name := range interrupted {
-		x.index.markDue(name, x.mount.Now())
+		x.markDue(name, x.mount.Now())
 	}
 	return nil
 }
@@ -76,7 +75,7 @@ func (x *Roles) read(ctx context.Context, s logical.Storage, name string) error 
 	defer unlock()
 	r, err := store.StaticRoles.Get(ctx, s, name)
 	if err == nil && r != nil {
-		x.index.put(name, r)
+		x.note(name, r)
 	}
 	return err
 }
@@ -107,7 +106,7 @@ func (x *Roles) put(ctx context.Context, s logical.Storage, name string, r *stor
 		return stored != nil && store.Same(stored, r), err
 	})
 	if err == nil {
-		x.index.put(name, r)
+		x.note(name, r)
 	}
 	return err
 }
@@ -122,28 +121,74 @@ func (x *Roles) IsCurrent(ctx context.Context, s logical.Storage, stamp token.St
 	return r != nil && r.Current.Nonce == stamp.Nonce, err
 }
 
-// TokensOn returns the current tokens of static roles on a connection: the roles' names by authorization ID. What was not
-// loaded is not in it.
-func (x *Roles) TokensOn(connection string) map[string]string { return x.index.tokensOn(connection) }
+// What Credentials says where no next rotation is known, in seconds.
+const (
+	// readAgain is the rotation period and TTL of a role that is rotated by hand only.
+	readAgain = 300
+	// readSoon is the TTL while a rotation is due: it comes with the next tick, or when InfluxDB is back.
+	readSoon = 5
+)
 
-// Uses reports whether a static role has a current or previous token on a connection, as far as they were loaded.
-func (x *Roles) Uses(connection string) bool { return x.index.uses(connection) }
-
-// LastError is why a role's last rotation failed, as far as this process knows; "" when it did not.
-func (x *Roles) LastError(name string) string { return x.index.lastError(name) }
-
-// Problems names the roles whose last rotation was skipped, and those whose last one failed as far as this process knows.
-func (x *Roles) Problems() []string {
-	var problems []string
-	skips := x.index.skips()
-	for _, name := range slices.Sorted(maps.Keys(skips)) {
-		problems = append(problems, fmt.Sprintf("static role %q: the rotation that was due at %s was skipped (%s), and the old token stays; rotate-role/%s makes one now", name, problem.RFC3339(skips[name].Due), oneLine(skips[name].Reason), name))
-	}
-	failures := x.index.failures()
-	for _, name := range slices.Sorted(maps.Keys(failures)) {
-		problems = append(problems, fmt.Sprintf("static role %q: the last rotation failed, and the old token stays; it is tried again by itself: %s", name, oneLine(failures[name])))
-	}
-	return problems
+// Credentials are a static role's current token and how long it is current. Nothing but TTL changes between two
+// rotations: Vault Secrets Operator restarts workloads when something does.
+type Credentials struct {
+	store.StaticToken
+	// URL is where applications reach InfluxDB.
+	URL          string
+	LastRotation time.Time
+	// Period is how long a token is current, in seconds; of a role that is rotated by hand only, how often to read again.
+	Period int
+	// TTL is in how many seconds to read again; more than 0.
+	TTL int
+	// Schedule and Window are the role's; empty where it has none.
+	Schedule string
+	Window   int
 }
 
-func oneLine(s string) string { return strings.ReplaceAll(s, "\n", "; ") }
+// Credentials returns a static role's current token. It asks nobody but storage.
+func (x *Roles) Credentials(ctx context.Context, s logical.Storage, mountPath, name string) (*Credentials, error) {
+	r, err := x.Get(ctx, s, name)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, noRole(name, mountPath)
+	}
+	c, err := x.pool.ByID(ctx, s, r.Current.Connection)
+	if err != nil {
+		return nil, err
+	}
+	return newCredentials(r, connection.ApplicationURL(c.Connection), x.mount.Now()), nil
+}
+
+func newCredentials(r *store.StaticRole, url string, now time.Time) *Credentials {
+	return &Credentials{
+		StaticToken: r.Current, URL: url, LastRotation: r.LastRotation,
+		Period: period(r), TTL: ttl(r, now), Schedule: r.RotationSchedule, Window: r.RotationWindow,
+	}
+}
+
+// ttl is in how many seconds a role's token is to be read again.
+func ttl(r *store.StaticRole, now time.Time) int {
+	if r.NextRotation.IsZero() {
+		return readAgain
+	}
+	left := int(math.Ceil(r.NextRotation.Sub(now).Seconds()))
+	if left <= 0 {
+		return readSoon
+	}
+	return left
+}
+
+// period is how long a role's token is current, in seconds. Of a schedule it is the time between the last rotation's next
+// two dates: the same whenever it is asked between two rotations.
+func period(r *store.StaticRole) int {
+	switch {
+	case r.RotationPeriod > 0:
+		return r.RotationPeriod
+	case r.RotationSchedule == "":
+		return readAgain
+	}
+	first := rotation.Next(r.RotationPlan, r.LastRotation)
+	return max(1, int(rotation.Next(r.RotationPlan, first).Sub(first).Seconds()))
+}

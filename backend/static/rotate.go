@@ -24,12 +24,13 @@ func (x *Roles) Rotate(ctx context.Context, s logical.Storage, mountPath, name s
 		if r == nil {
 			return noRole(name, mountPath)
 		}
-		p := replacement{mountPath: mountPath, grace: gracePeriod(r)}
+		r.Mount = mountPath
+		p := replacement{grace: gracePeriod(r)}
 		if grace != nil {
 			p.grace = *grace
 		}
 		if warnings, err = x.replace(ctx, s, name, r, p); err == nil {
-			x.index.backoff(name).Done(nil, x.mount.Now())
+			x.backoff(name).Done(nil, x.mount.Now())
 		}
 		return err
 	})
@@ -46,8 +47,6 @@ func gracePeriod(r *store.StaticRole) time.Duration {
 
 // replacement is how a static role's token is replaced.
 type replacement struct {
-	// mountPath is for the description; empty for the one that the role remembers.
-	mountPath string
 	// grace is how long the token that was current goes on working.
 	grace time.Duration
 	// missing says that there is no such token any more.
@@ -61,9 +60,6 @@ type replacement struct {
 //
 // It returns a warning where the old token should be gone, and is not yet.
 func (x *Roles) replace(ctx context.Context, s logical.Storage, name string, r *store.StaticRole, p replacement) (warnings []string, err error) {
-	if p.mountPath != "" {
-		r.Mount = p.mountPath
-	}
 	intention, err := x.prepare(ctx, s, r)
 	if err != nil {
 		return nil, err
@@ -75,7 +71,7 @@ func (x *Roles) replace(ctx context.Context, s logical.Storage, name string, r *
 	}
 	ch := &change{Roles: x, s: s, name: name, role: r, replacement: p, intention: intention}
 	if err := rotation.Run(ctx, ch); err != nil {
-		x.index.markDue(name, x.mount.Now()) // the intention may be in storage still
+		x.markDue(name, x.mount.Now()) // the intention may be in storage still
 		return nil, err
 	}
 	x.mount.Log.Info("a static token was made", "role", name, "authorization_id", ch.next.Current.AuthorizationID)
@@ -128,7 +124,7 @@ func (x *Roles) revokePrevious(ctx context.Context, s logical.Storage, name stri
 	return nil
 }
 
-// change is a rotation under way.
+// change is a rotation under way: a rotation.Change.
 type change struct {
 	*Roles
 	replacement
@@ -140,7 +136,6 @@ type change struct {
 	created    *mint.Token
 }
 
-// Record implements rotation.Change.
 func (ch *change) Record(ctx context.Context) error {
 	return store.StaticIntentions.Put(ctx, ch.s, ch.name, ch.intention)
 }
@@ -168,7 +163,6 @@ func (ch *change) Verify(ctx context.Context) error {
 	return nil
 }
 
-// EnsureCurrent implements rotation.Change.
 func (ch *change) EnsureCurrent(ctx context.Context) error {
 	current, err := store.StaticIntentions.Get(ctx, ch.s, ch.name)
 	if err != nil || current == nil || current.Nonce != ch.intention.Nonce {
@@ -197,7 +191,6 @@ func (ch *change) Store(ctx context.Context) error {
 	return err
 }
 
-// Discard implements rotation.Change.
 func (ch *change) Discard(ctx context.Context) error {
 	if ch.created == nil {
 		return nil
@@ -205,10 +198,9 @@ func (ch *change) Discard(ctx context.Context) error {
 	return ch.revoker.Discard(ctx, ch.s, ch.created.Connection, ch.name, ch.created.Authorization.ID)
 }
 
-// Clear implements rotation.Change.
 func (ch *change) Clear(ctx context.Context) {
 	if err := store.StaticIntentions.Delete(ctx, ch.s, ch.name); err != nil {
-		ch.index.markDue(ch.name, ch.mount.Now())
+		ch.markDue(ch.name, ch.mount.Now())
 		ch.mount.Log.Warn("an intention that is settled is still in storage", "role", ch.name, "error", err)
 	}
 }
