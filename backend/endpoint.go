@@ -19,60 +19,51 @@ type fields = map[string]*framework.FieldSchema
 // operationPrefix starts every operation ID in the OpenAPI document.
 const operationPrefix = "influxdb"
 
-// endpoint is one operation of a path.
-type endpoint struct {
-	handle  framework.OperationFunc
-	summary string
-	// response is the answer's fields; empty where it has none but warnings.
-	response fields
-	// forwardStandby has a standby hand the request to the active node: leases and background work are there.
-	forwardStandby bool
-	// forwardSecondary has a performance secondary hand it to the primary: it changes replicated storage.
-	forwardSecondary bool
-}
+// handler decodes a request, calls one verb and encodes its answer.
+type handler = func(ctx context.Context, req request) (*logical.Response, error)
 
-// write is an endpoint that changes replicated storage and answers nothing but warnings.
-func write(handle framework.OperationFunc, summary string) framework.OperationHandler {
-	return endpoint{handle: handle, summary: summary, forwardStandby: true, forwardSecondary: true}.handler()
-}
-
-// read is an endpoint that any node can answer.
-func read(handle framework.OperationFunc, summary string, response fields) framework.OperationHandler {
-	return endpoint{handle: handle, summary: summary, response: response}.handler()
-}
-
-// local is an endpoint that the active node of each cluster answers: what it does or tells is of that cluster alone.
-func local(handle framework.OperationFunc, summary string, response fields) framework.OperationHandler {
-	return endpoint{handle: handle, summary: summary, response: response, forwardStandby: true}.handler()
-}
-
-func (e endpoint) handler() framework.OperationHandler {
-	responses := map[int][]framework.Response{
-		http.StatusOK: {{Description: http.StatusText(http.StatusOK), Fields: e.response}},
+// write is an operation that changes replicated storage: a standby hands it to the active node, where leases and background
+// work are, and a performance secondary to the primary.
+func write(handle handler, summary string, response fields) framework.OperationHandler {
+	return &framework.PathOperation{
+		Callback: callback(handle), Summary: summary, Responses: responses(response),
+		ForwardPerformanceStandby: true, ForwardPerformanceSecondary: true,
 	}
-	if len(e.response) == 0 { // without a warning there is nothing to tell
-		responses[http.StatusOK][0].Fields = fields{}
+}
+
+// read is an operation that any node can answer.
+func read(handle handler, summary string, response fields) framework.OperationHandler {
+	return &framework.PathOperation{Callback: callback(handle), Summary: summary, Responses: responses(response)}
+}
+
+// local is an operation that the active node of each cluster answers: what it does or tells is of that cluster alone.
+func local(handle handler, summary string, response fields) framework.OperationHandler {
+	return &framework.PathOperation{
+		Callback: callback(handle), Summary: summary, Responses: responses(response), ForwardPerformanceStandby: true,
+	}
+}
+
+// noFields are those of an answer that holds nothing but warnings.
+var noFields = fields{}
+
+func responses(response fields) map[int][]framework.Response {
+	responses := map[int][]framework.Response{http.StatusOK: {{Description: http.StatusText(http.StatusOK), Fields: response}}}
+	if len(response) == 0 { // without a warning there is nothing to tell
 		responses[http.StatusNoContent] = []framework.Response{{Description: http.StatusText(http.StatusNoContent)}}
 	}
-	return &framework.PathOperation{
-		Callback:                    encodeErrors(e.handle),
-		Summary:                     e.summary,
-		ForwardPerformanceStandby:   e.forwardStandby,
-		ForwardPerformanceSecondary: e.forwardSecondary,
-		Responses:                   responses,
-	}
+	return responses
 }
 
-// encodeErrors is where a verb's error becomes what the caller is told. A name that no role can have is refused here,
-// for every path that has one.
-func encodeErrors(handle framework.OperationFunc) framework.OperationFunc {
+// callback is where a verb's error becomes what the caller is told. A name that no role can have is refused here, for
+// every path that has one.
+func callback(handle handler) framework.OperationFunc {
 	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 		if name, inPath := data.Raw[nameParam].(string); inPath {
 			if err := role.CheckName(name); err != nil {
 				return nil, encodeError(err)
 			}
 		}
-		resp, err := handle(ctx, req, data)
+		resp, err := handle(ctx, request{req, params{data}})
 		if err != nil {
 			return nil, encodeError(err)
 		}
@@ -115,4 +106,11 @@ func warningsOnly(warnings []string) *logical.Response {
 		return nil
 	}
 	return &logical.Response{Warnings: warnings}
+}
+
+// deletion is the DELETE of one entry of a collection.
+func deletion(remove func(ctx context.Context, s logical.Storage, name string) error) handler {
+	return func(ctx context.Context, req request) (*logical.Response, error) {
+		return nil, remove(ctx, req.Storage, req.name())
+	}
 }

@@ -20,14 +20,26 @@ var listResponse = fields{
 	"keys": {Type: framework.TypeStringSlice, Description: "The names, sorted."},
 }
 
-// listNames is the LIST of a collection.
-func listNames(names func(context.Context, logical.Storage) ([]string, error)) framework.OperationFunc {
-	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+// listPath declares the LIST of a collection.
+func listPath(name, synopsis, description string, handle handler, response fields) *framework.Path {
+	return &framework.Path{
+		Pattern:         name + "/?$",
+		Fields:          listFields,
+		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: name},
+		Operations:      map[logical.Operation]framework.OperationHandler{logical.ListOperation: read(handle, synopsis, response)},
+		HelpSynopsis:    synopsis,
+		HelpDescription: description + " after and limit give them in pages.",
+	}
+}
+
+// listNames is the LIST of a collection of names.
+func listNames(names func(context.Context, logical.Storage) ([]string, error)) handler {
+	return func(ctx context.Context, req request) (*logical.Response, error) {
 		all, err := names(ctx, req.Storage)
 		if err != nil {
 			return nil, err
 		}
-		page := newPager(data, nil)
+		page := newPager(req.data, nil)
 		for _, name := range all {
 			page.add(name)
 		}
@@ -59,8 +71,8 @@ type pager struct {
 func newPager(data *framework.FieldData, onEvict func(name string)) *pager {
 	page := &pager{onEvict: onEvict}
 	p := params{data}
-	p.string("after", &page.after)
-	p.int("limit", &page.limit)
+	p.set("after", &page.after)
+	p.set("limit", &page.limit)
 	return page
 }
 

@@ -5,15 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"strconv"
 	"strings"
 
 	"github.com/hashicorp/go-secure-stdlib/parseutil"
 	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
 )
 
 // nameParam is the path's own parameter on every collection.
 const nameParam = "name"
+
+// request is one request of a path.
+type request struct {
+	*logical.Request
+	params
+}
+
+// name is the path's own parameter.
+func (r request) name() string { return r.data.Get(nameParam).(string) }
 
 // params are the parameters of one request. Absent and null are told apart from empty: a write merges.
 type params struct{ data *framework.FieldData }
@@ -30,19 +41,67 @@ func (p params) empty(name string) bool {
 	return value == nil || value == ""
 }
 
-// string sets target to a string field that was given. Values read from a file may end in a newline.
-func (p params) string(name string, target *string) {
-	if p.given(name) {
-		s, _ := p.data.Raw[name].(string)
-		*target = strings.TrimRight(s, "\r\n")
+// set sets target, a pointer, to a field that was given; null and "" mean its zero value. Its form was checked in
+// request.go. Strings read from a file may end in a newline.
+func (p params) set(name string, target any) {
+	value, given := p.data.Raw[name]
+	if !given {
+		return
 	}
+	switch t := target.(type) {
+	case *string:
+		s, _ := value.(string)
+		*t = strings.TrimRight(s, "\r\n")
+	case *bool:
+		*t, _ = decodeBool(value)
+	case *int:
+		if p.data.Schema[name].Type == framework.TypeDurationSecond {
+			d, _ := parseutil.ParseDurationSecond(value)
+			value = int(d.Seconds())
+		}
+		*t, _ = decodeInt(value)
+	case *[]string:
+		*t, _ = decodeList(value)
+	case *[]map[string]any:
+		*t, _ = decodePermissions(value)
+	}
+}
+
+// bindings are where fields stand in an entry: pointers, by the fields' names.
+type bindings map[string]any
+
+// decode sets what was given.
+func (p params) decode(b bindings) {
+	for name, target := range b {
+		p.set(name, target)
+	}
+}
+
+// encode answers each field as it was written; lists read back as lists, also empty ones.
+func (b bindings) encode() map[string]any {
+	answer := map[string]any{}
+	for name, target := range b {
+		switch t := target.(type) {
+		case *[]string:
+			answer[name] = append([]string{}, *t...)
+		case *[]map[string]any:
+			permissions := make([]any, len(*t))
+			for i, p := range *t {
+				permissions[i] = p
+			}
+			answer[name] = permissions
+		default:
+			answer[name] = reflect.ValueOf(target).Elem().Interface()
+		}
+	}
+	return answer
 }
 
 // nameOrID sets one of two ways to name the same thing; giving one clears the other.
 func (p params) nameOrID(name string, byName *string, id string, byID *string) {
 	before := *byName
-	p.string(name, byName)
-	p.string(id, byID)
+	p.set(name, byName)
+	p.set(id, byID)
 	switch {
 	case p.given(id) && *byID != "" && !p.given(name):
 		*byName = ""
@@ -51,46 +110,10 @@ func (p params) nameOrID(name string, byName *string, id string, byID *string) {
 	}
 }
 
-// list sets target to a list field that was given.
-func (p params) list(name string, target *[]string) {
-	if p.given(name) {
-		*target, _ = decodeList(p.data.Raw[name]) // its form was checked in request.go
-	}
-}
-
-// permissions sets target to the permissions that were given.
-func (p params) permissions(name string, target *[]map[string]any) {
-	if p.given(name) {
-		*target, _ = decodePermissions(p.data.Raw[name])
-	}
-}
-
-// seconds sets target to a duration that was given; null and "" mean 0.
-func (p params) seconds(name string, target *int) {
-	if p.given(name) {
-		d, _ := parseutil.ParseDurationSecond(p.data.Raw[name])
-		*target = int(d.Seconds())
-	}
-}
-
-// int sets target to a whole number that was given; null and "" mean 0.
-func (p params) int(name string, target *int) {
-	if p.given(name) {
-		*target, _ = decodeInt(p.data.Raw[name])
-	}
-}
-
-// bool sets target to a boolean that was given; null and "" mean false.
-func (p params) bool(name string, target *bool) {
-	if p.given(name) {
-		*target, _ = decodeBool(p.data.Raw[name])
-	}
-}
-
 // boolOr is a write-only boolean with a default.
 func (p params) boolOr(name string, value bool) bool {
 	if !p.empty(name) {
-		p.bool(name, &value)
+		p.set(name, &value)
 	}
 	return value
 }

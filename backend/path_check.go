@@ -40,16 +40,16 @@ var checkResponse = fields{
 	"next_vault_rotation": planTimes["next_vault_rotation"],
 }
 
-func (b *backend) pathCheckRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+func (b *backend) pathCheckRead(ctx context.Context, req request) (*logical.Response, error) {
 	var role string
-	params{data}.string("role", &role)
+	req.set("role", &role)
 	report, err := b.health.Check(ctx, req.Storage, req.MountPoint, role)
 	if err != nil {
 		return nil, err
 	}
 	return &logical.Response{Data: map[string]any{
 		"healthy":             len(report.Problems) == 0,
-		"problems":            list(report.Problems),
+		"problems":            append([]string{}, report.Problems...),
 		"server_version":      report.Server.Version,
 		"server_build":        report.Server.Build,
 		"latency_ms":          report.Latency.Milliseconds(),

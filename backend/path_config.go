@@ -3,6 +3,7 @@ package backend
 import (
 	"cmp"
 	"context"
+	"maps"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -13,7 +14,7 @@ import (
 )
 
 func (b *backend) pathConfig() []*framework.Path {
-	merge := write(b.pathConfigWrite, "Write the connection to InfluxDB; fields left out are kept.")
+	merge := write(b.pathConfigWrite, "Write the connection to InfluxDB; fields left out are kept.", noFields)
 	return []*framework.Path{{
 		Pattern:        "config",
 		Fields:         configFields,
@@ -24,7 +25,7 @@ func (b *backend) pathConfig() []*framework.Path {
 			logical.CreateOperation: merge,
 			logical.UpdateOperation: merge,
 			logical.PatchOperation:  merge,
-			logical.DeleteOperation: write(b.pathConfigDelete, "Stop minting; what was minted can still be revoked."),
+			logical.DeleteOperation: write(b.pathConfigDelete, "Stop minting; what was minted can still be revoked.", noFields),
 		},
 		HelpSynopsis: "The connection to InfluxDB.",
 		HelpDescription: `
@@ -75,7 +76,7 @@ func (b *backend) pathConfigExists(ctx context.Context, req *logical.Request, _ 
 	return current != nil, err
 }
 
-func (b *backend) pathConfigRead(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+func (b *backend) pathConfigRead(ctx context.Context, req request) (*logical.Response, error) {
 	current, err := store.Config.Get(ctx, req.Storage)
 	if err != nil || current == nil {
 		return nil, err
@@ -83,75 +84,74 @@ func (b *backend) pathConfigRead(ctx context.Context, req *logical.Request, _ *f
 	return &logical.Response{Data: encodeConfig(current, b.mount.UUID)}, nil
 }
 
+// configBindings are the fields of a connection that are answered.
+func configBindings(c *store.Connection) bindings {
+	fields := reachBindings(c)
+	maps.Copy(fields, bindings{
+		"authorization_id": &c.AuthorizationID,
+		"org":              &c.Org,
+		"org_id":           &c.OrgID,
+		"user":             &c.User,
+		"user_id":          &c.UserID,
+		"tidy_interval":    &c.TidyInterval,
+
+		"disable_automated_rotation": &c.DisableAutomatedRotation,
+	})
+	return fields
+}
+
+// reachBindings are those of them that say how to reach InfluxDB.
+func reachBindings(c *store.Connection) bindings {
+	return bindings{
+		"url":                  &c.URL,
+		"external_url":         &c.ExternalURL,
+		"ca_cert":              &c.CACert,
+		"client_cert":          &c.ClientCert,
+		"tls_server_name":      &c.TLSServerName,
+		"tls_min_version":      &c.TLSMinVersion,
+		"tls_skip_verify":      &c.TLSSkipVerify,
+		"request_timeout":      &c.RequestTimeout,
+		"max_open_connections": &c.MaxOpenConnections,
+	}
+}
+
 // encodeConfig answers each field as it was written. An organization or user that was written by name or
 // left out is shown with what was found for it.
 func encodeConfig(c *store.Connection, mountUUID string) map[string]any {
-	found := c.Found
+	shown, found := *c, c.Found
 	if found == nil {
 		found = &store.Found{}
 	}
-	return encodePlan(c.RotationPlan, c.RotationTimes, map[string]any{
-		"url":                  c.URL,
-		"external_url":         c.ExternalURL,
-		"authorization_id":     cmp.Or(c.AuthorizationID, found.RootAuthorizationID),
-		"org":                  cmp.Or(c.Org, found.DefaultOrg),
-		"org_id":               cmp.Or(c.OrgID, found.DefaultOrgID),
-		"user":                 cmp.Or(c.User, found.Owner),
-		"user_id":              cmp.Or(c.UserID, found.OwnerID),
-		"ca_cert":              c.CACert,
-		"client_cert":          c.ClientCert,
-		"tls_server_name":      c.TLSServerName,
-		"tls_min_version":      c.TLSMinVersion,
-		"tls_skip_verify":      c.TLSSkipVerify,
-		"request_timeout":      c.RequestTimeout,
-		"max_open_connections": c.MaxOpenConnections,
-		"tidy_interval":        c.TidyInterval,
-		"mount_uuid":           mountUUID,
-		"root_user":            found.RootUser,
-		"root_user_id":         found.RootUserID,
-		"server_version":       found.ServerVersion,
-
-		"disable_automated_rotation": c.DisableAutomatedRotation,
-	})
+	shown.AuthorizationID = cmp.Or(c.AuthorizationID, found.RootAuthorizationID)
+	shown.Org, shown.OrgID = cmp.Or(c.Org, found.DefaultOrg), cmp.Or(c.OrgID, found.DefaultOrgID)
+	shown.User, shown.UserID = cmp.Or(c.User, found.Owner), cmp.Or(c.UserID, found.OwnerID)
+	answer := encodePlan(c.RotationPlan, c.RotationTimes, configBindings(&shown).encode())
+	answer["mount_uuid"], answer["server_version"] = mountUUID, found.ServerVersion
+	answer["root_user"], answer["root_user_id"] = found.RootUser, found.RootUserID
+	return answer
 }
 
 // decodeConfig lays the fields that a request gives over a connection.
 func decodeConfig(p params, c *store.Connection) {
-	decodeReach(p, c)
 	before := c.Token
-	p.string("token", &c.Token)
+	p.set("token", &c.Token)
 	if c.Token != before { // the ID is the old one's
 		c.AuthorizationID, c.RootNonce = "", ""
 	}
-	p.string("authorization_id", &c.AuthorizationID)
 	p.nameOrID("org", &c.Org, "org_id", &c.OrgID)
 	p.nameOrID("user", &c.User, "user_id", &c.UserID)
+	p.decode(configBindings(c))
+	decodeReach(p, c)
 	decodePlan(p, &c.RotationPlan)
-	p.bool("disable_automated_rotation", &c.DisableAutomatedRotation)
-	p.seconds("tidy_interval", &c.TidyInterval)
 	if p.given("tidy_interval") && p.empty("tidy_interval") {
 		c.TidyInterval = tidy.DefaultInterval
 	}
 }
 
-// reachFields say how to reach InfluxDB.
-var reachFields = []string{
-	"url", "external_url", "ca_cert", "client_cert", "client_key", "tls_server_name", "tls_min_version", "tls_skip_verify",
-	"request_timeout", "max_open_connections",
-}
-
 // decodeReach is the part of decodeConfig that says how to reach InfluxDB.
 func decodeReach(p params, c *store.Connection) {
-	p.string("url", &c.URL)
-	p.string("external_url", &c.ExternalURL)
-	p.string("ca_cert", &c.CACert)
-	p.string("client_cert", &c.ClientCert)
-	p.string("client_key", &c.ClientKey)
-	p.string("tls_server_name", &c.TLSServerName)
-	p.string("tls_min_version", &c.TLSMinVersion)
-	p.bool("tls_skip_verify", &c.TLSSkipVerify)
-	p.seconds("request_timeout", &c.RequestTimeout)
-	p.int("max_open_connections", &c.MaxOpenConnections)
+	p.decode(reachBindings(c))
+	p.set("client_key", &c.ClientKey)
 	if c.RequestTimeout == 0 && p.empty("request_timeout") {
 		c.RequestTimeout = config.DefaultRequestTimeout
 	}
@@ -160,18 +160,17 @@ func decodeReach(p params, c *store.Connection) {
 	}
 }
 
-func (b *backend) pathConfigWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	p := params{data}
+func (b *backend) pathConfigWrite(ctx context.Context, req request) (*logical.Response, error) {
 	warnings, err := b.config.Write(ctx, req.Storage, config.Change{
 		MountPath:       req.MountPoint,
-		Apply:           func(c *store.Connection) { decodeConfig(p, c) },
-		WithToken:       !p.empty("token"),
-		Unverified:      !p.boolOr("verify_connection", true),
-		AbandonPrevious: p.boolOr("abandon_previous", false),
+		Apply:           func(c *store.Connection) { decodeConfig(req.params, c) },
+		WithToken:       !req.empty("token"),
+		Unverified:      !req.boolOr("verify_connection", true),
+		AbandonPrevious: req.boolOr("abandon_previous", false),
 	})
 	return warningsOnly(warnings), err
 }
 
-func (b *backend) pathConfigDelete(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+func (b *backend) pathConfigDelete(ctx context.Context, req request) (*logical.Response, error) {
 	return nil, b.config.Delete(ctx, req.Storage)
 }

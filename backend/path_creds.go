@@ -55,16 +55,15 @@ var credsResponse = fields{
 	"write_buckets":    {Type: framework.TypeCommaStringSlice, Description: "The buckets to write; only where the role's names depend on the caller."},
 }
 
-func (b *backend) pathCredsRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	p := params{data}
-	narrow, err := decodeNarrow(p)
+func (b *backend) pathCredsRead(ctx context.Context, req request) (*logical.Response, error) {
+	narrow, err := decodeNarrow(req.params)
 	if err != nil {
 		return nil, err
 	}
 	var ttl int
-	p.seconds("ttl", &ttl)
+	req.set("ttl", &ttl)
 	minted, err := b.minter.Lease(ctx, req.Storage, mint.Request{
-		Role: data.Get(nameParam).(string), MountPath: req.MountPoint, TTL: time.Duration(ttl) * time.Second, Narrow: narrow,
+		Role: req.name(), MountPath: req.MountPoint, TTL: time.Duration(ttl) * time.Second, Narrow: narrow,
 		Caller: role.NewCaller(b.mount.System, req.EntityID, req.DisplayName),
 	})
 	if err != nil {
@@ -77,11 +76,10 @@ func (b *backend) pathCredsRead(ctx context.Context, req *logical.Request, data 
 // permissions can't be made.
 func decodeNarrow(p params) (permission.Definition, error) {
 	var narrow permission.Definition
-	p.list("read_buckets", &narrow.ReadBuckets)
-	p.list("write_buckets", &narrow.WriteBuckets)
-	p.list("read_resources", &narrow.ReadResources)
-	p.list("write_resources", &narrow.WriteResources)
-	p.permissions("permissions", &narrow.Permissions)
+	p.decode(bindings{
+		"read_buckets": &narrow.ReadBuckets, "write_buckets": &narrow.WriteBuckets, "permissions": &narrow.Permissions,
+		"read_resources": &narrow.ReadResources, "write_resources": &narrow.WriteResources,
+	})
 	for _, name := range []string{"read_buckets", "write_buckets", "read_resources", "write_resources", "permissions"} {
 		if p.data.Raw[name] != nil && narrow.Empty() {
 			return narrow, problem.InField(name, "empty; the token would grant nothing. Leave it out for all that the role grants")

@@ -12,18 +12,9 @@ import (
 )
 
 func (b *backend) pathRoles() []*framework.Path {
-	replace := write(b.pathRolesWrite(false), "Write a role; it replaces the whole role.")
+	replace := write(b.pathRolesWrite(false), "Write a role; it replaces the whole role.", noFields)
 	return []*framework.Path{
-		{
-			Pattern:      "roles/?$",
-			Fields:       listFields,
-			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "roles"},
-			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ListOperation: read(listNames(store.Roles.List), "List the roles.", listResponse),
-			},
-			HelpSynopsis:    "List the roles.",
-			HelpDescription: "The names of all roles, sorted. after and limit give them in pages.",
-		},
+		listPath("roles", "List the roles.", "The names of all roles, sorted.", listNames(store.Roles.List), listResponse),
 		{
 			Pattern:        "roles/(?P<name>.+)",
 			Fields:         roleFields,
@@ -33,8 +24,8 @@ func (b *backend) pathRoles() []*framework.Path {
 				logical.ReadOperation:   read(b.pathRolesRead, "Read a role as it was written.", omitFields(roleFields, nameParam, "verify")),
 				logical.CreateOperation: replace,
 				logical.UpdateOperation: replace,
-				logical.PatchOperation:  write(b.pathRolesWrite(true), "Change some fields of a role."),
-				logical.DeleteOperation: write(b.pathRolesDelete, "Delete a role; its leases live on to their end."),
+				logical.PatchOperation:  write(b.pathRolesWrite(true), "Change some fields of a role.", noFields),
+				logical.DeleteOperation: write(deletion(store.Roles.Delete), "Delete a role; its leases live on to their end.", noFields),
 			},
 			HelpSynopsis: "What tokens of one name may do, and how long they live.",
 			HelpDescription: `
@@ -67,81 +58,53 @@ var roleFields = fields{
 	"verify":           {Type: framework.TypeBool, Default: true, Description: "Try the role against InfluxDB before it is stored: its names, its owner, and that the root token holds all of it. Not stored."},
 }
 
-func (b *backend) pathRolesRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	r, err := store.Roles.Get(ctx, req.Storage, data.Get(nameParam).(string))
+func (b *backend) pathRolesRead(ctx context.Context, req request) (*logical.Response, error) {
+	r, err := store.Roles.Get(ctx, req.Storage, req.name())
 	if err != nil || r == nil {
 		return nil, err
 	}
-	return &logical.Response{Data: encodeRole(r)}, nil
+	return &logical.Response{Data: roleBindings(r).encode()}, nil
 }
 
-// encodeRole answers each field as it was written.
-func encodeRole(r *store.Role) map[string]any {
-	permissions := make([]any, len(r.Permissions))
-	for i, p := range r.Permissions {
-		permissions[i] = p
+// roleBindings are the fields of a role that are stored.
+func roleBindings(r *store.Role) bindings {
+	return bindings{
+		"org":              &r.Org,
+		"org_id":           &r.OrgID,
+		"token_type":       &r.TokenType,
+		"read_buckets":     &r.ReadBuckets,
+		"write_buckets":    &r.WriteBuckets,
+		"read_resources":   &r.ReadResources,
+		"write_resources":  &r.WriteResources,
+		"permissions":      &r.Permissions,
+		"clone_from":       &r.CloneFrom,
+		"user":             &r.User,
+		"user_id":          &r.UserID,
+		"description":      &r.Description,
+		"ttl":              &r.TTL,
+		"max_ttl":          &r.MaxTTL,
+		"max_leases":       &r.MaxLeases,
+		"allow_privileged": &r.AllowPrivileged,
 	}
-	return map[string]any{
-		"org":              r.Org,
-		"org_id":           r.OrgID,
-		"token_type":       r.TokenType,
-		"read_buckets":     list(r.ReadBuckets),
-		"write_buckets":    list(r.WriteBuckets),
-		"read_resources":   list(r.ReadResources),
-		"write_resources":  list(r.WriteResources),
-		"permissions":      permissions,
-		"clone_from":       r.CloneFrom,
-		"user":             r.User,
-		"user_id":          r.UserID,
-		"description":      r.Description,
-		"ttl":              r.TTL,
-		"max_ttl":          r.MaxTTL,
-		"max_leases":       r.MaxLeases,
-		"allow_privileged": r.AllowPrivileged,
-	}
-}
-
-// list makes an empty list of one that is missing: lists read back as lists.
-func list(values []string) []string {
-	if values == nil {
-		return []string{}
-	}
-	return values
 }
 
 // decodeRole lays the fields that a request gives over a role.
 func decodeRole(p params, r *store.Role) {
 	p.nameOrID("org", &r.Org, "org_id", &r.OrgID)
-	p.string("token_type", &r.TokenType)
-	p.list("read_buckets", &r.ReadBuckets)
-	p.list("write_buckets", &r.WriteBuckets)
-	p.list("read_resources", &r.ReadResources)
-	p.list("write_resources", &r.WriteResources)
-	p.permissions("permissions", &r.Permissions)
-	p.string("clone_from", &r.CloneFrom)
 	p.nameOrID("user", &r.User, "user_id", &r.UserID)
-	p.string("description", &r.Description)
-	p.seconds("ttl", &r.TTL)
-	p.seconds("max_ttl", &r.MaxTTL)
-	p.int("max_leases", &r.MaxLeases)
-	p.bool("allow_privileged", &r.AllowPrivileged)
+	p.decode(roleBindings(r))
 	if r.TokenType == "" {
 		r.TokenType = permission.Custom
 	}
 }
 
 // pathRolesWrite replaces the whole role, or merges the fields that are given into it.
-func (b *backend) pathRolesWrite(merge bool) framework.OperationFunc {
-	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-		p := params{data}
+func (b *backend) pathRolesWrite(merge bool) handler {
+	return func(ctx context.Context, req request) (*logical.Response, error) {
 		warnings, err := b.roles.Write(ctx, req.Storage, role.Write{
-			Name: data.Get(nameParam).(string), MountPath: req.MountPoint, Merge: merge, Verify: p.boolOr("verify", true),
-			Apply: func(r *store.Role) { decodeRole(p, r) },
+			Name: req.name(), MountPath: req.MountPoint, Merge: merge, Verify: req.boolOr("verify", true),
+			Apply: func(r *store.Role) { decodeRole(req.params, r) },
 		})
 		return warningsOnly(warnings), err
 	}
-}
-
-func (b *backend) pathRolesDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return nil, store.Roles.Delete(ctx, req.Storage, data.Get(nameParam).(string))
 }

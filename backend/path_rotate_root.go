@@ -18,7 +18,7 @@ func (b *backend) pathRotateRoot() []*framework.Path {
 		},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "rotate", OperationSuffix: "root-token"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.UpdateOperation: write(b.pathRotateRootWrite, "Replace the root token by a new one that nobody has seen."),
+			logical.UpdateOperation: write(b.pathRotateRootWrite, "Replace the root token by a new one that nobody has seen.", noFields),
 		},
 		HelpSynopsis: "Replace the root token by a new one that nobody has seen.",
 		HelpDescription: `
@@ -31,9 +31,9 @@ deleted: that token is switched off for a moment, and the root token must then b
 	}}
 }
 
-func (b *backend) pathRotateRootWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+func (b *backend) pathRotateRootWrite(ctx context.Context, req request) (*logical.Response, error) {
 	var authorizationID string
-	params{data}.string("authorization_id", &authorizationID)
+	req.set("authorization_id", &authorizationID)
 	if err := b.root.Rotate(ctx, req.Storage, req.MountPoint, authorizationID); err != nil {
 		return nil, err
 	}

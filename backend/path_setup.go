@@ -19,15 +19,16 @@ func (b *backend) pathSetup() []*framework.Path {
 		"bucket":           {Type: framework.TypeString, Description: "Name of the first bucket. Required."},
 		"retention_period": {Type: framework.TypeDurationSecond, Description: "How long the bucket keeps data, 1h or more; 0 means for ever."},
 	}
-	for _, name := range reachFields {
+	for name := range reachBindings(&store.Connection{}) {
 		setupFields[name] = configFields[name]
 	}
+	setupFields["client_key"] = configFields["client_key"]
 	return []*framework.Path{{
 		Pattern:      "config/setup",
 		Fields:       setupFields,
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "set-up"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.UpdateOperation: endpoint{handle: b.pathSetupWrite, summary: "Set a fresh InfluxDB up and connect to it.", response: setupResponse, forwardStandby: true, forwardSecondary: true}.handler(),
+			logical.UpdateOperation: write(b.pathSetupWrite, "Set a fresh InfluxDB up and connect to it.", setupResponse),
 		},
 		HelpSynopsis: "Set a fresh InfluxDB up and connect to it.",
 		HelpDescription: `
@@ -46,16 +47,11 @@ var setupResponse = fields{
 	"user_id":          {Type: framework.TypeString, Description: "ID of the user."},
 }
 
-func (b *backend) pathSetupWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+func (b *backend) pathSetupWrite(ctx context.Context, req request) (*logical.Response, error) {
 	var o root.Onboarding
-	p := params{data}
 	c := &store.Connection{TidyInterval: tidy.DefaultInterval}
-	decodeReach(p, c)
-	p.string("username", &o.Username)
-	p.string("password", &o.Password)
-	p.string("org", &o.Org)
-	p.string("bucket", &o.Bucket)
-	p.seconds("retention_period", &o.Retention)
+	decodeReach(req.params, c)
+	req.decode(bindings{"username": &o.Username, "password": &o.Password, "org": &o.Org, "bucket": &o.Bucket, "retention_period": &o.Retention})
 	created, err := b.root.SetUp(ctx, req.Storage, req.MountPoint, c, o)
 	if err != nil {
 		return nil, err

@@ -40,8 +40,8 @@ var staticCredsResponse = mergeFields(omitFields(credsResponse, "read_buckets", 
 // pathStaticCredsRead asks nobody but storage. The answer holds nothing but ttl that changes between two rotations: Vault
 // Secrets Operator restarts workloads when something does. Both rotation_period and ttl are always there: without them
 // Vault Agent reads each five minutes.
-func (b *backend) pathStaticCredsRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	c, err := b.statics.Credentials(ctx, req.Storage, req.MountPoint, data.Get(nameParam).(string))
+func (b *backend) pathStaticCredsRead(ctx context.Context, req request) (*logical.Response, error) {
+	c, err := b.statics.Credentials(ctx, req.Storage, req.MountPoint, req.name())
 	if err != nil {
 		return nil, err
 	}

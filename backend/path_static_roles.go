@@ -13,18 +13,9 @@ import (
 )
 
 func (b *backend) pathStaticRoles() []*framework.Path {
-	replace := write(b.pathStaticRolesWrite(false), "Write a static role; it replaces the whole role, and its token where the permissions change.")
+	replace := write(b.pathStaticRolesWrite(false), "Write a static role; it replaces the whole role, and its token where the permissions change.", noFields)
 	return []*framework.Path{
-		{
-			Pattern:      "static-roles/?$",
-			Fields:       listFields,
-			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "static-roles"},
-			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ListOperation: read(listNames(store.StaticRoles.List), "List the static roles.", listResponse),
-			},
-			HelpSynopsis:    "List the static roles.",
-			HelpDescription: "The names of all static roles, sorted. after and limit give them in pages.",
-		},
+		listPath("static-roles", "List the static roles.", "The names of all static roles, sorted.", listNames(store.StaticRoles.List), listResponse),
 		{
 			Pattern:        "static-roles/(?P<name>.+)",
 			Fields:         staticRoleFields,
@@ -34,8 +25,8 @@ func (b *backend) pathStaticRoles() []*framework.Path {
 				logical.ReadOperation:   read(b.pathStaticRolesRead, "Read a static role and how its rotation stands; never its token.", staticRoleResponse),
 				logical.CreateOperation: replace,
 				logical.UpdateOperation: replace,
-				logical.PatchOperation:  write(b.pathStaticRolesWrite(true), "Change some fields of a static role."),
-				logical.DeleteOperation: write(b.pathStaticRolesDelete, "Delete a static role and its tokens."),
+				logical.PatchOperation:  write(b.pathStaticRolesWrite(true), "Change some fields of a static role.", noFields),
+				logical.DeleteOperation: write(deletion(b.statics.Delete), "Delete a static role and its tokens.", noFields),
 			},
 			HelpSynopsis: "One long-lived token, rotated in place.",
 			HelpDescription: `
@@ -66,8 +57,8 @@ var staticRoleResponse = mergeFields(mergeFields(omitFields(staticRoleFields, na
 	"last_error":                {Type: framework.TypeString, Description: "Why the last rotation failed or was skipped; empty when it did not."},
 })
 
-func (b *backend) pathStaticRolesRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	name := data.Get(nameParam).(string)
+func (b *backend) pathStaticRolesRead(ctx context.Context, req request) (*logical.Response, error) {
+	name := req.name()
 	r, err := b.statics.Get(ctx, req.Storage, name)
 	if err != nil || r == nil {
 		return nil, err
@@ -77,7 +68,7 @@ func (b *backend) pathStaticRolesRead(ctx context.Context, req *logical.Request,
 
 // encodeStaticRole answers each field as it was written, and how the rotation stands.
 func encodeStaticRole(r *store.StaticRole, failure string) map[string]any {
-	answer := encodePlan(r.RotationPlan, r.RotationTimes, encodeRole(&r.Role))
+	answer := encodePlan(r.RotationPlan, r.RotationTimes, roleBindings(&r.Role).encode())
 	for _, field := range []string{"ttl", "max_ttl", "max_leases"} {
 		delete(answer, field)
 	}
@@ -98,7 +89,7 @@ func encodeStaticRole(r *store.StaticRole, failure string) map[string]any {
 func decodeStaticRole(p params, r *store.StaticRole) {
 	decodeRole(p, &r.Role)
 	decodePlan(p, &r.RotationPlan)
-	p.seconds("grace_period", &r.GracePeriod)
+	p.set("grace_period", &r.GracePeriod)
 	if p.given("grace_period") && p.empty("grace_period") { // cleared: it is not 0 then
 		r.GracePeriod = static.DefaultGracePeriod
 	}
@@ -108,25 +99,20 @@ func decodeStaticRole(p params, r *store.StaticRole) {
 }
 
 // pathStaticRolesWrite replaces the whole role, or merges the fields that are given into it.
-func (b *backend) pathStaticRolesWrite(merge bool) framework.OperationFunc {
-	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-		p := params{data}
+func (b *backend) pathStaticRolesWrite(merge bool) handler {
+	return func(ctx context.Context, req request) (*logical.Response, error) {
 		w := static.Write{
-			MountPath: req.MountPoint, Merge: merge, Verify: p.boolOr("verify", true),
-			Apply: func(r *store.StaticRole) { decodeStaticRole(p, r) },
+			MountPath: req.MountPoint, Merge: merge, Verify: req.boolOr("verify", true),
+			Apply: func(r *store.StaticRole) { decodeStaticRole(req.params, r) },
 		}
-		if !p.empty("authorization_id") || !p.empty("token") {
+		if !req.empty("authorization_id") || !req.empty("token") {
 			w.Import = &static.Pair{}
-			p.string("authorization_id", &w.Import.AuthorizationID)
-			p.string("token", &w.Import.Token)
+			req.set("authorization_id", &w.Import.AuthorizationID)
+			req.set("token", &w.Import.Token)
 		}
-		warnings, err := b.statics.Write(ctx, req.Storage, data.Get(nameParam).(string), w)
+		warnings, err := b.statics.Write(ctx, req.Storage, req.name(), w)
 		return warningsOnly(warnings), err
 	}
-}
-
-func (b *backend) pathStaticRolesDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return nil, b.statics.Delete(ctx, req.Storage, data.Get(nameParam).(string))
 }
 
 // pathRotateRole is beside the static roles: it is their one command.
@@ -140,7 +126,7 @@ func (b *backend) pathRotateRole() []*framework.Path {
 		},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "rotate", OperationSuffix: "static-role"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.UpdateOperation: write(b.pathRotateRoleWrite, "Replace a static role's token now."),
+			logical.UpdateOperation: write(b.pathRotateRoleWrite, "Replace a static role's token now.", noFields),
 		},
 		HelpSynopsis: "Replace a static role's token now.",
 		HelpDescription: `
@@ -150,13 +136,12 @@ there are never more than two.`,
 	}}
 }
 
-func (b *backend) pathRotateRoleWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	name := data.Get(nameParam).(string)
-	p := params{data}
+func (b *backend) pathRotateRoleWrite(ctx context.Context, req request) (*logical.Response, error) {
+	name := req.name()
 	var grace *time.Duration
-	if p.given("grace_period") && !p.empty("grace_period") {
+	if req.given("grace_period") && !req.empty("grace_period") {
 		var seconds int
-		p.seconds("grace_period", &seconds)
+		req.set("grace_period", &seconds)
 		given := time.Duration(seconds) * time.Second
 		grace = &given
 	}

@@ -22,7 +22,7 @@ func (b *backend) pathTidy() []*framework.Path {
 			},
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "tidy"},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.UpdateOperation: local(b.pathTidyStart, "Delete tokens of this mount that outlived their deadline.", fields{}),
+				logical.UpdateOperation: local(b.pathTidyStart, "Delete tokens of this mount that outlived their deadline.", noFields),
 			},
 			HelpSynopsis: "Delete tokens that outlived their deadline.",
 			HelpDescription: `
@@ -57,12 +57,11 @@ var tidyResponse = fields{
 
 var uuidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-func (b *backend) pathTidyStart(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+func (b *backend) pathTidyStart(ctx context.Context, req request) (*logical.Response, error) {
 	o := tidy.Options{MountUUID: b.mount.UUID}
-	p := params{data}
-	p.bool("dry_run", &o.DryRun)
-	if !p.empty("mount_uuid") {
-		p.string("mount_uuid", &o.MountUUID)
+	req.set("dry_run", &o.DryRun)
+	if !req.empty("mount_uuid") {
+		req.set("mount_uuid", &o.MountUUID)
 		if o.MountUUID = strings.ToLower(o.MountUUID); o.MountUUID == b.mount.UUID {
 			return nil, problem.InField("mount_uuid", "this is the UUID of this mount, which exists; leave mount_uuid out")
 		}
@@ -80,7 +79,7 @@ func (b *backend) pathTidyStart(ctx context.Context, req *logical.Request, data 
 	return warningsOnly([]string{"tidy runs in the background; read " + req.MountPoint + "tidy-status"}), nil
 }
 
-func (b *backend) pathTidyStatus(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+func (b *backend) pathTidyStatus(context.Context, request) (*logical.Response, error) {
 	status := b.tidier.Status()
 	return &logical.Response{Data: map[string]any{
 		"state":         status.State,

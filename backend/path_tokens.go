@@ -17,16 +17,7 @@ import (
 
 func (b *backend) pathTokens() []*framework.Path {
 	return []*framework.Path{
-		{
-			Pattern:      "tokens/?$",
-			Fields:       listFields,
-			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "tokens"},
-			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ListOperation: read(b.pathTokensList, "List the live tokens of this mount.", tokensResponse),
-			},
-			HelpSynopsis:    "List the live tokens of this mount.",
-			HelpDescription: "What InfluxDB holds of this mount's tokens, by authorization ID, with the role, the organization and the deadline of each. after and limit give them in pages.",
-		},
+		listPath("tokens", "List the live tokens of this mount.", "What InfluxDB holds of this mount's tokens, by authorization ID, with the role, the organization and the deadline of each.", b.pathTokensList, tokensResponse),
 		{
 			Pattern: "tokens/(?P<authorization_id>.+)",
 			Fields: fields{
@@ -35,7 +26,7 @@ func (b *backend) pathTokens() []*framework.Path {
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "token"},
 			Operations: map[logical.Operation]framework.OperationHandler{
 				logical.ReadOperation:   read(b.pathTokensRead, "Read what is known of a token; never its value.", tokenResponse),
-				logical.DeleteOperation: local(b.pathTokensDelete, "Delete a token at once; its lease ends cleanly later.", fields{}),
+				logical.DeleteOperation: local(b.pathTokensDelete, "Delete a token at once; its lease ends cleanly later.", noFields),
 			},
 			HelpSynopsis: "One token of this mount.",
 			HelpDescription: `
@@ -66,13 +57,13 @@ func tokenInfo(a *influx.Authorization, stamp token.Stamp) map[string]any {
 	}
 }
 
-func (b *backend) pathTokensList(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+func (b *backend) pathTokensList(ctx context.Context, req request) (*logical.Response, error) {
 	c, err := b.connections.Current(ctx, req.Storage, req.MountPoint)
 	if err != nil {
 		return nil, err
 	}
 	info := map[string]any{}
-	page := newPager(data, func(id string) { delete(info, id) })
+	page := newPager(req.data, func(id string) { delete(info, id) })
 	shownAny := false
 	err = c.Client.EachAuthorization(ctx, func(a *influx.Authorization) error {
 		shownAny = true
@@ -95,7 +86,7 @@ func (b *backend) pathTokensList(ctx context.Context, req *logical.Request, data
 }
 
 // findToken reads a token that bears this mount's stamp; others are none of ours.
-func (b *backend) findToken(ctx context.Context, req *logical.Request, id string) (*connection.Connection, *influx.Authorization, token.Stamp, error) {
+func (b *backend) findToken(ctx context.Context, req request, id string) (*connection.Connection, *influx.Authorization, token.Stamp, error) {
 	if !permission.IsID(id) {
 		return nil, nil, token.Stamp{}, problem.InField("authorization_id", "must be 16 hexadecimal digits")
 	}
@@ -117,8 +108,8 @@ func (b *backend) findToken(ctx context.Context, req *logical.Request, id string
 	return c, a, stamp, nil
 }
 
-func (b *backend) pathTokensRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	_, a, stamp, err := b.findToken(ctx, req, data.Get("authorization_id").(string))
+func (b *backend) pathTokensRead(ctx context.Context, req request) (*logical.Response, error) {
+	_, a, stamp, err := b.findToken(ctx, req, req.data.Get("authorization_id").(string))
 	if err != nil {
 		return nil, err
 	}
@@ -127,8 +118,8 @@ func (b *backend) pathTokensRead(ctx context.Context, req *logical.Request, data
 	return &logical.Response{Data: info}, nil
 }
 
-func (b *backend) pathTokensDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	id := data.Get("authorization_id").(string)
+func (b *backend) pathTokensDelete(ctx context.Context, req request) (*logical.Response, error) {
+	id := req.data.Get("authorization_id").(string)
 	c, a, stamp, err := b.findToken(ctx, req, id)
 	if err != nil {
 		return nil, err

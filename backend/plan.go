@@ -17,9 +17,9 @@ var planFields = fields{
 // decodePlan lays what a request gives over a plan. A period takes the place of a schedule, and a schedule that of a
 // period; giving both is for rotation.ValidatePlan to refuse.
 func decodePlan(p params, plan *store.RotationPlan) {
-	p.seconds("rotation_period", &plan.RotationPeriod)
-	p.string("rotation_schedule", &plan.RotationSchedule)
-	p.seconds("rotation_window", &plan.RotationWindow)
+	p.set("rotation_period", &plan.RotationPeriod)
+	p.set("rotation_schedule", &plan.RotationSchedule)
+	p.set("rotation_window", &plan.RotationWindow)
 	period, schedule := p.given("rotation_period") && plan.RotationPeriod > 0, p.given("rotation_schedule") && plan.RotationSchedule != ""
 	switch {
 	case period && !schedule:
