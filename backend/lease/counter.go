@@ -86,11 +86,17 @@ func (r *Reservation) releaseLocked() {
 // a list that fails is read again by the next call. What is removed meanwhile is not added. Reset ends the run: the
 // rest of the list is dropped, and the next call counts anew.
 func (c *Counter) Count(list func(add func(role, id string, deadline time.Time)) error) error {
-	run := c.startCount()
-	if run == nil {
+	run := &countRun{removed: map[uint64]bool{}}
+	if !c.startCount(run) {
 		return nil
 	}
-	err := list(func(role, id string, deadline time.Time) { c.addListed(run, role, id, deadline) })
+	err := list(func(role, id string, deadline time.Time) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if number, err := parseID(id); err == nil && c.run == run && !run.removed[number] {
+			c.putLocked(role, number, deadline)
+		}
+	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.run == run {
@@ -99,27 +105,14 @@ func (c *Counter) Count(list func(add func(role, id string, deadline time.Time))
 	return err
 }
 
-// startCount returns nil when the tokens are counted.
-func (c *Counter) startCount() *countRun {
+// startCount returns false when the tokens are counted.
+func (c *Counter) startCount(run *countRun) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.counted {
-		return nil
+	if !c.counted {
+		c.run = run
 	}
-	c.run = &countRun{removed: map[uint64]bool{}}
-	return c.run
-}
-
-func (c *Counter) addListed(run *countRun, role, id string, deadline time.Time) {
-	number, err := parseID(id)
-	if err != nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.run == run && !run.removed[number] {
-		c.putLocked(role, number, deadline)
-	}
+	return !c.counted
 }
 
 // Remove takes a token out that was revoked.
@@ -133,13 +126,10 @@ func (c *Counter) Remove(role, id string) {
 	if c.run != nil {
 		c.run.removed[number] = true
 	}
-	tokens := c.byRole[role]
-	if tokens == nil {
-		return
-	}
-	delete(tokens.deadlines, number)
-	if len(tokens.deadlines) == 0 {
-		delete(c.byRole, role)
+	if tokens := c.byRole[role]; tokens != nil {
+		if delete(tokens.deadlines, number); len(tokens.deadlines) == 0 {
+			delete(c.byRole, role)
+		}
 	}
 }
 
@@ -170,10 +160,13 @@ func (c *Counter) putLocked(role string, number uint64, deadline time.Time) {
 	if c.byRole == nil {
 		c.byRole = map[string]*roleTokens{}
 	}
-	if c.byRole[role] == nil {
-		c.byRole[role] = &roleTokens{deadlines: map[uint64]int64{}, earliest: deadline.Unix()}
+	tokens := c.byRole[role]
+	if tokens == nil {
+		tokens = &roleTokens{deadlines: map[uint64]int64{}, earliest: math.MaxInt64}
+		c.byRole[role] = tokens
 	}
-	c.byRole[role].add(number, deadline.Unix())
+	tokens.deadlines[number] = deadline.Unix()
+	tokens.earliest = min(tokens.earliest, deadline.Unix())
 }
 
 // liveLocked returns how many live tokens a role has. It looks at each only where there may be limit of them.
@@ -186,11 +179,6 @@ func (c *Counter) liveLocked(role string, limit int, now time.Time) int {
 		tokens.dropPassed(now.Unix())
 	}
 	return len(tokens.deadlines)
-}
-
-func (t *roleTokens) add(number uint64, deadline int64) {
-	t.deadlines[number] = deadline
-	t.earliest = min(t.earliest, deadline)
 }
 
 func (t *roleTokens) dropPassed(now int64) {

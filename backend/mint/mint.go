@@ -2,6 +2,7 @@
 package mint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,8 +44,7 @@ type Request struct {
 	// MountPath is the mount's path, with a slash at its end.
 	MountPath string
 	// TTL is the lease's first one; 0 means the role's.
-	TTL time.Duration
-	// Narrow is what the token is to hold of the role's permissions; empty means all of them.
+	TTL    time.Duration
 	Narrow permission.Definition
 	Caller *role.Caller
 }
@@ -109,11 +109,9 @@ var errTooSlow = problem.BadGateway(nil, "InfluxDB took so long to make the toke
 
 // Order is what a token is made from.
 type Order struct {
-	// Name is the role's.
-	Name string
-	// Role has its templates filled in.
-	Role *store.Role
-	// MountPath is the mount's path, with a slash at its end.
+	// Name is the role's, and Role has its templates filled in.
+	Name      string
+	Role      *store.Role
 	MountPath string
 	// Caller is who asks for the token; nil where nobody does.
 	Caller *role.Caller
@@ -140,12 +138,11 @@ func (m *Minter) Mint(ctx context.Context, s logical.Storage, o Order) (*Token, 
 		// Any error may be a replaced root token's: an inactive one is shown no bucket and no user.
 		m.pool.Invalidate(store.ConfigKey)
 		current, readErr := m.pool.Current(ctx, s, o.MountPath)
-		replaced := readErr == nil && current.Revision != c.Revision
-		if !replaced && !(first && isStaleName(err)) {
-			return nil, err
-		}
-		if replaced {
+		switch {
+		case readErr == nil && current.Revision != c.Revision:
 			c = current
+		case !first || !isStaleName(err):
+			return nil, err
 		}
 	}
 }
@@ -186,11 +183,7 @@ func (m *Minter) mintOnce(ctx context.Context, s logical.Storage, c *connection.
 		}
 		return nil, m.revoker.RecordUnknown(ctx, s, c, o.Name, err)
 	}
-	t := &Token{Connection: c, Authorization: created, Permissions: permissions, Org: scope.OrgName, OrgID: scope.OrgID}
-	if created.Org != "" {
-		t.Org = created.Org
-	}
-	return t, nil
+	return &Token{Connection: c, Authorization: created, Permissions: permissions, Org: cmp.Or(created.Org, scope.OrgName), OrgID: scope.OrgID}, nil
 }
 
 // permissions are what the token is to hold: all that the role grants, or just what the request names of it.
@@ -225,12 +218,8 @@ func (o *Order) description(permissions []permission.Permission) (string, error)
 		tokenType = permission.Custom
 	}
 	return role.Description{
-		Template:    o.Role.Description,
-		Permissions: permission.Describe(tokenType, permissions),
-		Mount:       o.MountPath,
-		Role:        o.Name,
-		Static:      o.Kind == token.Static,
-		Caller:      o.Caller,
+		Template: o.Role.Description, Permissions: permission.Describe(tokenType, permissions),
+		Mount: o.MountPath, Role: o.Name, Static: o.Kind == token.Static, Caller: o.Caller,
 	}.Render()
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-influxdb/backend/background"
+	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
@@ -28,8 +29,8 @@ type item struct {
 
 // Load reads the pending deletions from storage, once after a start. Others wait meanwhile: hundreds of revocations that
 // each read a long list would take Vault's storage for themselves.
-func (r *Revoker) Load(ctx context.Context, s logical.Storage) error {
-	return r.queue.loading.Do(ctx, func() error {
+func (q *queue) Load(ctx context.Context, s logical.Storage) error {
+	return q.loading.Do(ctx, func() error {
 		keys, err := store.PendingDeletions.List(ctx, s)
 		if err != nil {
 			return err
@@ -40,62 +41,92 @@ func (r *Revoker) Load(ctx context.Context, s logical.Storage) error {
 				return err
 			}
 			if entry != nil {
-				r.queue.add(*entry)
+				q.add(*entry)
 			}
 		}
 		return nil
 	})
 }
 
-// Enqueue writes a deletion down, to be retried each minute until InfluxDB confirms it.
-func (r *Revoker) Enqueue(ctx context.Context, s logical.Storage, entry store.Pending) error {
-	if r.queue.has(entry.Key()) {
+// Enqueue writes a deletion down, to be retried each minute until InfluxDB confirms it. It does so also when the caller
+// has gone.
+func (q *queue) Enqueue(ctx context.Context, s logical.Storage, entry store.Pending) error {
+	if q.IsPending(entry.Key()) {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mount.WriteTimeout)
+	defer cancel()
 	if err := store.PendingDeletions.Put(ctx, s, entry.Key(), &entry); err != nil {
 		// A write that failed may have been done all the same: then it is retried as well.
 		if stored, readErr := store.PendingDeletions.Get(ctx, s, entry.Key()); readErr != nil || stored == nil {
 			return err
 		}
 	}
-	r.queue.add(entry)
+	q.add(entry)
 	return nil
 }
 
 // Remove removes a deletion that is done or given up; one that is not pending is no error.
-func (r *Revoker) Remove(ctx context.Context, s logical.Storage, key string) error {
-	if !r.queue.has(key) {
+func (q *queue) Remove(ctx context.Context, s logical.Storage, key string) error {
+	if !q.IsPending(key) {
 		return nil
 	}
 	if err := store.PendingDeletions.Delete(ctx, s, key); err != nil {
 		return err
 	}
-	r.queue.remove(key)
+	q.drop(key)
 	return nil
 }
 
 // IsPending reports whether a deletion is pending.
-func (r *Revoker) IsPending(key string) bool { return r.queue.has(key) }
+func (q *queue) IsPending(key string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.byKey[key] != nil
+}
 
 // All returns all pending deletions, in no order; those with a Nonce are mints of unknown outcome.
-func (r *Revoker) All() []store.Pending { return r.queue.all() }
+func (q *queue) All() []store.Pending {
+	return q.where(func(*item) bool { return true })
+}
 
 // CountOn counts what is pending on one connection.
-func (r *Revoker) CountOn(connection string) int {
-	count := 0
-	for _, entry := range r.queue.all() {
-		if entry.Connection == connection {
-			count++
-		}
-	}
-	return count
+func (q *queue) CountOn(connection string) int {
+	return len(q.where(func(i *item) bool { return i.Connection == connection }))
 }
 
 // Empty reports whether nothing is pending.
-func (r *Revoker) Empty() bool { return r.queue.empty() }
+func (q *queue) Empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.byKey) == 0
+}
 
 // OldestError returns why the oldest of the deletions that failed since the start failed last; "" when none did.
-func (r *Revoker) OldestError() string { return r.queue.oldestError() }
+func (q *queue) OldestError() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	oldest := &item{}
+	for _, i := range q.byKey {
+		if i.lastError != "" && (oldest.lastError == "" || i.Since.Before(oldest.Since)) {
+			oldest = i
+		}
+	}
+	return oldest.lastError
+}
+
+// where returns the pending deletions that are chosen.
+func (q *queue) where(chosen func(*item) bool) []store.Pending {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var entries []store.Pending
+	for _, i := range q.byKey {
+		if chosen(i) {
+			entries = append(entries, i.Pending)
+		}
+	}
+	return entries
+}
 
 func (q *queue) add(entry store.Pending) {
 	q.mu.Lock()
@@ -108,7 +139,7 @@ func (q *queue) add(entry store.Pending) {
 	}
 }
 
-func (q *queue) remove(key string) {
+func (q *queue) drop(key string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.byKey, key)
@@ -125,41 +156,4 @@ func (q *queue) recordFailure(key string, err error) (attempts int, since time.T
 	i.attempts++
 	i.lastError = err.Error()
 	return i.attempts, i.Since
-}
-
-func (q *queue) oldestError() string {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	var oldest *item
-	for _, i := range q.byKey {
-		if i.lastError != "" && (oldest == nil || i.Since.Before(oldest.Since)) {
-			oldest = i
-		}
-	}
-	if oldest == nil {
-		return ""
-	}
-	return oldest.lastError
-}
-
-func (q *queue) has(key string) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.byKey[key] != nil
-}
-
-func (q *queue) empty() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.byKey) == 0
-}
-
-func (q *queue) all() []store.Pending {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	all := make([]store.Pending, 0, len(q.byKey))
-	for _, i := range q.byKey {
-		all = append(all, i.Pending)
-	}
-	return all
 }

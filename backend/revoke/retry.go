@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -25,7 +24,8 @@ func (r *Revoker) RetryAll(ctx context.Context, s logical.Storage) error {
 	if err := r.Load(ctx, s); err != nil {
 		return err
 	}
-	deletions := r.deletions()
+	isDeletion := func(i *item) bool { return i.Nonce == "" }
+	deletions := r.where(isDeletion)
 	broken := map[string]*Breaker{}
 	for _, entry := range deletions {
 		broken[entry.Connection] = &Breaker{}
@@ -50,25 +50,14 @@ func (r *Revoker) RetryAll(ctx context.Context, s logical.Storage) error {
 		})
 	}
 	_ = group.Wait()
-	r.breakers.set(broken)
+	r.breakers.Store(&broken)
 	if n := skipped.Load(); n > 0 {
 		r.mount.Log.Warn("pending deletions wait for the next minute: their InfluxDB is out of reach, or does not accept what it is asked with", "count", n)
 	}
-	if left := len(r.deletions()); left > 0 {
+	if left := len(r.where(isDeletion)); left > 0 {
 		return fmt.Errorf("%d deletions are still pending", left)
 	}
 	return nil
-}
-
-// deletions are the pending deletions of known authorizations.
-func (r *Revoker) deletions() []store.Pending {
-	var deletions []store.Pending
-	for _, entry := range r.All() {
-		if entry.Nonce == "" {
-			deletions = append(deletions, entry)
-		}
-	}
-	return deletions
 }
 
 func (r *Revoker) retry(ctx context.Context, s logical.Storage, entry store.Pending, breaker *Breaker) {
@@ -85,7 +74,7 @@ func (r *Revoker) revokeStored(ctx context.Context, s logical.Storage, key strin
 		return err
 	}
 	if stored == nil { // another node, or another run, was first
-		r.queue.remove(key)
+		r.drop(key)
 		return nil
 	}
 	return r.Revoke(ctx, s, *stored)
@@ -93,25 +82,9 @@ func (r *Revoker) revokeStored(ctx context.Context, s logical.Storage, key strin
 
 // Unreachable reports whether the last RetryAll found that the InfluxDB of a connection is out of reach, or does not
 // accept the root token: then nothing else succeeds there in the same minute.
-func (r *Revoker) Unreachable(connection string) bool { return r.breakers.open(connection) }
-
-// breakers are those of the last RetryAll, by connection.
-type breakers struct {
-	mu           sync.Mutex
-	byConnection map[string]*Breaker
-}
-
-func (b *breakers) set(byConnection map[string]*Breaker) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.byConnection = byConnection
-}
-
-func (b *breakers) open(connection string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	breaker := b.byConnection[connection]
-	return breaker != nil && breaker.Open()
+func (r *Revoker) Unreachable(connection string) bool {
+	last := r.breakers.Load()
+	return last != nil && (*last)[connection] != nil && (*last)[connection].Open()
 }
 
 // enoughFailures open a breaker.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -20,11 +21,13 @@ import (
 
 // Revoker revokes the tokens of one mount, and holds what is pending of it.
 type Revoker struct {
-	mount    *mount.Mount
-	pool     *connection.Pool
-	counter  *lease.Counter
-	queue    queue
-	breakers breakers
+	queue
+
+	mount   *mount.Mount
+	pool    *connection.Pool
+	counter *lease.Counter
+	// breakers are those of the last RetryAll, by connection.
+	breakers atomic.Pointer[map[string]*Breaker]
 }
 
 // New makes the revoker of a mount.
@@ -78,13 +81,10 @@ func (r *Revoker) deleteWithCurrentRoot(ctx context.Context, s logical.Storage, 
 // queueFailed writes down a deletion that failed; the error says that it is still to be done.
 func (r *Revoker) queueFailed(ctx context.Context, s logical.Storage, entry store.Pending, cause error) error {
 	err := fmt.Errorf("authorization %s is not deleted yet: %w", entry.AuthorizationID, cause)
-	// On a context of its own: the deletion must be written down also when the caller has gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mount.WriteTimeout)
-	defer cancel()
 	if writeErr := r.Enqueue(ctx, s, entry); writeErr != nil {
 		return fmt.Errorf("%w; and it could not be written down for later: %w", err, writeErr)
 	}
-	attempts, since := r.queue.recordFailure(entry.Key(), err)
+	attempts, since := r.recordFailure(entry.Key(), err)
 	return &QueuedError{err, attempts, since}
 }
 
@@ -180,10 +180,8 @@ func (r *Revoker) RecordUnknown(ctx context.Context, s logical.Storage, c *conne
 	return err
 }
 
-// RecordNonce writes down that a token with a nonce may have been created until now, also when the caller has gone.
+// RecordNonce writes down that a token with a nonce may have been created until now.
 func (r *Revoker) RecordNonce(ctx context.Context, s logical.Storage, c *connection.Connection, role, nonce string, at token.Location) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mount.WriteTimeout)
-	defer cancel()
 	return r.Enqueue(ctx, s, store.Pending{Nonce: nonce, OrgID: at.OrgID, UserID: at.UserID, Connection: c.ID, Role: role, Since: r.mount.Now()})
 }
 

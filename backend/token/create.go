@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -18,19 +19,14 @@ import (
 
 // Spec is what a token is created from.
 type Spec struct {
-	// Kind stands in the stamp; empty means Lease.
-	Kind string
-	// Role stands in the stamp.
-	Role string
-	// Nonce tells the token from every other; empty means a new one.
-	Nonce string
+	// Kind, Role, Nonce and Deadline stand in the stamp. An empty Kind means Lease, an empty Nonce a new one.
+	Kind, Role, Nonce string
+	Deadline          time.Time
 	// Text is the description in front of the stamp.
 	Text        string
 	Permissions []permission.Permission
-	OrgID       string
 	// OwnerID is the user; empty means the root token's.
-	OwnerID  string
-	Deadline time.Time
+	OrgID, OwnerID string
 	// Inactive asks for a token that can't be used.
 	Inactive bool
 }
@@ -52,10 +48,7 @@ func (i *Issuer) Create(ctx context.Context, c *connection.Connection, spec Spec
 	if spec.Nonce == "" {
 		spec.Nonce = NewNonce()
 	}
-	if spec.Kind == "" {
-		spec.Kind = Lease
-	}
-	stamp := Stamp{i.mount.UUID, spec.Kind, spec.Role, spec.Nonce, spec.Deadline}.String()
+	stamp := Stamp{i.mount.UUID, cmp.Or(spec.Kind, Lease), spec.Role, spec.Nonce, spec.Deadline}.String()
 	created, err := c.Client.CreateAuthorization(context.WithoutCancel(ctx), spec.request(strings.TrimSpace(spec.Text+" "+stamp)))
 	if err != nil {
 		return nil, asUnknownOutcome(err, spec.Nonce, Location{spec.OrgID, spec.OwnerID})
@@ -103,12 +96,6 @@ func asUnknownOutcome(err error, nonce string, at Location) error {
 		return &UnknownOutcome{fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err), nonce, at}
 	}
 	return err
-}
-
-// Refused reports whether InfluxDB itself said no, rather than being out of reach.
-func Refused(err error) bool {
-	var failed *influx.Error
-	return errors.As(err, &failed) && failed.NotApplied() && failed.Status != 0
 }
 
 // Probe creates a token that can't be used. Should its deletion fail, its deadline is a minute away.
@@ -159,4 +146,86 @@ func DefaultLocation(ctx context.Context, c *connection.Connection) (Location, e
 	}
 	owner, err := c.OwnerOf(ctx, &store.Role{})
 	return Location{orgID, owner.ID}, err
+}
+
+// Owned returns the stamp of a token that is this mount's.
+func (i *Issuer) Owned(a *influx.Authorization) (Stamp, bool) {
+	st, ok := ParseStamp(a.Description)
+	return st, ok && st.Mount == i.mount.UUID
+}
+
+// LiveLease returns the stamp of a token that is this mount's, belongs to a lease and is not past its deadline.
+func (i *Issuer) LiveLease(a *influx.Authorization, now time.Time) (Stamp, bool) {
+	st, owned := i.Owned(a)
+	return st, owned && st.Kind == Lease && st.Role != ProbeRole && st.Deadline.After(now)
+}
+
+// IncompleteListError says that the root token is not shown all tokens of a location.
+type IncompleteListError struct{ At Location }
+
+// Incomplete returns an IncompleteListError that names the root token's own user, where it is known.
+func Incomplete(c *connection.Connection, at Location) error {
+	at.UserID = cmp.Or(at.UserID, c.RootUserID())
+	return &IncompleteListError{at}
+}
+
+// Error names the permissions that the root token lacks.
+func (e *IncompleteListError) Error() string {
+	return fmt.Sprintf("the root token is not shown the list of tokens: it lacks read:orgs/%s/authorizations or read:users/%s; see docs/root-token.md", e.At.OrgID, cmp.Or(e.At.UserID, "<owner>"))
+}
+
+// ListVerified hands every token of an InfluxDB to visit, and returns of which locations the list is complete: InfluxDB
+// answers a token that may not read authorizations with 200 and leaves them out, so a probe is created in each location
+// first, and has to be in the list. A location where the root token may not create one is not complete; in the first, the
+// default one, that is an error. What visit is handed is valid only during the call.
+func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at []Location, visit func(*influx.Authorization)) (complete map[Location]bool, err error) {
+	probes := map[string]Location{}
+	defer func() {
+		for id := range probes {
+			err = errors.Join(err, c.Delete(context.WithoutCancel(ctx), id))
+		}
+	}()
+	complete = map[Location]bool{}
+	for n, location := range at {
+		probe, probeErr := i.Probe(ctx, c, location, MinimalGrant(location.OrgID))
+		if probe != nil {
+			probes[probe.ID] = location
+		}
+		switch {
+		case probeErr == nil:
+		case n > 0 && influx.Is(probeErr, influx.Invalid):
+			// The organization or the owner is gone, and with them all that a token there could do.
+			complete[location] = true
+		case n == 0 || !refused(probeErr):
+			return nil, probeErr
+		}
+	}
+	err = c.Client.EachAuthorization(ctx, func(a *influx.Authorization) error {
+		if location, isProbe := probes[a.ID]; isProbe {
+			complete[location] = true
+		} else if a.ID != "" {
+			visit(a)
+		}
+		return nil
+	})
+	return complete, err
+}
+
+// ListDefault is ListVerified of the default location, whose list has to be complete.
+func (i *Issuer) ListDefault(ctx context.Context, c *connection.Connection, visit func(*influx.Authorization)) error {
+	at, err := DefaultLocation(ctx, c)
+	if err != nil {
+		return err
+	}
+	complete, err := i.ListVerified(ctx, c, []Location{at}, visit)
+	if err == nil && !complete[at] {
+		err = Incomplete(c, at)
+	}
+	return err
+}
+
+// refused reports whether InfluxDB itself said no, rather than being out of reach.
+func refused(err error) bool {
+	var failed *influx.Error
+	return errors.As(err, &failed) && failed.NotApplied() && failed.FromInfluxDB() && failed.Kind != influx.Unavailable
 }

@@ -96,7 +96,7 @@ func TestCreateWithoutAnAnswerIsAnUnknownOutcome(t *testing.T) {
 	require.Equal(t, "0123456789abcdef", unknown.Nonce)
 	require.Equal(t, Location{server.OrgID(), server.UserID()}, unknown.At)
 	require.True(t, influx.Is(err, influx.Unavailable))
-	require.False(t, Refused(err))
+	require.False(t, refused(err))
 	require.Len(t, server.Tokens(), 2)
 
 	server.Intercept(nil)
@@ -104,7 +104,7 @@ func TestCreateWithoutAnAnswerIsAnUnknownOutcome(t *testing.T) {
 	_, err = issuer.Create(t.Context(), c, with)
 	require.Error(t, err)
 	require.NotErrorAs(t, err, &unknown, "InfluxDB said no")
-	require.True(t, Refused(err))
+	require.True(t, refused(err))
 }
 
 // A call that is cut off would be carried out all the same, and nobody would know the ID.
