@@ -11,10 +11,8 @@ import (
 
 func (b *backend) pathCheck() []*framework.Path {
 	return []*framework.Path{{
-		Pattern: "check",
-		Fields: fields{
-			"role": {Type: framework.TypeString, Query: true, Description: "Check this role as well."},
-		},
+		Pattern:      "check",
+		Fields:       fields{"role": {Type: framework.TypeString, Query: true, Description: "Check this role as well."}},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "check"},
 		Operations: map[logical.Operation]framework.OperationHandler{
 			// It makes a token that can't be used, and deletes it: not twice, on a standby and on the active node.

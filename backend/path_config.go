@@ -3,14 +3,17 @@ package backend
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-influxdb/backend/config"
+	"vault-plugin-secrets-influxdb/backend/root"
 	"vault-plugin-secrets-influxdb/backend/store"
 	"vault-plugin-secrets-influxdb/backend/tidy"
+	"vault-plugin-secrets-influxdb/backend/token"
 )
 
 func (b *backend) pathConfig() []*framework.Path {
@@ -38,25 +41,23 @@ itself. It is never returned.`,
 }
 
 var configFields = mergeFields(planFields, fields{
-	"url":              {Type: framework.TypeString, Description: "Base URL of InfluxDB, http or https; a base path behind a reverse proxy is allowed. Required."},
-	"external_url":     {Type: framework.TypeString, Description: "What creds answers as url, where applications reach InfluxDB under another address."},
-	"token":            {Type: framework.TypeString, Description: "The root token. Required on the first write; never returned.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
-	"authorization_id": {Type: framework.TypeString, Description: "ID of the authorization that token is. Found by itself where InfluxDB shows the values of tokens."},
-	"org":              {Type: framework.TypeString, Description: "Default organization of roles, by name. May be left out when the token sees just one."},
-	"org_id":           {Type: framework.TypeString, Description: "Default organization of roles, by ID."},
-	"user":             {Type: framework.TypeString, Description: "Default owner of minted tokens, by name; else the root token's user."},
-	"user_id":          {Type: framework.TypeString, Description: "Default owner of minted tokens, by ID."},
-	"ca_cert":          {Type: framework.TypeString, Description: "PEM certificates that InfluxDB's certificate is checked against; else the system's.", DisplayAttrs: &framework.DisplayAttributes{EditType: editTypeText}},
-	"client_cert":      {Type: framework.TypeString, Description: "PEM certificate that is shown to InfluxDB or the proxy before it.", DisplayAttrs: &framework.DisplayAttributes{EditType: editTypeText}},
-	"client_key":       {Type: framework.TypeString, Description: "PEM key of client_cert; never returned.", DisplayAttrs: &framework.DisplayAttributes{EditType: editTypeText, Sensitive: true}},
-	"tls_server_name":  {Type: framework.TypeString, Description: "Name that InfluxDB's certificate must bear, where it is not the URL's host."},
-	"tls_min_version":  {Type: framework.TypeString, Description: "Least TLS version.", AllowedValues: []any{"tls12", "tls13"}},
-	"tls_skip_verify":  {Type: framework.TypeBool, Description: "Accept any certificate. Whoever stands in between can then read the root token."},
-	"request_timeout":  {Type: framework.TypeDurationSecond, Default: config.DefaultRequestTimeout, Description: "Most that one call to InfluxDB takes, 1s to 1m."},
-	"max_open_connections": {Type: framework.TypeInt, Default: config.DefaultConnections,
-		Description: "Most connections, and so most calls at once, to InfluxDB, 1 to 10000."},
-	"tidy_interval": {Type: framework.TypeDurationSecond, Default: tidy.DefaultInterval,
-		Description: "How often tokens past their deadline are looked for; 0 means only by hand, with tidy."},
+	"url":                        {Type: framework.TypeString, Description: "Base URL of InfluxDB, http or https; a base path behind a reverse proxy is allowed. Required."},
+	"external_url":               {Type: framework.TypeString, Description: "What creds answers as url, where applications reach InfluxDB under another address."},
+	"token":                      {Type: framework.TypeString, Description: "The root token. Required on the first write; never returned.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
+	"authorization_id":           {Type: framework.TypeString, Description: "ID of the authorization that token is. Found by itself where InfluxDB shows the values of tokens."},
+	"org":                        {Type: framework.TypeString, Description: "Default organization of roles, by name. May be left out when the token sees just one."},
+	"org_id":                     {Type: framework.TypeString, Description: "Default organization of roles, by ID."},
+	"user":                       {Type: framework.TypeString, Description: "Default owner of minted tokens, by name; else the root token's user."},
+	"user_id":                    {Type: framework.TypeString, Description: "Default owner of minted tokens, by ID."},
+	"ca_cert":                    {Type: framework.TypeString, Description: "PEM certificates that InfluxDB's certificate is checked against; else the system's.", DisplayAttrs: &framework.DisplayAttributes{EditType: editTypeText}},
+	"client_cert":                {Type: framework.TypeString, Description: "PEM certificate that is shown to InfluxDB or the proxy before it.", DisplayAttrs: &framework.DisplayAttributes{EditType: editTypeText}},
+	"client_key":                 {Type: framework.TypeString, Description: "PEM key of client_cert; never returned.", DisplayAttrs: &framework.DisplayAttributes{EditType: editTypeText, Sensitive: true}},
+	"tls_server_name":            {Type: framework.TypeString, Description: "Name that InfluxDB's certificate must bear, where it is not the URL's host."},
+	"tls_min_version":            {Type: framework.TypeString, Description: "Least TLS version.", AllowedValues: []any{"tls12", "tls13"}},
+	"tls_skip_verify":            {Type: framework.TypeBool, Description: "Accept any certificate. Whoever stands in between can then read the root token."},
+	"request_timeout":            {Type: framework.TypeDurationSecond, Default: config.DefaultRequestTimeout, Description: "Most that one call to InfluxDB takes, 1s to 1m."},
+	"max_open_connections":       {Type: framework.TypeInt, Default: config.DefaultConnections, Description: "Most connections, and so most calls at once, to InfluxDB, 1 to 10000."},
+	"tidy_interval":              {Type: framework.TypeDurationSecond, Default: tidy.DefaultInterval, Description: "How often tokens past their deadline are looked for; 0 means only by hand, with tidy."},
 	"verify_connection":          {Type: framework.TypeBool, Default: true, Description: "Try the new settings before they replace the old ones. Not stored."},
 	"abandon_previous":           {Type: framework.TypeBool, Description: "Give up the tokens minted on the previous InfluxDB, when url leads to another one. Not stored."},
 	"disable_automated_rotation": {Type: framework.TypeBool, Description: "Rotate the root token only by config/rotate-root, whatever rotation_period and rotation_schedule say."},
@@ -173,4 +174,90 @@ func (b *backend) pathConfigWrite(ctx context.Context, req request) (*logical.Re
 
 func (b *backend) pathConfigDelete(ctx context.Context, req request) (*logical.Response, error) {
 	return nil, b.config.Delete(ctx, req.Storage)
+}
+
+func (b *backend) pathRotateRoot() []*framework.Path {
+	return []*framework.Path{{
+		Pattern:      "config/rotate-root",
+		Fields:       fields{"authorization_id": {Type: framework.TypeString, Description: "ID of the authorization that the root token is, where it is not known: InfluxDB from 2.9 on hides the values of tokens."}},
+		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "rotate", OperationSuffix: "root-token"},
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.UpdateOperation: write(b.pathRotateRootWrite, "Replace the root token by a new one that nobody has seen.", noFields),
+		},
+		HelpSynopsis: "Replace the root token by a new one that nobody has seen.",
+		HelpDescription: `
+Makes a token with the permissions and the owner of the root token, tries it, puts it into the configuration, and
+deletes the old one. Tokens that were handed out go on. Wherever this is cut off, the configuration holds a token that
+works, and the rest is done by itself within minutes.
+
+Where InfluxDB hides the values of tokens, the first rotation needs authorization_id. It is proven before anything is
+deleted: that token is switched off for a moment, and the root token must then be refused.`,
+	}}
+}
+
+func (b *backend) pathRotateRootWrite(ctx context.Context, req request) (*logical.Response, error) {
+	var authorizationID string
+	req.set("authorization_id", &authorizationID)
+	if err := b.root.Rotate(ctx, req.Storage, req.MountPoint, authorizationID); err != nil {
+		return nil, err
+	}
+	var warnings []string
+	for _, pending := range b.revoker.All() {
+		if pending.Role == token.RootRole && pending.AuthorizationID != "" {
+			warnings = append(warnings, fmt.Sprintf("the root token was rotated, but an old one, %s, still works: InfluxDB did not delete it; that is tried each minute, and check says how it goes", pending.AuthorizationID))
+		}
+	}
+	return warningsOnly(warnings), nil
+}
+
+func (b *backend) pathSetup() []*framework.Path {
+	setupFields := fields{
+		"username":         {Type: framework.TypeString, Description: "Name of the first user, who owns the operator token. Required."},
+		"password":         {Type: framework.TypeString, Description: "The user's password, 8 to 72 characters; without one nobody can sign in as the user. Not stored.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
+		"org":              {Type: framework.TypeString, Description: "Name of the first organization, which becomes the default of roles. Required."},
+		"bucket":           {Type: framework.TypeString, Description: "Name of the first bucket. Required."},
+		"retention_period": {Type: framework.TypeDurationSecond, Description: "How long the bucket keeps data, 1h or more; 0 means for ever."},
+	}
+	for name := range reachBindings(&store.Connection{}) {
+		setupFields[name] = configFields[name]
+	}
+	setupFields["client_key"] = configFields["client_key"]
+	return []*framework.Path{{
+		Pattern:      "config/setup",
+		Fields:       setupFields,
+		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "set-up"},
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.UpdateOperation: write(b.pathSetupWrite, "Set a fresh InfluxDB up and connect to it.", setupResponse),
+		},
+		HelpSynopsis: "Set a fresh InfluxDB up and connect to it.",
+		HelpDescription: `
+Makes the first user, organization and bucket of an InfluxDB that was never set up. Its operator token is a random value
+that goes straight into the configuration: nobody has seen it, and nobody can read it. The mount must have no
+configuration yet. Where the call was cut off, call it again with the same url.`,
+	}}
+}
+
+var setupResponse = fields{
+	"url":              configFields["url"],
+	"authorization_id": {Type: framework.TypeString, Description: "ID of the operator token's authorization; empty where a lost answer held it."},
+	"org":              {Type: framework.TypeString, Description: "Name of the organization."},
+	"org_id":           {Type: framework.TypeString, Description: "ID of the organization."},
+	"user":             {Type: framework.TypeString, Description: "Name of the user."},
+	"user_id":          {Type: framework.TypeString, Description: "ID of the user."},
+}
+
+func (b *backend) pathSetupWrite(ctx context.Context, req request) (*logical.Response, error) {
+	var o root.Onboarding
+	c := &store.Connection{TidyInterval: tidy.DefaultInterval}
+	decodeReach(req.params, c)
+	req.decode(bindings{"username": &o.Username, "password": &o.Password, "org": &o.Org, "bucket": &o.Bucket, "retention_period": &o.Retention})
+	created, err := b.root.SetUp(ctx, req.Storage, req.MountPoint, c, o)
+	if err != nil {
+		return nil, err
+	}
+	answer := encodeConfig(created, b.mount.UUID)
+	return &logical.Response{Data: map[string]any{
+		"url": created.URL, "authorization_id": answer["authorization_id"], "org": answer["org"], "org_id": answer["org_id"],
+		"user": answer["root_user"], "user_id": answer["root_user_id"],
+	}}, nil
 }

@@ -18,9 +18,8 @@ func (b *backend) pathCreds() []*framework.Path {
 	return []*framework.Path{{
 		Pattern: "creds/(?P<name>.+)",
 		Fields: fields{
-			nameParam: {Type: framework.TypeString, Required: true, Description: "Name of the role."},
-			"ttl": {Type: framework.TypeDurationSecond, Query: true,
-				Description: "How long the lease lives at first. Longer than allowed is cut to the role's maximum, with a warning."},
+			nameParam:         {Type: framework.TypeString, Required: true, Description: "Name of the role."},
+			"ttl":             {Type: framework.TypeDurationSecond, Query: true, Description: "How long the lease lives at first. Longer than allowed is cut to the role's maximum, with a warning."},
 			"read_buckets":    {Type: framework.TypeCommaStringSlice, Query: true, Description: "Narrow the token: buckets to read, of those that the role covers."},
 			"write_buckets":   {Type: framework.TypeCommaStringSlice, Query: true, Description: "Narrow the token: buckets to write, of those that the role covers."},
 			"read_resources":  {Type: framework.TypeCommaStringSlice, Query: true, Description: "Narrow the token: resource types to read, of those that the role covers."},

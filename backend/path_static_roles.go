@@ -43,9 +43,8 @@ Deleting the role deletes its tokens.`,
 
 // staticRoleFields are a role's, without what belongs to leases.
 var staticRoleFields = mergeFields(mergeFields(omitFields(roleFields, "ttl", "max_ttl", "max_leases"), planFields), fields{
-	"description": {Type: framework.TypeString, Description: "Template of the tokens' description in InfluxDB; may hold {{.Permissions}}, {{.Mount}} and {{.Role}}."},
-	"grace_period": {Type: framework.TypeDurationSecond, Default: static.DefaultGracePeriod,
-		Description: "How long the previous token goes on working after a rotation; at most rotation_period. 0 deletes it at once."},
+	"description":      {Type: framework.TypeString, Description: "Template of the tokens' description in InfluxDB; may hold {{.Permissions}}, {{.Mount}} and {{.Role}}."},
+	"grace_period":     {Type: framework.TypeDurationSecond, Default: static.DefaultGracePeriod, Description: "How long the previous token goes on working after a rotation; at most rotation_period. 0 deletes it at once."},
 	"authorization_id": {Type: framework.TypeString, Description: "ID of an existing token's authorization that the role imports when it is made; with token."},
 	"token":            {Type: framework.TypeString, Description: "The existing token that the role imports when it is made; with authorization_id. Never returned here.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 })
@@ -58,12 +57,11 @@ var staticRoleResponse = mergeFields(mergeFields(omitFields(staticRoleFields, na
 })
 
 func (b *backend) pathStaticRolesRead(ctx context.Context, req request) (*logical.Response, error) {
-	name := req.name()
-	r, err := b.statics.Get(ctx, req.Storage, name)
+	r, err := b.statics.Get(ctx, req.Storage, req.name())
 	if err != nil || r == nil {
 		return nil, err
 	}
-	return &logical.Response{Data: encodeStaticRole(r, b.statics.LastError(name))}, nil
+	return &logical.Response{Data: encodeStaticRole(r, b.statics.LastError(req.name()))}, nil
 }
 
 // encodeStaticRole answers each field as it was written, and how the rotation stands.
@@ -120,9 +118,8 @@ func (b *backend) pathRotateRole() []*framework.Path {
 	return []*framework.Path{{
 		Pattern: "rotate-role/(?P<name>.+)",
 		Fields: fields{
-			nameParam: {Type: framework.TypeString, Required: true, Description: "Name of the static role."},
-			"grace_period": {Type: framework.TypeDurationSecond,
-				Description: "How long the previous token goes on working, for this once; else the role's grace_period. 0 deletes it at once."},
+			nameParam:      {Type: framework.TypeString, Required: true, Description: "Name of the static role."},
+			"grace_period": {Type: framework.TypeDurationSecond, Description: "How long the previous token goes on working, for this once; else the role's grace_period. 0 deletes it at once."},
 		},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "rotate", OperationSuffix: "static-role"},
 		Operations: map[logical.Operation]framework.OperationHandler{
@@ -137,14 +134,106 @@ there are never more than two.`,
 }
 
 func (b *backend) pathRotateRoleWrite(ctx context.Context, req request) (*logical.Response, error) {
-	name := req.name()
 	var grace *time.Duration
-	if req.given("grace_period") && !req.empty("grace_period") {
+	if !req.empty("grace_period") {
 		var seconds int
 		req.set("grace_period", &seconds)
 		given := time.Duration(seconds) * time.Second
 		grace = &given
 	}
-	warnings, err := b.statics.Rotate(ctx, req.Storage, req.MountPoint, name, grace)
+	warnings, err := b.statics.Rotate(ctx, req.Storage, req.MountPoint, req.name(), grace)
 	return warningsOnly(warnings), err
+}
+
+func (b *backend) pathStaticCreds() []*framework.Path {
+	return []*framework.Path{{
+		Pattern:      "static-creds/(?P<name>.+)",
+		Fields:       fields{nameParam: {Type: framework.TypeString, Required: true, Description: "Name of the static role."}},
+		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "static-credentials"},
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.ReadOperation: read(b.pathStaticCredsRead, "Read a static role's current token.", staticCredsResponse),
+		},
+		HelpSynopsis: "Read a static role's current token.",
+		HelpDescription: `
+The token that everybody gets who reads this path, without a lease. It stays the same until the role's next rotation, and
+goes on working for the role's grace_period after that. ttl says in how many seconds to read again.
+
+InfluxDB is not asked: this works while it is down, and on standbys.`,
+	}}
+}
+
+var staticCredsResponse = mergeFields(omitFields(credsResponse, "read_buckets", "write_buckets"), fields{
+	"last_vault_rotation": {Type: framework.TypeString, Description: "When the token was made or imported, RFC 3339 with nanoseconds."},
+	"rotation_period":     {Type: framework.TypeInt, Description: "Seconds between two rotations; of a role that is rotated by hand only, how often to read again."},
+	"rotation_schedule":   {Type: framework.TypeString, Description: "The role's schedule; only where it has one."},
+	"rotation_window":     {Type: framework.TypeInt, Description: "The schedule's window in seconds; only where the role has a schedule."},
+	"ttl":                 {Type: framework.TypeInt, Description: "Seconds until the next rotation is due, and so until the next read; above 0."},
+})
+
+// pathStaticCredsRead asks nobody but storage. The answer holds nothing but ttl that changes between two rotations: Vault
+// Secrets Operator restarts workloads when something does. Both rotation_period and ttl are always there: without them
+// Vault Agent reads each five minutes.
+func (b *backend) pathStaticCredsRead(ctx context.Context, req request) (*logical.Response, error) {
+	c, err := b.statics.Credentials(ctx, req.Storage, req.MountPoint, req.name())
+	if err != nil {
+		return nil, err
+	}
+	answer := map[string]any{
+		"token":               c.Token,
+		"authorization_id":    c.AuthorizationID,
+		"org":                 c.Org,
+		"org_id":              c.OrgID,
+		"url":                 c.URL,
+		"description":         c.Description,
+		"last_vault_rotation": c.LastRotation.UTC().Format(time.RFC3339Nano),
+		"rotation_period":     c.Period,
+		"ttl":                 c.TTL,
+	}
+	if c.Schedule != "" {
+		answer["rotation_schedule"], answer["rotation_window"] = c.Schedule, c.Window
+	}
+	return &logical.Response{Data: answer}, nil
+}
+
+// planFields say when a token is rotated by itself.
+var planFields = fields{
+	"rotation_period":   {Type: framework.TypeDurationSecond, Description: "How often the token is rotated, 1m or more; 0 never. Excludes rotation_schedule."},
+	"rotation_schedule": {Type: framework.TypeString, Description: "When the token is rotated: a cron expression of five fields, in UTC. Excludes rotation_period."},
+	"rotation_window":   {Type: framework.TypeDurationSecond, Description: "How long after a time of rotation_schedule a rotation may still begin, 1h or more; else it waits for the next time. 0 means no limit."},
+}
+
+// decodePlan lays what a request gives over a plan. A period takes the place of a schedule, and a schedule that of a
+// period; giving both is for rotation.ValidatePlan to refuse.
+func decodePlan(p params, plan *store.RotationPlan) {
+	p.set("rotation_period", &plan.RotationPeriod)
+	p.set("rotation_schedule", &plan.RotationSchedule)
+	p.set("rotation_window", &plan.RotationWindow)
+	period, schedule := p.given("rotation_period") && plan.RotationPeriod > 0, p.given("rotation_schedule") && plan.RotationSchedule != ""
+	switch {
+	case period && !schedule:
+		plan.RotationSchedule = ""
+		if !p.given("rotation_window") {
+			plan.RotationWindow = 0
+		}
+	case schedule && !period:
+		plan.RotationPeriod = 0
+	case plan.RotationSchedule == "" && !p.given("rotation_window"):
+		plan.RotationWindow = 0
+	}
+}
+
+// planTimes are what an answer says besides the plan itself.
+var planTimes = fields{
+	"last_vault_rotation": {Type: framework.TypeString, Description: "When the token was last rotated, RFC 3339; empty when never."},
+	"next_vault_rotation": {Type: framework.TypeString, Description: "When it is rotated next by itself, RFC 3339; empty when that is not planned."},
+}
+
+// encodePlan adds a plan and its times to an answer.
+func encodePlan(plan store.RotationPlan, times store.RotationTimes, answer map[string]any) map[string]any {
+	answer["rotation_period"] = plan.RotationPeriod
+	answer["rotation_schedule"] = plan.RotationSchedule
+	answer["rotation_window"] = plan.RotationWindow
+	answer["last_vault_rotation"] = problem.RFC3339(times.LastRotation)
+	answer["next_vault_rotation"] = problem.RFC3339(times.NextRotation)
+	return answer
 }

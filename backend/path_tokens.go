@@ -19,10 +19,8 @@ func (b *backend) pathTokens() []*framework.Path {
 	return []*framework.Path{
 		listPath("tokens", "List the live tokens of this mount.", "What InfluxDB holds of this mount's tokens, by authorization ID, with the role, the organization and the deadline of each.", b.pathTokensList, tokensResponse),
 		{
-			Pattern: "tokens/(?P<authorization_id>.+)",
-			Fields: fields{
-				"authorization_id": {Type: framework.TypeString, Required: true, Description: "ID of the token's authorization."},
-			},
+			Pattern:      "tokens/(?P<authorization_id>.+)",
+			Fields:       fields{"authorization_id": {Type: framework.TypeString, Required: true, Description: "ID of the token's authorization."}},
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "token"},
 			Operations: map[logical.Operation]framework.OperationHandler{
 				logical.ReadOperation:   read(b.pathTokensRead, "Read what is known of a token; never its value.", tokenResponse),
@@ -85,53 +83,60 @@ func (b *backend) pathTokensList(ctx context.Context, req request) (*logical.Res
 	return resp, nil
 }
 
-// findToken reads a token that bears this mount's stamp; others are none of ours.
-func (b *backend) findToken(ctx context.Context, req request, id string) (*connection.Connection, *influx.Authorization, token.Stamp, error) {
+// found is a token that bears this mount's stamp.
+type found struct {
+	*influx.Authorization
+	token.Stamp
+	connection *connection.Connection
+}
+
+// findToken reads a token that is this mount's; others are none of ours.
+func (b *backend) findToken(ctx context.Context, req request) (*found, error) {
+	id := req.data.Get("authorization_id").(string)
 	if !permission.IsID(id) {
-		return nil, nil, token.Stamp{}, problem.InField("authorization_id", "must be 16 hexadecimal digits")
+		return nil, problem.InField("authorization_id", "must be 16 hexadecimal digits")
 	}
 	c, err := b.connections.Current(ctx, req.Storage, req.MountPoint)
 	if err != nil {
-		return nil, nil, token.Stamp{}, err
+		return nil, err
 	}
 	a, err := c.Client.GetAuthorization(ctx, id)
 	if influx.IsNotFound(err) {
-		return nil, nil, token.Stamp{}, problem.NotFound("no token of this mount has the authorization ID %s", id)
+		return nil, problem.NotFound("no token of this mount has the authorization ID %s", id)
 	}
-	if err != nil {
-		return nil, nil, token.Stamp{}, err
-	}
-	stamp, ours := b.issuer.Owned(a)
-	if !ours {
-		return nil, nil, token.Stamp{}, problem.NotFound("authorization %s was not made by this mount; it is left alone", id)
-	}
-	return c, a, stamp, nil
-}
-
-func (b *backend) pathTokensRead(ctx context.Context, req request) (*logical.Response, error) {
-	_, a, stamp, err := b.findToken(ctx, req, req.data.Get("authorization_id").(string))
 	if err != nil {
 		return nil, err
 	}
-	info := tokenInfo(a, stamp)
-	info["authorization_id"], info["description"] = a.ID, a.Description
+	stamp, ours := b.issuer.Owned(a)
+	if !ours {
+		return nil, problem.NotFound("authorization %s was not made by this mount; it is left alone", id)
+	}
+	return &found{a, stamp, c}, nil
+}
+
+func (b *backend) pathTokensRead(ctx context.Context, req request) (*logical.Response, error) {
+	t, err := b.findToken(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	info := tokenInfo(t.Authorization, t.Stamp)
+	info["authorization_id"], info["description"] = t.ID, t.Description
 	return &logical.Response{Data: info}, nil
 }
 
 func (b *backend) pathTokensDelete(ctx context.Context, req request) (*logical.Response, error) {
-	id := req.data.Get("authorization_id").(string)
-	c, a, stamp, err := b.findToken(ctx, req, id)
+	t, err := b.findToken(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	if stamp.Kind != token.Lease {
-		return nil, problem.BadInput("authorization %s is not a lease's: %s", id, instead(req.MountPoint, stamp))
+	if t.Kind != token.Lease {
+		return nil, problem.BadInput("authorization %s is not a lease's: %s", req.data.Get("authorization_id"), instead(req.MountPoint, t.Stamp))
 	}
 	if err := b.revoker.Load(ctx, req.Storage); err != nil {
 		return nil, err
 	}
 	// The ID as InfluxDB writes it: a pending deletion goes by it.
-	return nil, b.revoker.Revoke(ctx, req.Storage, store.Pending{AuthorizationID: a.ID, Connection: c.ID, Role: stamp.Role})
+	return nil, b.revoker.Revoke(ctx, req.Storage, store.Pending{AuthorizationID: t.ID, Connection: t.connection.ID, Role: t.Role})
 }
 
 // instead says how to be rid of a token that belongs to no lease.
