@@ -4,7 +4,7 @@ package connection
 
 import (
 	"cmp"
-	"context"
+	"sync/atomic"
 	"time"
 
 	"vault-plugin-secrets-influxdb/backend/background"
@@ -21,6 +21,10 @@ type Connection struct {
 	Names  *Names
 	// Visibility is the pause between scans for mints of unknown outcome that were not shown every token.
 	Visibility *background.Backoff
+	identity   *identity
+	// staleOrg says that InfluxDB does not know the default organization any more that was found when the connection was
+	// verified: it is looked up by its name again.
+	staleOrg *atomic.Bool
 }
 
 // Dial makes a connection that nobody else shares; the caller closes its Client. It makes no call.
@@ -40,17 +44,10 @@ func (p *Pool) Dial(c *store.Connection) (*Connection, error) {
 	if err != nil {
 		return nil, problem.InField("url", "%v", err)
 	}
-	return &Connection{Connection: c, Client: client, Names: newNames(client), Visibility: &background.Backoff{}}, nil
-}
-
-// Delete deletes an authorization; it is the only place that does. nil means that InfluxDB itself says that the token is
-// gone: deleted now, or not there.
-func (c *Connection) Delete(ctx context.Context, id string) error {
-	err := c.Client.DeleteAuthorization(ctx, id)
-	if influx.Is(err, influx.Gone) {
-		return nil
-	}
-	return err
+	return &Connection{
+		Connection: c, Client: client, Names: newNames(client), Visibility: &background.Backoff{},
+		identity: newIdentity(p.Now), staleOrg: &atomic.Bool{},
+	}, nil
 }
 
 // Rejected reports whether a call failed because InfluxDB does not accept the root token: it may have been rotated since
@@ -71,5 +68,5 @@ func TLSOptions(c *store.Connection) influx.TLSOptions {
 	}
 }
 
-// ApplicationURL is where applications reach the InfluxDB of a connection.
-func ApplicationURL(c *store.Connection) string { return cmp.Or(c.ExternalURL, c.URL) }
+// ApplicationURL is where applications reach the InfluxDB of a connection, in a form to which a path can be appended.
+func ApplicationURL(c *store.Connection) string { return influx.CleanURL(cmp.Or(c.ExternalURL, c.URL)) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
@@ -19,6 +20,9 @@ const cacheSize = 100
 // Pool holds the connections of one mount: what is stored of them, cached, and one client for each, which lives as long
 // as the stored revision stays the same.
 type Pool struct {
+	// Now is the clock; NewPool sets the machine's.
+	Now func() time.Time
+
 	userAgent string
 	stored    *store.Cache[store.Connection]
 
@@ -32,6 +36,7 @@ type Pool struct {
 // NewPool makes a pool whose clients call themselves userAgent.
 func NewPool(userAgent string) *Pool {
 	return &Pool{
+		Now:       time.Now,
 		userAgent: userAgent,
 		stored:    store.NewCache[store.Connection](cacheSize),
 		open:      map[string]*Connection{},

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,38 +54,94 @@ func (c *Connection) OrgOf(ctx context.Context, r *store.Role) (id, name string,
 	case r.Org != "":
 		id, err = c.Names.OrgID(ctx, r.Org)
 		return id, r.Org, notFoundAs(err, "org", "no organization %q that the root token can see", r.Org)
-	case c.Found != nil:
+	case c.Found != nil && !c.staleOrg.Load():
 		return c.Found.DefaultOrgID, c.Found.DefaultOrg, nil
 	case c.OrgID != "":
 		name, err = c.Names.OrgName(ctx, c.OrgID)
 		return strings.ToLower(c.OrgID), name, notFoundAs(err, "org_id", "no organization has the ID %s, which config names", c.OrgID)
-	case c.Org != "":
-		id, err = c.Names.OrgID(ctx, c.Org)
-		return id, c.Org, notFoundAs(err, "org", "no organization %q, which config names, that the root token can see", c.Org)
+	case c.defaultOrg() != "":
+		id, err = c.Names.OrgID(ctx, c.defaultOrg())
+		return id, c.defaultOrg(), notFoundAs(err, "org", "no organization %q, which config names, that the root token can see", c.defaultOrg())
 	}
 	return "", "", problem.InField("org", "not given, and config has no default; set org or org_id")
 }
 
-// OrgLookupName returns the name by which OrgOf looks the organization up; "" where its ID is known otherwise.
-func (c *Connection) OrgLookupName(r *store.Role) string {
-	if r.Org != "" || r.OrgID != "" || c.Found != nil || c.OrgID != "" {
-		return r.Org
+// defaultOrg is the name of the default organization, by which it can be looked up again: as it was written, or found
+// where none was; "" where it was given by its ID.
+func (c *Connection) defaultOrg() string {
+	if c.Org == "" && c.OrgID == "" && c.Found != nil {
+		return c.Found.DefaultOrg
 	}
 	return c.Org
 }
 
-// RecheckOrg returns what an error means that came up while something was looked up in an organization. One that was
-// found by its name is looked up again, because it may have been made anew: then the error is ErrStaleName.
+// OrgLookupName returns the name by which OrgOf looks the organization up; "" where its ID is known otherwise.
+func (c *Connection) OrgLookupName(r *store.Role) string {
+	if r.Org != "" || r.OrgID != "" || c.OrgID != "" || c.Found != nil && !c.staleOrg.Load() {
+		return r.Org
+	}
+	return c.defaultOrg()
+}
+
+// RecheckOrg returns what an error means that came up while something was looked up or issued in an organization. One
+// that was found by its name, the role's or the configuration's, is looked up again, because it may have been made anew:
+// then the error is ErrStaleName.
 func (c *Connection) RecheckOrg(ctx context.Context, r *store.Role, scope permission.Scope, err error) error {
-	org := c.OrgLookupName(r)
-	if org == "" || !problem.HasField(err) && !influx.Is(err, influx.MissingPermission) { // an outage says nothing of names
+	if !problem.HasField(err) && !influx.Is(err, influx.MissingPermission) && !influx.Is(err, influx.Invalid) { // an outage says nothing of names
 		return err
 	}
-	c.Names.Forget(scope.OrgID, org, "", nil)
-	if id, _ := c.Names.OrgID(ctx, org); id != scope.OrgID {
-		return fmt.Errorf("org %q: %w", org, ErrStaleName)
+	org := c.OrgLookupName(r)
+	switch {
+	case org != "":
+		c.Names.Forget(scope.OrgID, org, "", nil)
+		if id, _ := c.Names.OrgID(ctx, org); id == scope.OrgID {
+			return err
+		}
+		if _, unknown := c.Identify(ctx); IsForeign(unknown) { // it has organizations of the same names
+			return unknown
+		}
+	case r.OrgID != "" || !c.recheckDefaultOrg(ctx, scope.OrgID):
+		return err
 	}
-	return err
+	return fmt.Errorf("org %q: %w", cmp.Or(org, c.defaultOrg()), ErrStaleName)
+}
+
+// recheckDefaultOrg has the default organization looked up by its name from now on, where its InfluxDB does not know its
+// ID any more, and reports whether that is so.
+func (c *Connection) recheckDefaultOrg(ctx context.Context, id string) bool {
+	if c.defaultOrg() == "" {
+		return false
+	}
+	if _, err := c.Client.OrganizationByID(ctx, id); !influx.Is(err, influx.NotFound) {
+		return false
+	}
+	if _, err := c.Identify(ctx); err != nil {
+		return false
+	}
+	c.staleOrg.Store(true)
+	c.Names.Forget(id, c.defaultOrg(), "", nil)
+	return true
+}
+
+// Defaults returns the organization and the owner of roles that name none, which InfluxDB still knows: one that was found
+// by its name and is not there any more is looked up again.
+func (c *Connection) Defaults(ctx context.Context) (orgID, ownerID string, err error) {
+	none := &store.Role{}
+	orgID, _, err = c.OrgOf(ctx, none)
+	if err == nil && c.recheckDefaultOrg(ctx, orgID) {
+		orgID, _, err = c.OrgOf(ctx, none)
+	}
+	if err != nil {
+		return "", "", err
+	}
+	owner, err := c.OwnerOf(ctx, none)
+	if err == nil && owner.Name != "" {
+		if _, gone := c.Client.UserByID(ctx, owner.ID); influx.Is(gone, influx.NotFound) {
+			c.Names.Forget("", "", owner.Name, nil)
+			owner, err = c.OwnerOf(ctx, none)
+		}
+	}
+	return orgID, owner.ID, err
 }
 
 // OwnerOf returns the user that a role or the configuration names.

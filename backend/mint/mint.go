@@ -172,12 +172,16 @@ func (m *Minter) mintOnce(ctx context.Context, s logical.Storage, c *connection.
 	})
 	org := c.OrgLookupName(o.Role)
 	if err == nil {
+		err = c.CheckIssued(ctx, created, owner.ID)
+	}
+	if err == nil {
 		if stale := staleName(org, owner.Name, permissions, created); stale != "" {
 			err = fmt.Errorf("%s: %w", stale, connection.ErrStaleName)
 		}
 	}
 	if err != nil {
 		c.Names.Forget(scope.OrgID, org, owner.Name, permissions)
+		err = c.RecheckOrg(ctx, o.Role, scope, err)
 		if created != nil {
 			err = errors.Join(err, m.revoker.Discard(ctx, s, c, o.Name, created.ID))
 		}

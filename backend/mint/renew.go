@@ -7,7 +7,6 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
-	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/lease"
 	"vault-plugin-secrets-influxdb/backend/mount"
 )
@@ -43,7 +42,7 @@ func (m *Minter) Renew(ctx context.Context, s logical.Storage, l lease.Data, iss
 	return ttls, nil
 }
 
-// isGone reports whether InfluxDB itself says that the token does not exist.
+// isGone reports whether the InfluxDB that issued the token says that it does not exist.
 func (m *Minter) isGone(ctx context.Context, s logical.Storage, l lease.Data) bool {
 	c, err := m.pool.ByID(ctx, s, l.Connection)
 	if err != nil {
@@ -52,5 +51,5 @@ func (m *Minter) isGone(ctx context.Context, s logical.Storage, l lease.Data) bo
 	ctx, cancel := context.WithTimeout(ctx, courtesyTimeout)
 	defer cancel()
 	_, err = c.Client.GetAuthorization(ctx, l.AuthorizationID)
-	return influx.Is(err, influx.Gone)
+	return c.Gone(ctx, err)
 }

@@ -13,7 +13,6 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/background"
 	"vault-plugin-secrets-influxdb/backend/connection"
-	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/revoke"
 	"vault-plugin-secrets-influxdb/backend/rotation"
@@ -56,7 +55,7 @@ func (x *Roles) ReplaceMissing(ctx context.Context, s logical.Storage, c *connec
 	}
 	names := maps.Clone(missing)
 	for id, name := range missing {
-		if _, err := c.Client.GetAuthorization(ctx, id); !influx.Is(err, influx.Gone) {
+		if _, err := c.Client.GetAuthorization(ctx, id); !c.Gone(ctx, err) {
 			delete(names, id)
 			continue
 		}

@@ -14,7 +14,6 @@ import (
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/permission"
-	"vault-plugin-secrets-influxdb/backend/store"
 )
 
 // Spec is what a token is created from.
@@ -140,12 +139,8 @@ type Location struct{ OrgID, UserID string }
 
 // DefaultLocation is where a connection's tokens are unless a role says otherwise.
 func DefaultLocation(ctx context.Context, c *connection.Connection) (Location, error) {
-	orgID, _, err := c.OrgOf(ctx, &store.Role{})
-	if err != nil {
-		return Location{}, err
-	}
-	owner, err := c.OwnerOf(ctx, &store.Role{})
-	return Location{orgID, owner.ID}, err
+	orgID, userID, err := c.Defaults(ctx)
+	return Location{orgID, userID}, err
 }
 
 // Owned returns the stamp of a token that is this mount's.

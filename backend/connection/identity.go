@@ -1,0 +1,213 @@
+package connection
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/problem"
+)
+
+// foreignPause is how long another InfluxDB at the address is taken to stay there: a look for each of a thousand pending
+// deletions would tell no more than one.
+const foreignPause = time.Minute
+
+// ForeignError says that another InfluxDB answers at the address of a connection than the one that issued its tokens.
+type ForeignError struct{ URL, Missing string }
+
+// Error names what is missing there, and the ways on.
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("another InfluxDB answers at %s than the one that issued the tokens: it knows no %s. Write the url under which the right one is reached to config, or give its tokens up with abandon_previous=true", e.URL, e.Missing)
+}
+
+// IsForeign reports whether err is a ForeignError.
+func IsForeign(err error) bool {
+	var foreign *ForeignError
+	return errors.As(err, &foreign)
+}
+
+// identity is what this process knows, besides what is stored, of which InfluxDB a connection leads to.
+type identity struct {
+	now   func() time.Time
+	looks singleflight.Group
+	// looking holds one element while a look is under way.
+	looking chan struct{}
+
+	mu sync.Mutex
+	// userID is the root token's user, and orgIDs are organizations, as the answers to mints told them.
+	userID string
+	orgIDs []string
+	// foreign is what the last look said, if it was of another InfluxDB; it holds until foreignUntil.
+	foreign      error
+	foreignUntil time.Time
+}
+
+func newIdentity(now func() time.Time) *identity {
+	return &identity{now: now, looking: make(chan struct{}, 1)}
+}
+
+// Delete deletes an authorization; it is the only place that does. nil means that the InfluxDB that issued it says that
+// the token is gone: deleted now, or not there.
+func (c *Connection) Delete(ctx context.Context, id string) error {
+	err := c.Client.DeleteAuthorization(ctx, id)
+	switch {
+	case err == nil:
+		c.identity.record(nil) // no other has a token of this ID
+	case influx.Is(err, influx.Gone):
+		return c.proveGone(ctx)
+	}
+	return err
+}
+
+// Gone reports whether err, of a call that named an authorization, proves that it does not exist any more.
+func (c *Connection) Gone(ctx context.Context, err error) bool {
+	return influx.Is(err, influx.Gone) && c.proveGone(ctx) == nil
+}
+
+// proveGone returns nil where an answer "authorization not found" is proof: another InfluxDB at the same address may know
+// the root token as well, and answers the same to each ID. Where that was seen within the last minute it is not asked
+// again: a look for each of a thousand tokens would tell no more.
+func (c *Connection) proveGone(ctx context.Context) error {
+	if err := c.identity.lastForeign(); err != nil {
+		return err
+	}
+	_, err := c.Identify(ctx)
+	return err
+}
+
+// Identify finds out whether the InfluxDB that answers is the one that the connection was made for. It looks for what is
+// known of that one by ID: one thing that is seen is proof, whatever else is missing. A *ForeignError says that all that
+// can be read is missing; neither true nor an error that nothing is known, or nothing can be read. The look begins after
+// the call, so that it judges whatever was answered before. Concurrent calls share one.
+func (c *Connection) Identify(ctx context.Context) (bool, error) {
+	i := c.identity
+	look := i.looks.DoChan("", func() (any, error) {
+		i.looking <- struct{}{}
+		defer func() { <-i.looking }()
+		i.looks.Forget("") // whoever asks from now on needs a look that begins later
+		seen, err := c.look(context.WithoutCancel(ctx))
+		i.record(err)
+		return seen, err
+	})
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case result := <-look:
+		return result.Val.(bool), result.Err
+	}
+}
+
+func (i *identity) lastForeign() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.now().Before(i.foreignUntil) {
+		return i.foreign
+	}
+	return nil
+}
+
+// record notes how a look ended.
+func (i *identity) record(err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.foreign, i.foreignUntil = nil, time.Time{}
+	if IsForeign(err) {
+		i.foreign, i.foreignUntil = err, i.now().Add(foreignPause)
+	}
+}
+
+// look asks for one thing after the other, until one is seen.
+func (c *Connection) look(ctx context.Context) (seen bool, err error) {
+	var (
+		missing    []string
+		unanswered error
+	)
+	for _, known := range c.landmarks() {
+		sighting, err := known.see(ctx, known.id)
+		switch sighting {
+		case influx.Seen:
+			return true, nil
+		case influx.NotThere:
+			missing = append(missing, known.kind+" "+known.id)
+		case influx.NoAnswer:
+			unanswered = fmt.Errorf("whether this is the InfluxDB that issued the token could not be seen: %w", err)
+		}
+	}
+	switch {
+	case unanswered != nil:
+		return false, unanswered
+	case len(missing) > 0:
+		return false, &ForeignError{URL: c.Client.URL(), Missing: problem.NameSome(missing)}
+	}
+	return false, nil
+}
+
+// landmark is something that the InfluxDB of a connection has, by an ID that no other InfluxDB has.
+type landmark struct {
+	kind, id string
+	see      func(ctx context.Context, id string) (influx.Sighting, error)
+}
+
+// landmarks are what is known of a connection's InfluxDB: the root token's user first, whose ID every token is told.
+func (c *Connection) landmarks() []landmark {
+	userID, orgIDs := c.identity.learned()
+	orgIDs = slices.Clone(orgIDs)
+	if c.Found != nil {
+		orgIDs = append(append(orgIDs, c.Found.OrgIDs...), c.Found.DefaultOrgID)
+	}
+	marks := []landmark{
+		{"user", cmp.Or(c.RootUserID(), userID), c.Client.SeeOwnUser},
+		{"authorization", c.RootID(), c.Client.SeeAuthorization},
+	}
+	slices.Sort(orgIDs)
+	for _, id := range slices.Compact(orgIDs) {
+		marks = append(marks, landmark{"organization", id, c.Client.SeeOrganization})
+	}
+	return slices.DeleteFunc(marks, func(l landmark) bool { return l.id == "" })
+}
+
+func (i *identity) learned() (userID string, orgIDs []string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.userID, i.orgIDs // appended to only as a copy
+}
+
+// CheckIssued returns a *ForeignError where another InfluxDB has issued a token; ownerID is who was asked for to own it.
+// A token without an owner of its own belongs to the root token's user, whose ID is known; of others the organization
+// is, or is asked for once. What the answer tells is remembered: this InfluxDB is recognized by it.
+func (c *Connection) CheckIssued(ctx context.Context, a *influx.Authorization, ownerID string) error {
+	userID, orgIDs := c.identity.learned()
+	rootUserID, ofRoot := cmp.Or(c.RootUserID(), userID), ownerID == "" && a.UserID != ""
+	switch {
+	case ofRoot && rootUserID != "":
+		if !strings.EqualFold(a.UserID, rootUserID) {
+			return &ForeignError{URL: c.Client.URL(), Missing: "user " + rootUserID}
+		}
+	case !slices.Contains(orgIDs, a.OrgID) && (c.Found == nil || !slices.Contains(c.Found.OrgIDs, a.OrgID)):
+		if _, err := c.Identify(ctx); IsForeign(err) {
+			return err
+		}
+	}
+	c.identity.learn(a, ofRoot)
+	return nil
+}
+
+// learn remembers where a token is, and the root token's user if it is theirs.
+func (i *identity) learn(a *influx.Authorization, ofRoot bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if ofRoot {
+		i.userID = a.UserID
+	}
+	if !slices.Contains(i.orgIDs, a.OrgID) {
+		i.orgIDs = append(i.orgIDs[:len(i.orgIDs):len(i.orgIDs)], a.OrgID)
+	}
+}
