@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/role"
@@ -87,6 +88,8 @@ func encodeError(err error) error {
 		return logical.CodedError(http.StatusBadRequest, err.Error())
 	case errors.As(err, &upstream):
 		return logical.CodedError(upstreamStatus(upstream), err.Error())
+	case connection.IsForeign(err):
+		return logical.CodedError(http.StatusBadGateway, err.Error())
 	}
 	return err
 }

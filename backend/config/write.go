@@ -118,7 +118,11 @@ func (w *Writer) Write(ctx context.Context, s logical.Storage, ch Change) (warni
 
 // check refuses a candidate that is wrong by its form, or would have the stored token sent elsewhere.
 func (w *Writer) check(old, candidate *store.Connection, withToken, keepsRoot bool) error {
-	if err := verify.Form(candidate, w.mount.Now()); err != nil {
+	var before store.RotationPlan
+	if old != nil {
+		before = old.RotationPlan
+	}
+	if err := verify.Form(candidate, before, w.mount.Now()); err != nil {
 		return err
 	}
 	w.root.Plan(old, candidate)

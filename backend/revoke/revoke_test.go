@@ -264,8 +264,9 @@ func TestBreaker(t *testing.T) {
 	require.False(t, breaker.Open())
 	breaker.Record(fmt.Errorf("wrapped: %w", unavailable))
 	require.True(t, breaker.Open())
-	for _, once := range []*influx.Error{
-		{Kind: influx.Unavailable}, {Kind: influx.BadToken, Status: 401}, {Kind: influx.InactiveToken, Status: 401}, {Kind: influx.InactiveUser, Status: 403},
+	for _, once := range []error{
+		&influx.Error{Kind: influx.Unavailable}, &influx.Error{Kind: influx.BadToken, Status: 401}, &influx.Error{Kind: influx.InactiveToken, Status: 401},
+		&influx.Error{Kind: influx.InactiveUser, Status: 403}, &connection.ForeignError{},
 	} {
 		var breaker Breaker
 		breaker.Record(once)

@@ -81,6 +81,9 @@ func (r *Revoker) deleteWithCurrentRoot(ctx context.Context, s logical.Storage, 
 // queueFailed writes down a deletion that failed; the error says that it is still to be done.
 func (r *Revoker) queueFailed(ctx context.Context, s logical.Storage, entry store.Pending, cause error) error {
 	err := fmt.Errorf("authorization %s is not deleted yet: %w", entry.AuthorizationID, cause)
+	if connection.IsForeign(cause) && r.mount.Tainted() { // it can't be configured any more
+		err = fmt.Errorf("%w; or, on a mount that is being disabled, have Vault forget the leases with vault lease revoke -force -prefix <mount>, which leaves their tokens where they are", err)
+	}
 	if writeErr := r.Enqueue(ctx, s, entry); writeErr != nil {
 		return fmt.Errorf("%w; and it could not be written down for later: %w", err, writeErr)
 	}

@@ -18,9 +18,10 @@ import (
 // maxConnections bounds max_open_connections.
 const maxConnections = 10000
 
-// Form checks the form of a connection's fields. The error holds every problem.
-func Form(c *store.Connection, now time.Time) error {
-	problems := rotation.ValidatePlan(c.RotationPlan, now)
+// Form checks the form of a connection's fields; before is the plan that is stored, whose schedule is not refused. The
+// error holds every problem.
+func Form(c *store.Connection, before store.RotationPlan, now time.Time) error {
+	problems := rotation.ValidatePlan(c.RotationPlan, before, now)
 	switch {
 	case c.Token == "":
 		problems.Add("token", "missing; the root token of InfluxDB, see docs/root-token.md")

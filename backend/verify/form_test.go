@@ -13,7 +13,7 @@ import (
 // All that is wrong with a connection's form comes in one answer, in the order of what matters first, and no secret in it.
 func TestForm(t *testing.T) {
 	good := store.Connection{URL: "https://influxdb.example:8086/base", Token: "t", RequestTimeout: 10, MaxOpenConnections: 64}
-	require.NoError(t, Form(&good, time.Now()))
+	require.NoError(t, Form(&good, store.RotationPlan{}, time.Now()))
 
 	bad := store.Connection{
 		URL: "https://user@influxdb.example", ExternalURL: "https://influxdb.example?org=acme", Token: "to ken", MaxOpenConnections: 10001,
@@ -32,7 +32,7 @@ func TestForm(t *testing.T) {
 		"user_id: must be an ID of 16 hexadecimal digits",
 		"org: give either org or org_id",
 		"user: give either user or user_id",
-	}, strings.Split(Form(&bad, time.Now()).Error(), "\n"))
+	}, strings.Split(Form(&bad, store.RotationPlan{}, time.Now()).Error(), "\n"))
 
 	for _, url := range []string{"", "influxdb.example:8086", "ftp://influxdb.example", "https://", "http://%zz"} {
 		require.ErrorContains(t, ReachForm(&store.Connection{URL: url, RequestTimeout: 10, MaxOpenConnections: 64}), "url: m", url)
