@@ -46,7 +46,7 @@ func (b *backend) secretTokenRevoke(ctx context.Context, req *logical.Request, _
 	}
 	// A mount that is being disabled must not end while a deletion is pending: nobody would be left to do it.
 	if !b.revoker.Empty() && b.mount.Tainted() {
-		return nil, b.tidier.Drain(ctx, req.Storage)
+		return nil, b.drain(ctx, req.Storage)
 	}
 	return nil, nil
 }

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
@@ -43,7 +44,8 @@ func (b *backend) addJobs() {
 		return func(ctx context.Context, s logical.Storage, _ string) error { return run(ctx, s) }
 	}
 	b.jobs.table = []*job{
-		{name: "pending deletions and mints of unknown outcome", run: of(b.tidier.Drain)},
+		{name: "pending deletions", run: of(b.revoker.RetryAll)},
+		{name: "mints of unknown outcome", run: of(b.tidier.ReconcileUnknown)},
 		{name: formerConnections, run: of(b.config.CollectFormer)},
 		{name: "rotation of the root token", run: of(b.root.Periodic)},
 		{name: "rotation of static roles", run: b.statics.Periodic},
@@ -63,7 +65,7 @@ func (b *backend) tick(ctx context.Context, req *logical.Request) error {
 		return nil
 	}
 	if b.mount.Tainted() {
-		err := b.tidier.Drain(ctx, req.Storage)
+		err := b.drain(ctx, req.Storage)
 		if err != nil {
 			b.revoker.LogAbandoned()
 		}
@@ -71,4 +73,9 @@ func (b *backend) tick(ctx context.Context, req *logical.Request) error {
 	}
 	b.jobs.start(req.Storage, req.MountPoint)
 	return nil
+}
+
+// drain does what is pending, and waits for it: nobody would be left to do it later.
+func (b *backend) drain(ctx context.Context, s logical.Storage) error {
+	return errors.Join(b.revoker.RetryAll(ctx, s), b.tidier.ReconcileUnknown(ctx, s))
 }

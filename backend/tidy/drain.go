@@ -13,23 +13,13 @@ import (
 	"vault-plugin-secrets-influxdb/backend/token"
 )
 
-// Drain tries every pending deletion once, then looks for what creations of unknown outcome have created. The error says
-// how many are left. It creates nothing: a mount that is being disabled drains, too.
-func (t *Tidier) Drain(ctx context.Context, s logical.Storage) error {
+// ReconcileUnknown looks for what creations of unknown outcome have created: one scan for each connection on which one is
+// old enough, unless its InfluxDB was just seen to be out of reach. The error says how many are left. It creates nothing
+// but probes: a mount that is being disabled looks, too.
+func (t *Tidier) ReconcileUnknown(ctx context.Context, s logical.Storage) error {
 	if err := t.revoker.Load(ctx, s); err != nil {
 		return err
 	}
-	_ = t.revoker.RetryAll(ctx, s) // what it could not delete is counted below, with the unknown outcomes
-	t.reconcileUnknown(ctx, s)
-	if left := len(t.revoker.All()); left > 0 {
-		return fmt.Errorf("%d deletions are still pending", left)
-	}
-	return nil
-}
-
-// reconcileUnknown makes one scan for each connection on which a creation of unknown outcome is old enough, unless its
-// InfluxDB was just seen to be out of reach.
-func (t *Tidier) reconcileUnknown(ctx context.Context, s logical.Storage) {
 	for id, unknown := range t.unknownByConnection() {
 		if ctx.Err() != nil || t.revoker.Unreachable(id) || !t.anyDue(unknown) {
 			continue
@@ -50,6 +40,14 @@ func (t *Tidier) reconcileUnknown(ctx context.Context, s logical.Storage) {
 			t.mount.Log.Warn("mints that InfluxDB did not answer are still unsettled", "count", len(unknown), "error", err)
 		}
 	}
+	left := 0
+	for _, unknown := range t.unknownByConnection() {
+		left += len(unknown)
+	}
+	if left > 0 {
+		return fmt.Errorf("%d mints of unknown outcome are still to be settled", left)
+	}
+	return nil
 }
 
 // unknownByConnection are the creations of unknown outcome by nonce, by the ID of their connection.

@@ -139,7 +139,7 @@ func TestOnlyTheJobReplacesMissingStaticTokens(t *testing.T) {
 			report, err := f.Scan(t.Context(), f.storage, f.current(), Options{MountUUID: testUUID})
 			require.NoError(t, err)
 			require.Equal(t, map[string]string{lost: "lost"}, report.Missing)
-			require.NoError(t, f.Drain(t.Context(), f.storage), "it scanned for the nonce")
+			require.NoError(t, f.ReconcileUnknown(t.Context(), f.storage), "it scanned for the nonce")
 			require.True(t, f.revoker.Empty())
 			require.Equal(t, before, f.ids())
 
