@@ -97,6 +97,7 @@ func newBackend(conf *logical.BackendConfig, now func() time.Time) *backend {
 	}
 	b := &backend{mount: m, jobs: newJobs(m), leases: &lease.Counter{}}
 	b.connections = connection.NewPool("vault-plugin-secrets-influxdb/" + Version)
+	b.connections.Now = now
 	b.issuer = token.NewIssuer(m)
 	b.roles = role.New(m, b.connections, b.issuer)
 	b.revoker = revoke.New(m, b.connections, b.leases)

@@ -172,7 +172,8 @@ func (e *IncompleteListError) Error() string {
 // ListVerified hands every token of an InfluxDB to visit, and returns of which locations the list is complete: InfluxDB
 // answers a token that may not read authorizations with 200 and leaves them out, so a probe is created in each location
 // first, and has to be in the list. A location where the root token may not create one is not complete; in the first, the
-// default one, that is an error. What visit is handed is valid only during the call.
+// default one, that is an error. So is a list of another InfluxDB at the same address, which says nothing of ours. What
+// visit is handed is valid only during the call.
 func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at []Location, visit func(*influx.Authorization)) (complete map[Location]bool, err error) {
 	probes := map[string]Location{}
 	defer func() {
@@ -203,6 +204,9 @@ func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at 
 		}
 		return nil
 	})
+	if err == nil {
+		_, err = c.Identify(ctx) // the list of another InfluxDB says nothing of ours
+	}
 	return complete, err
 }
 
