@@ -9,6 +9,7 @@ import (
 )
 
 func TestBadRoles(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	m.connected()
 	var cases []bad
@@ -112,6 +113,7 @@ func badPermissions() []bad {
 }
 
 func TestBadCreds(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.connected()
 	cases := append(notDuration("ttl"), badPermissions()...)

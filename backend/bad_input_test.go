@@ -122,6 +122,7 @@ func refuseAll(t *testing.T, m *testMount, op logical.Operation, path string, go
 }
 
 func TestBadConfig(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.connected()
 	var cases []bad

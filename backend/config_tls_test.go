@@ -12,6 +12,7 @@ import (
 )
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	ours, foreign := newAuthority(t), newAuthority(t)
 	cert, key := ours.client(t)
 	foreignCert, foreignKey := foreign.client(t)

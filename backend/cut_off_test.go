@@ -62,48 +62,60 @@ func (c cutOff) comesRight(t *testing.T, ends bool, failed string) {
 	c.recovers(t, failed)
 }
 
+// eachNth runs a test that lets the n-th call fail, for every n, until there is no such call. Names run in parallel.
+func eachNth(t *testing.T, name string, test func(t *testing.T, nth int) (hit bool)) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		const tooMany = 100
+		nth := 1
+		for hit := true; hit; nth++ {
+			require.Less(t, nth, tooMany)
+			hit = false // also where it fails
+			t.Run(fmt.Sprint(nth), func(t *testing.T) { hit = test(t, nth) })
+		}
+		t.Logf("%d calls", nth-2)
+	})
+}
+
 func TestCutOffInStorage(t *testing.T) {
+	t.Parallel()
 	ways := []string{failsOnce, failsOnward, failsLate}
 	if testing.Short() || overGRPC { // the calls are the same
 		ways = ways[:1]
 	}
 	for name, begin := range cutOffs() {
 		for _, way := range ways {
-			for nth, over := 1, false; !over; nth++ {
-				t.Run(fmt.Sprintf("%s/%s/%d", name, way, nth), func(t *testing.T) {
-					over = true // also where it fails
-					c := begin(t)
-					storage := &nthStorage{Storage: c.storage.Storage}
-					c.storage.Storage = storage
-					storage.arm(way, nth)
-					err := c.act()
-					failed := storage.disarm()
-					if over = len(failed) == 0; over {
-						require.NoError(t, err)
-					}
-					c.comesRight(t, c.endsInStorage || nth%2 == 0, strings.Join(failed, ", "))
-				})
-			}
+			eachNth(t, name+"/"+way, func(t *testing.T, nth int) (hit bool) {
+				c := begin(t)
+				storage := &nthStorage{Storage: c.storage.Storage}
+				c.storage.Storage = storage
+				storage.arm(way, nth)
+				err := c.act()
+				failed := storage.disarm()
+				if len(failed) == 0 {
+					require.NoError(t, err)
+				}
+				c.comesRight(t, c.endsInStorage || nth%2 == 0, strings.Join(failed, ", "))
+				return len(failed) > 0
+			})
 		}
 	}
 }
 
 func TestCutOffInInfluxDB(t *testing.T) {
+	t.Parallel()
 	for name, begin := range cutOffs() {
 		for what, fault := range map[string]influxtest.Interceptor{"refused": influxtest.Refused, "lost": influxtest.Lost} {
 			for _, onward := range []bool{false, true} {
-				for nth, over := 1, false; !over; nth++ {
-					t.Run(fmt.Sprintf("%s/%s/onward %t/%d", name, what, onward, nth), func(t *testing.T) {
-						over = true
-						c := begin(t)
-						f := &nthFault{n: nth, onward: onward, fault: fault}
-						c.server.Intercept(f.intercept)
-						_ = c.act()
-						c.server.Intercept(nil)
-						over = f.hit() == ""
-						c.comesRight(t, c.endsInInfluxDB || nth%2 == 0, f.hit())
-					})
-				}
+				eachNth(t, fmt.Sprintf("%s/%s/onward %t", name, what, onward), func(t *testing.T, nth int) (hit bool) {
+					c := begin(t)
+					f := &nthFault{n: nth, onward: onward, fault: fault}
+					c.server.Intercept(f.intercept)
+					_ = c.act()
+					c.server.Intercept(nil)
+					c.comesRight(t, c.endsInInfluxDB || nth%2 == 0, f.hit())
+					return f.hit() != ""
+				})
 			}
 		}
 	}

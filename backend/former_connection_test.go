@@ -236,27 +236,6 @@ func TestDrainGoesOnBesideATokenThatFails(t *testing.T) {
 	require.Len(t, live(server), 1)
 }
 
-// With a root token that is not valid no deletion can be done: few are tried in a minute.
-func TestDrainStopsWithADeadRootToken(t *testing.T) {
-	m := newMount(t)
-	server := m.connected()
-	leases := make([]*leased, 40)
-	for i := range leases {
-		leases[i] = m.mint("app")
-	}
-	server.SetTokenActive(server.RootID(), false)
-	for _, l := range leases {
-		require.Error(t, l.revoke(t.Context()))
-	}
-	server.ResetRequests()
-	require.NoError(t, m.tick())
-	require.LessOrEqual(t, len(deletions(server)), deletionsAtOnce)
-	require.Contains(t, m.log.String(), "pending deletions wait")
-	server.SetTokenActive(server.RootID(), true)
-	require.NoError(t, m.tick())
-	require.Empty(t, m.pendingIDs())
-}
-
 // A root token that is not shown all tokens is not asked for the whole list each minute.
 func TestBlindLooksForUnansweredMintsPause(t *testing.T) {
 	m := newMount(t)

@@ -83,6 +83,7 @@ func TestCheckNotConfigured(t *testing.T) {
 
 // Each trouble is a sentence that says what to do; what a refused write would add is left out.
 func TestCheckSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.connected()
 	org, admin := server.OrgID(), server.UserID()
@@ -230,6 +231,7 @@ func TestCheckOneRole(t *testing.T) {
 }
 
 func TestCheckNamesAHundredProblems(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.connected()
 	var names []string

@@ -166,6 +166,7 @@ func TestTemplatesAndNarrowing(t *testing.T) {
 
 // What a template yields is one exact name or an error; nothing in it means more than itself.
 func TestTemplatesYieldNamesAlone(t *testing.T) {
+	t.Parallel()
 	const (
 		template = "{{identity.entity.metadata.bucket}}"
 		notAName = "; it must yield a name"
@@ -263,6 +264,7 @@ func TestTemplatesThatCannotBeFilled(t *testing.T) {
 
 // Templates that Vault could never fill in are refused with the role, each with its place.
 func TestTemplatesThatNobodyCouldFill(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	m.connected()
 	for _, bad := range []string{
@@ -376,4 +378,3 @@ func TestIdentityInDescriptions(t *testing.T) {
 		tidyUp(t, server, l)
 	}
 }
-

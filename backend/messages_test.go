@@ -88,6 +88,7 @@ func TestMessagesOfRoles(t *testing.T) {
 }
 
 func TestMessageOverTheCap(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server, limit := m.connected(), 500
 	if overGRPC { // where it is the status that counts

@@ -12,40 +12,6 @@ import (
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
-// unansweredFaults are those after which nobody knows whether a token was made.
-var unansweredFaults = map[string]func(*influxtest.Server){
-	"lost answer":  func(s *influxtest.Server) { s.LoseAnswer("POST", "/api/v2/authorizations") },
-	"dropped":      func(s *influxtest.Server) { s.Refuse("POST", "/api/v2/authorizations") },
-	"502 by proxy": func(s *influxtest.Server) { s.Fail("POST", "/api/v2/authorizations", 502, "text/html", "<html>") },
-	"500": func(s *influxtest.Server) {
-		s.Fail("POST", "/api/v2/authorizations", 500, "application/json", `{"code":"internal error","message":"x"}`)
-	},
-	"cut off": func(s *influxtest.Server) {
-		s.Fail("POST", "/api/v2/authorizations", 201, "application/json", `{"id":"0a`)
-	},
-	"no token": func(s *influxtest.Server) {
-		s.Fail("POST", "/api/v2/authorizations", 201, "application/json", `{"id":"0000000000000001"}`)
-	},
-}
-
-func TestMintNeverPostsAgainWithoutAnAnswer(t *testing.T) {
-	for name, fault := range unansweredFaults {
-		t.Run(name, func(t *testing.T) {
-			m := newMount(t)
-			server := m.connected()
-			m.mint("app")
-			server.ResetRequests()
-			fault(server)
-
-			status, text := m.refused(logical.ReadOperation, "creds/app", nil)
-
-			require.Equal(t, http.StatusBadGateway, status, text)
-			require.Contains(t, text, "whether the token was created is not known")
-			require.Len(t, server.Requests(), 1)
-		})
-	}
-}
-
 func TestMintRefusesAnAnswerWithoutTheStamp(t *testing.T) {
 	m := newMount(t)
 	server := m.connected()

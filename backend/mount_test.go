@@ -336,6 +336,7 @@ const (
 	formerInterval   = time.Hour
 	unprovenAge      = 30 * 24 * time.Hour
 	firstPause       = time.Minute
+	lastPause        = 30 * time.Minute
 	takeOverAttempts = 3
 	takeOverAge      = 2 * time.Minute
 	readAgain        = 300
@@ -353,6 +354,14 @@ const (
 	nonceAge      = mount.UnknownAge
 	intentionAge  = mount.InterruptedAge
 )
+
+// connection is the current connection in use.
+func (m *testMount) connectionTo() *connection.Connection {
+	m.t.Helper()
+	c, err := m.backend.connections.Current(m.t.Context(), m.storage, "influxdb/")
+	require.NoError(m.t, err)
+	return c
+}
 
 // connection is the current connection in use.
 func (m *testMount) connection() *connection.Connection {

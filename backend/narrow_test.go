@@ -58,6 +58,7 @@ func narrowable(t testing.TB, m *testMount) (server *influxtest.Server, alerts, 
 }
 
 func TestNarrowing(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server, alerts, _ := narrowable(t, m)
 	org, metrics, in := server.OrgID(), server.BucketID(), "orgs/"+server.OrgID()+"/"
@@ -107,6 +108,7 @@ func TestNarrowing(t *testing.T) {
 
 // What a role does not cover is refused, all of it at once, and nothing is made.
 func TestNarrowingIsNoWidening(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server, _, foreign := narrowable(t, m)
 	org := server.OrgID()
@@ -297,6 +299,7 @@ func (w grantWorld) fields(most int) map[string]any {
 // Whatever a role says and whatever is asked for: a narrowed token can do nothing that the role's own could not,
 // and what is refused is not the role's.
 func TestNarrowedTokensHoldNoMoreThanTheRole(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server, alerts, foreign := narrowable(t, m)
 	server.AddBucket(server.OrgID(), "logs")

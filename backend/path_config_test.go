@@ -111,6 +111,7 @@ func TestConfigWritesMerge(t *testing.T) {
 
 // An empty string and a null clear a field, in POST as in PATCH.
 func TestConfigFieldsAreCleared(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := influxtest.New(t)
 	cleared := map[string]func(*store.Connection){

@@ -152,6 +152,7 @@ func TestUnknownFieldsAreRefused(t *testing.T) {
 
 // What is answered is what the OpenAPI document promises.
 func TestResponsesMatchTheirSchemas(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := influxtest.New(t, influxtest.HashedTokens(true))
 	eachOperation(t, m.paths(), func(t *testing.T, path *framework.Path, op logical.Operation, _ framework.OperationProperties) {

@@ -94,26 +94,40 @@ func TestPendingThatAnotherNodeFinishedIsLeftAlone(t *testing.T) {
 	require.EqualValues(t, 0, m.read("check").Data["pending_deletions"])
 }
 
-// Where InfluxDB is out of reach, the rest of its deletions is not tried in the same minute.
-func TestDrainFailsFastWhileInfluxDBIsDown(t *testing.T) {
-	m := newMount(t)
-	server := m.connected()
-	leases := make([]*leased, 40)
-	for i := range leases {
-		leases[i] = m.mint("app")
+// Where no deletion can be done, few are tried in a minute.
+func TestDrainFailsFast(t *testing.T) {
+	for name, c := range map[string]struct{ fail, mend func(*influxtest.Server) }{
+		"InfluxDB is down": {
+			func(s *influxtest.Server) { s.Refuse(http.MethodDelete, authorizations) },
+			func(s *influxtest.Server) { s.Intercept(nil) },
+		},
+		"the root token is not valid": {
+			func(s *influxtest.Server) { s.SetTokenActive(s.RootID(), false) },
+			func(s *influxtest.Server) { s.SetTokenActive(s.RootID(), true) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			server := m.connected()
+			leases := make([]*leased, 40)
+			for i := range leases {
+				leases[i] = m.mint("app")
+			}
+			c.fail(server)
+			for _, l := range leases {
+				require.Error(t, l.revoke(t.Context()))
+			}
+			server.ResetRequests()
+			require.NoError(t, m.tick())
+			require.LessOrEqual(t, len(deletions(server)), deletionsAtOnce)
+			require.Contains(t, m.log.String(), "pending deletions wait")
+			require.Len(t, m.pendingIDs(), 40)
+			c.mend(server)
+			require.NoError(t, m.tick())
+			require.Empty(t, live(server))
+			require.Empty(t, m.pendingIDs())
+		})
 	}
-	server.Refuse(http.MethodDelete, authorizations)
-	for _, l := range leases {
-		require.Error(t, l.revoke(t.Context()))
-	}
-	server.ResetRequests()
-	require.NoError(t, m.tick())
-	require.LessOrEqual(t, len(deletions(server)), deletionsAtOnce)
-	require.Len(t, m.pendingIDs(), 40)
-	server.Intercept(nil)
-	require.NoError(t, m.tick())
-	require.Empty(t, live(server))
-	require.Empty(t, m.pendingIDs())
 }
 
 func deletions(server *influxtest.Server) []influxtest.Request {

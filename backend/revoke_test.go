@@ -16,6 +16,7 @@ const authorizations = "/api/v2/authorizations"
 
 // Only InfluxDB's own word that a token is gone ends a lease. Everything else keeps it, and is written down.
 func TestRevokeBelievesNothingButInfluxDB(t *testing.T) {
+	t.Parallel()
 	envelope := func(code, message string) string { return `{"code":"` + code + `","message":"` + message + `"}` }
 	const plain = "application/json"
 	for name, c := range map[string]struct {

@@ -75,6 +75,7 @@ func TestRoleNamesWhatTheRootLacks(t *testing.T) {
 
 // What is named is what InfluxDB itself refuses when it is asked for alone.
 func TestRoleNamesJustWhatInfluxDBRefuses(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.connected()
 	seed := time.Now().UnixNano()
@@ -131,6 +132,7 @@ func TestRoleNamesJustWhatInfluxDBRefuses(t *testing.T) {
 
 // How often InfluxDB is asked is bounded.
 func TestRoleNamesAHundredThatTheRootLacks(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.connected()
 	var names []string

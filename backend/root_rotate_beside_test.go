@@ -17,6 +17,7 @@ import (
 
 // While the root token is rotated again and again nobody who mints or revokes sees it.
 func TestRotateRootIsNotNoticed(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.connected(influxtest.HashedTokens(false))
 	done := make(chan struct{})
@@ -67,6 +68,7 @@ func assertGood(t *testing.T, resp *logical.Response, err error) bool {
 // Rotations by hand and by plan and writes of the configuration come one after another. At each moment the stored root
 // token works.
 func TestRotateRootBesideOthers(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.connected(influxtest.HashedTokens(false))
 	m.write("config", map[string]any{"rotation_period": "1m"})

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
-	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
@@ -61,7 +60,7 @@ func TestRotateRoot(t *testing.T) {
 		require.Equal(t, old.UserID, root.UserID)
 		require.Equal(t, old.OrgID, root.OrgID)
 		require.Regexp(t, `^admin's Token \[vault:v1:`+testUUID+`:root:-root:[0-9a-f]{16}:0\]$`, root.Description)
-		require.Equal(t, problem.RFC3339(m.stored().LastRotation), config["last_vault_rotation"])
+		require.Equal(t, m.stored().LastRotation.UTC().Format(time.RFC3339), config["last_vault_rotation"])
 		require.Empty(t, m.keys("intention/"))
 
 		m.write("config/rotate-root", nil)

@@ -72,7 +72,7 @@ func TestAMintCostsTheSameInACrowd(t *testing.T) {
 			return false
 		})
 		m.asked.asked()
-		allocations[c.roles] = testing.AllocsPerRun(1_000, mint)
+		allocations[c.roles] = testing.AllocsPerRun(200, mint)
 		m.storage.failing(nil)
 		require.Empty(t, m.asked.asked(), "what Vault is asked")
 	}

@@ -67,6 +67,7 @@ func BenchmarkStaticRotations(b *testing.B) {
 
 // As many as are due at once are all rotated in their slice, and nothing else is read.
 func TestManyStaticRotationsAtOnce(t *testing.T) {
+	t.Parallel()
 	const count, due = 300, 100
 	m := manyStatics(t, count, due)
 	m.clock.advance(2 * time.Minute)

@@ -45,10 +45,6 @@ func TestStaticRoleRefusesWhatIsWrong(t *testing.T) {
 	}{
 		{map[string]any{}, `static role "kept" would grant nothing: a write replaces the whole role; to change one field use vault patch influxdb/static-roles/kept rotation_period=24h`},
 		{staticFields(map[string]any{"ttl": "1h"}), "ttl: unknown field"},
-		{staticFields(map[string]any{"rotation_period": "1h", "rotation_schedule": "0 3 * * *"}), "rotation_period: give either rotation_period or rotation_schedule"},
-		{staticFields(map[string]any{"rotation_period": "59s"}), "rotation_period: must be 1m or more, or 0 for none"},
-		{staticFields(map[string]any{"rotation_schedule": "0 0 30 2 *"}), "rotation_schedule: has no time within the next five years"},
-		{staticFields(map[string]any{"rotation_schedule": "0 3 * * *", "rotation_window": "30m"}), "rotation_window: must be 1h or more"},
 		{staticFields(map[string]any{"rotation_period": "1h", "grace_period": "61m"}), "grace_period: 3660s is longer than rotation_period, 3600s"},
 		{staticFields(map[string]any{"grace_period": "-1m"}), "grace_period: must be a duration"},
 		{map[string]any{"read_buckets": "metrcs"}, `read_buckets[0]: no bucket "metrcs" in org "acme"`},

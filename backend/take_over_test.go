@@ -58,60 +58,68 @@ func TestTakeOverTwoMinutesAfterTheFirstFailure(t *testing.T) {
 	require.Empty(t, live(server))
 }
 
-// Whoever waits for an answer is told the truth, however long it lasts.
-func TestTakeOverIsNotForWhoeverWaits(t *testing.T) {
-	m := newMount(t)
-	server := m.connected()
-	l := m.mint("app")
-	server.Refuse(http.MethodDelete, authorizations)
-	for range 2 * takeOverAttempts {
-		require.ErrorContains(t, l.revoke(t.Context()), "not deleted yet")
-		m.clock.advance(takeOverAge)
+// A lease is taken over where Vault asks in the background, the mount lives on, and the deletion is in storage; in all
+// other cases the truth is answered, however long it lasts.
+func TestTakeOverIsNotForAllRevocations(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare func(m *testMount)
+		revoke  func(l *leased) error
+		says    string
+		after   func(t *testing.T, m *testMount, l *leased)
+	}{
+		"whoever waits": {
+			prepare: func(*testMount) {},
+			revoke:  func(l *leased) error { return l.revoke(l.m.t.Context()) },
+			says:    "not deleted yet",
+			after: func(t *testing.T, _ *testMount, l *leased) {
+				require.NoError(t, l.inBackground(), "only what runs in the background is taken over")
+				require.ErrorContains(t, l.revoke(t.Context()), "not deleted yet")
+			},
+		},
+		"a mount that is disabled": {
+			prepare: func(m *testMount) { m.system.TaintedVal = true },
+			revoke:  (*leased).inBackground,
+			says:    "not deleted yet",
+			after: func(t *testing.T, m *testMount, l *leased) {
+				m.system.TaintedVal = false // a move ends, and the mount lives on
+				require.NoError(t, l.inBackground())
+			},
+		},
+		"what is not in storage": {
+			prepare: func(m *testMount) { m.storage.failOn("put", "pending/") },
+			revoke:  (*leased).inBackground,
+			says:    "could not be written down",
+			after: func(t *testing.T, m *testMount, l *leased) {
+				require.Empty(t, m.pendingIDs())
+				m.storage.failing(nil)
+				require.Error(t, l.revoke(t.Context()))
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			server := m.connected()
+			l := m.mint("app")
+			server.Refuse(http.MethodDelete, authorizations)
+			c.prepare(m)
+			for range 2 * takeOverAttempts {
+				require.ErrorContains(t, c.revoke(l), c.says)
+				m.clock.advance(takeOverAge)
+			}
+			c.after(t, m, l)
+			server.Intercept(nil)
+			require.NoError(t, m.tick())
+			require.Empty(t, m.pendingIDs())
+			tidyUp(t, server, l)
+		})
 	}
-	require.NoError(t, l.inBackground(), "only what runs in the background is taken over")
-	require.ErrorContains(t, l.revoke(t.Context()), "not deleted yet")
-	server.Intercept(nil)
-	tidyUp(t, server, l)
-}
-
-func TestTakeOverIsNotForAMountThatIsDisabled(t *testing.T) {
-	m := newMount(t)
-	server := m.connected()
-	l := m.mint("app")
-	server.Refuse(http.MethodDelete, authorizations)
-	m.system.TaintedVal = true
-	for range 2 * takeOverAttempts {
-		require.ErrorContains(t, l.inBackground(), "not deleted yet")
-		m.clock.advance(takeOverAge)
-	}
-	// A move ends, and the mount lives on.
-	m.system.TaintedVal = false
-	require.NoError(t, l.inBackground())
-	server.Intercept(nil)
-	require.NoError(t, m.tick())
-	require.Empty(t, live(server))
-}
-
-func TestTakeOverNeedsTheDeletionInStorage(t *testing.T) {
-	m := newMount(t)
-	server := m.connected()
-	l := m.mint("app")
-	server.Refuse(http.MethodDelete, authorizations)
-	m.storage.failOn("put", "pending/")
-	for range 2 * takeOverAttempts {
-		require.ErrorContains(t, l.inBackground(), "could not be written down")
-		m.clock.advance(takeOverAge)
-	}
-	require.Empty(t, m.pendingIDs())
-	m.storage.failing(nil)
-	server.Intercept(nil)
-	tidyUp(t, server, l)
 }
 
 // Vault tries a revocation six times, twice as long apart each time, and then calls the lease irrevocable.
 var vaultsAttempts = []time.Duration{0, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 160 * time.Second}
 
 func TestNoOutageMakesALeaseIrrevocable(t *testing.T) {
+	t.Parallel()
 	for _, answered := range []int{0, 1, 2, 3, 5, 6} {
 		t.Run(fmt.Sprintf("back after attempt %d", answered), func(t *testing.T) {
 			m := newMount(t)

@@ -118,6 +118,7 @@ func TestCheckTellsAFailedTidy(t *testing.T) {
 
 // One run at a time; a stalled InfluxDB holds neither the tick nor the end of the mount.
 func TestTidyUnderAStalledInfluxDB(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.connected()
 	m.write("config", map[string]any{"request_timeout": "1s"})
@@ -136,7 +137,7 @@ func TestTidyUnderAStalledInfluxDB(t *testing.T) {
 	require.Contains(t, text, "a run of tidy is under way")
 	require.True(t, m.examine(server, "").healthy)
 
-	m.vault.Cleanup(context.Background())
+	m.backend.Cleanup(context.Background())
 	state := m.tidied()
 	require.Equal(t, tidyCancelled, state["state"])
 	require.True(t, exists(server, id))

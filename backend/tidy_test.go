@@ -77,6 +77,7 @@ func counts(t *testing.T, status map[string]any) (matched, deleted, failed float
 }
 
 func TestTidyReapsNothingButLeaseTokensPastTheirDeadline(t *testing.T) {
+	t.Parallel()
 	at := func(m *testMount, d time.Duration) tokenStamp {
 		s := m.outlived(testUUID, kindLease)
 		s.Deadline = m.clock.now().Add(d)

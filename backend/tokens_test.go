@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
-	"vault-plugin-secrets-influxdb/backend/problem"
 )
 
 // unvalued requires that an answer holds no token's value.
@@ -58,7 +57,7 @@ func TestTokensListsWhatThisMountMinted(t *testing.T) {
 		require.Len(t, info, 4)
 		one := info[leases[0].id]
 		st, _ := readStamp(live(server)[leases[0].id].Description)
-		require.Equal(t, []any{"app", kindLease, influxtest.OrgName, problem.RFC3339(st.Deadline)}, []any{one["role"], one["kind"], one["org"], one["deadline"]})
+		require.Equal(t, []any{"app", kindLease, influxtest.OrgName, st.Deadline.UTC().Format(time.RFC3339)}, []any{one["role"], one["kind"], one["org"], one["deadline"]})
 		issued, err := time.Parse(time.RFC3339, one["issued"].(string))
 		require.NoError(t, err)
 		require.WithinDuration(t, time.Now(), issued, time.Minute)

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,7 +20,24 @@ func (m *testMount) unanswered(server *influxtest.Server, fault func(*influxtest
 	fault(server)
 	status, text := m.refused(logical.ReadOperation, "creds/app", nil)
 	require.Equal(m.t, http.StatusBadGateway, status, text)
+	require.Contains(m.t, text, "whether the token was created is not known")
 	server.Intercept(nil)
+}
+
+// unansweredFaults are those after which nobody knows whether a token was made.
+var unansweredFaults = map[string]func(*influxtest.Server){
+	"lost answer":  func(s *influxtest.Server) { s.LoseAnswer("POST", "/api/v2/authorizations") },
+	"dropped":      func(s *influxtest.Server) { s.Refuse("POST", "/api/v2/authorizations") },
+	"502 by proxy": func(s *influxtest.Server) { s.Fail("POST", "/api/v2/authorizations", 502, "text/html", "<html>") },
+	"500": func(s *influxtest.Server) {
+		s.Fail("POST", "/api/v2/authorizations", 500, "application/json", `{"code":"internal error","message":"x"}`)
+	},
+	"cut off": func(s *influxtest.Server) {
+		s.Fail("POST", "/api/v2/authorizations", 201, "application/json", `{"id":"0a`)
+	},
+	"no token": func(s *influxtest.Server) {
+		s.Fail("POST", "/api/v2/authorizations", 201, "application/json", `{"id":"0000000000000001"}`)
+	},
 }
 
 func loseAnswer(s *influxtest.Server) { s.LoseAnswer(http.MethodPost, authorizations) }
@@ -48,6 +66,7 @@ func TestUnansweredMintIsWrittenDown(t *testing.T) {
 			m := newMount(t)
 			server := m.warm()
 			m.unanswered(server, fault)
+			require.Len(t, server.Requests(), 1, "it is not asked twice")
 			keys := m.pendingIDs()
 			require.Len(t, keys, 1)
 			nonce, isNonce := strings.CutPrefix(keys[0], "nonce-")
@@ -74,8 +93,8 @@ func TestUnansweredMintIsWrittenDown(t *testing.T) {
 func TestRefusedMintLeavesNothingToLookFor(t *testing.T) {
 	m := newMount(t)
 	server := m.warm()
-	for _, status := range []int{400, 401, 403, 413, 422, 429} {
-		server.Fail(http.MethodPost, authorizations, status, "application/json", `{"code":"x","message":"x"}`)
+	for status, code := range map[int]string{400: "invalid", 401: "unauthorized", 403: "forbidden", 413: "request too large", 422: "unprocessable entity", 429: "too many requests"} {
+		server.Fail(http.MethodPost, authorizations, status, "application/json", fmt.Sprintf(`{"code":%q,"message":"x"}`, code))
 		m.refused(logical.ReadOperation, "creds/app", nil)
 		require.Empty(t, m.pendingIDs(), status)
 	}
@@ -219,4 +238,72 @@ func TestOneListResolvesAllUnansweredMints(t *testing.T) {
 	require.Empty(t, m.pendingIDs())
 	require.Len(t, live(server), 1, "a token that was handed out is not touched")
 	tidyUp(t, server, handedOut)
+}
+
+// What could not even be written down is the reaper's, once its deadline has passed.
+func TestUnansweredMintThatCouldNotBeWrittenDownIsReaped(t *testing.T) {
+	m := newMount(t)
+	server := m.warm()
+	m.storage.failOn("put", "pending/")
+	m.unanswered(server, loseAnswer)
+	m.storage.failing(nil)
+	require.Contains(t, m.log.String(), "a mint without an answer could not be written down")
+	require.Len(t, live(server), 1)
+	m.clock.advance(time.Hour + deadlineGrace + reapGrace + time.Second)
+	m.write("tidy", nil)
+	require.Equal(t, tidyDone, m.tidied()["state"])
+	require.Empty(t, live(server))
+}
+
+func TestCheckTellsUnansweredMintsThatAreOverdue(t *testing.T) {
+	m := newMount(t)
+	server := m.warm()
+	m.unanswered(server, loseAnswer)
+	checked := m.examine(server, "")
+	require.True(t, checked.healthy, "it is early")
+	require.EqualValues(t, 1, checked.data["pending_deletions"])
+	require.NotEmpty(t, checked.data["oldest_pending"])
+	m.clock.advance(2*nonceAge + time.Second)
+	require.Contains(t, m.examine(server, "").problems[0], "1 mints were not answered")
+	require.NoError(t, m.tick())
+	require.True(t, m.examine(server, "").healthy)
+}
+
+func TestUnansweredMintHoldsADisableBack(t *testing.T) {
+	m := newMount(t)
+	server := m.warm()
+	l := m.mint("app")
+	m.unanswered(server, loseAnswer)
+	m.system.TaintedVal = true
+	require.ErrorContains(t, l.revoke(t.Context()), "1 deletions are still pending")
+	require.Error(t, m.tick())
+	require.Contains(t, m.log.String(), "run tidy mount_uuid="+testUUID)
+	m.clock.advance(nonceAge)
+	require.NoError(t, l.revoke(t.Context()))
+	require.Empty(t, m.pendingIDs())
+	require.Empty(t, live(server))
+}
+
+func TestUnansweredMintOfAnAbandonedConnection(t *testing.T) {
+	for name, reachable := range map[string]bool{"that still answers": true, "that is gone": false} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			server, other := m.warm(), influxtest.New(t)
+			m.unanswered(server, loseAnswer)
+			m.write("config", connectionTo(other, map[string]any{"abandon_previous": true}))
+			if !reachable {
+				server.Refuse("", "/")
+			}
+			require.NoError(t, m.tick())
+			require.Len(t, m.pendingIDs(), 1)
+			m.clock.advance(nonceAge)
+			require.NoError(t, m.tick())
+			require.Empty(t, m.pendingIDs())
+			if reachable {
+				require.Empty(t, live(server))
+			} else {
+				require.Contains(t, m.log.String(), "look for the nonce")
+			}
+		})
+	}
 }
