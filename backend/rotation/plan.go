@@ -3,6 +3,9 @@
 package rotation
 
 import (
+	"errors"
+	"math"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/rotation"
@@ -14,8 +17,9 @@ import (
 // MinPeriod is how often Vault calls periodic functions, in seconds: nothing happens more often.
 const MinPeriod = 60
 
-// ValidatePlan lists what is wrong with a plan.
-func ValidatePlan(p store.RotationPlan, now time.Time) (problems problem.List) {
+// ValidatePlan lists what is wrong with a plan. A schedule that stands in storage already, in before, may have the time
+// zone that earlier versions ignored: a write of something else is not refused for it.
+func ValidatePlan(p, before store.RotationPlan, now time.Time) (problems problem.List) {
 	if p.RotationPeriod > 0 && p.RotationSchedule != "" {
 		problems.Add("rotation_period", "give either rotation_period or rotation_schedule")
 	}
@@ -29,17 +33,51 @@ func ValidatePlan(p store.RotationPlan, now time.Time) (problems problem.List) {
 	case rotation.DefaultScheduler.ValidateRotationWindow(p.RotationWindow) != nil:
 		problems.Add("rotation_window", "must be 1h or more, or 0 for no limit")
 	}
-	if p.RotationSchedule == "" {
+	if p.RotationSchedule == "" || p.RotationSchedule == before.RotationSchedule {
 		return problems
 	}
-	schedule, err := rotation.DefaultScheduler.Parse(p.RotationSchedule)
+	next, err := parse(p.RotationSchedule)
 	switch {
+	case HasZone(p):
+		problems.Add("rotation_schedule", "names a time zone; a schedule is in UTC: write its five fields alone, such as 0 3 * * SUN")
 	case err != nil:
 		problems.Add("rotation_schedule", "not a cron expression of five fields (minute, hour, day of month, month, day of week; in UTC), such as 0 3 * * SUN")
-	case schedule.Next(now).IsZero():
+	case next(now).IsZero():
 		problems.Add("rotation_schedule", "has no time within the next five years")
 	}
 	return problems
+}
+
+// HasZone reports whether a plan's schedule has a time zone before its five fields, which is ignored: earlier versions let
+// it be written.
+func HasZone(p store.RotationPlan) bool { return fields(p.RotationSchedule) != p.RotationSchedule }
+
+// fields is a schedule without its time zone.
+func fields(schedule string) string {
+	if strings.HasPrefix(schedule, "TZ=") || strings.HasPrefix(schedule, "CRON_TZ=") {
+		_, schedule, _ = strings.Cut(schedule, " ")
+	}
+	return schedule
+}
+
+var errNoSchedule = errors.New("not a schedule of five fields")
+
+// parse returns a function that returns the first time of a schedule after a moment in UTC; zero for none. The parser
+// takes more than five fields, and panics on some time zones.
+func parse(schedule string) (next func(time.Time) time.Time, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errNoSchedule
+		}
+	}()
+	if len(strings.Fields(schedule)) != 5 {
+		return nil, errNoSchedule
+	}
+	parsed, err := rotation.DefaultScheduler.Parse(schedule)
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Next, nil
 }
 
 // Next returns the first time after a moment at which a token is to be rotated; zero for never.
@@ -47,14 +85,45 @@ func Next(p store.RotationPlan, after time.Time) time.Time {
 	if p.RotationPeriod > 0 {
 		return after.Add(time.Duration(p.RotationPeriod) * time.Second).UTC()
 	}
-	if p.RotationSchedule == "" {
+	next, err := parse(fields(p.RotationSchedule))
+	if err != nil { // there is none: another one was refused as it was written
 		return time.Time{}
 	}
-	schedule, err := rotation.DefaultScheduler.Parse(p.RotationSchedule)
-	if err != nil { // was checked as it was written
-		return time.Time{}
+	return next(after.UTC())
+}
+
+// The days of the week fall on the same dates again after a cycle of 28 years; this is a whole one.
+var (
+	cycleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	cycleEnd   = cycleStart.AddDate(28, 0, 0)
+)
+
+// ShortestGap returns the shortest time between two rotations of a plan; the longest duration where there are none.
+func ShortestGap(p store.RotationPlan) time.Duration {
+	if p.RotationPeriod > 0 {
+		return time.Duration(p.RotationPeriod) * time.Second
 	}
-	return schedule.Next(after.UTC())
+	shortest := time.Duration(math.MaxInt64)
+	next, err := parse(fields(p.RotationSchedule))
+	if err != nil {
+		return shortest
+	}
+	const day = 24 * time.Hour
+	last := next(cycleStart.Add(-time.Second))
+	firstDay := last.Truncate(day)
+	for at := next(last); !at.IsZero() && at.Before(cycleEnd); at = next(last) {
+		shortest = min(shortest, at.Sub(last))
+		today, yesterday := at.Truncate(day), last.Truncate(day)
+		switch {
+		case today.Equal(firstDay):
+			last = at
+		case today.Sub(yesterday) == day: // no two days are closer
+			return shortest
+		default: // each day has the times of the first
+			last = today.Add(last.Sub(yesterday))
+		}
+	}
+	return shortest
 }
 
 // WindowPassed reports whether the window of a planned rotation is over.

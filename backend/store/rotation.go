@@ -7,7 +7,8 @@ import "time"
 type RotationPlan struct {
 	// RotationPeriod is in seconds.
 	RotationPeriod int `json:"rotation_period,omitempty"`
-	// RotationSchedule is a cron expression of five fields, in UTC.
+	// RotationSchedule is a cron expression of five fields, in UTC. One that an earlier version stored may have a time
+	// zone before them, which is ignored.
 	RotationSchedule string `json:"rotation_schedule,omitempty"`
 	// RotationWindow is how long after a time of the schedule a rotation may still begin, in seconds; 0 means
 	// until the next.
@@ -28,4 +29,16 @@ type RotationTimes struct {
 type SkippedRotation struct {
 	Due    time.Time `json:"due"`
 	Reason string    `json:"reason"`
+}
+
+// ClockMargin is how far the clocks of two nodes, or of one before and after it was set, may differ: a moment that lies
+// ahead by less comes by itself.
+const ClockMargin = time.Minute
+
+// NotAhead returns when something began, or now where that lies ahead: a clock was wrong then, and what has begun must age.
+func NotAhead(began, now time.Time) time.Time {
+	if began.After(now.Add(ClockMargin)) {
+		return now.UTC()
+	}
+	return began
 }
