@@ -44,7 +44,7 @@ Deleting the role deletes its tokens.`,
 // staticRoleFields are a role's, without what belongs to leases.
 var staticRoleFields = mergeFields(mergeFields(omitFields(roleFields, "ttl", "max_ttl", "max_leases"), planFields), fields{
 	"description":      {Type: framework.TypeString, Description: "Template of the tokens' description in InfluxDB; may hold {{.Permissions}}, {{.Mount}} and {{.Role}}."},
-	"grace_period":     {Type: framework.TypeDurationSecond, Default: static.DefaultGracePeriod, Description: "How long the previous token goes on working after a rotation; at most rotation_period. 0 deletes it at once."},
+	"grace_period":     {Type: framework.TypeDurationSecond, Default: static.DefaultGracePeriod, Description: "How long the previous token goes on working after a rotation; at most rotation_period, or the shortest time between two rotations of rotation_schedule. 0 deletes it at once."},
 	"authorization_id": {Type: framework.TypeString, Description: "ID of an existing token's authorization that the role imports when it is made; with token."},
 	"token":            {Type: framework.TypeString, Description: "The existing token that the role imports when it is made; with authorization_id. Never returned here.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 })
@@ -165,8 +165,6 @@ InfluxDB is not asked: this works while it is down, and on standbys.`,
 var staticCredsResponse = mergeFields(omitFields(credsResponse, "read_buckets", "write_buckets"), fields{
 	"last_vault_rotation": {Type: framework.TypeString, Description: "When the token was made or imported, RFC 3339 with nanoseconds."},
 	"rotation_period":     {Type: framework.TypeInt, Description: "Seconds between two rotations; of a role that is rotated by hand only, how often to read again."},
-	"rotation_schedule":   {Type: framework.TypeString, Description: "The role's schedule; only where it has one."},
-	"rotation_window":     {Type: framework.TypeInt, Description: "The schedule's window in seconds; only where the role has a schedule."},
 	"ttl":                 {Type: framework.TypeInt, Description: "Seconds until the next rotation is due, and so until the next read; above 0."},
 })
 
@@ -189,16 +187,13 @@ func (b *backend) pathStaticCredsRead(ctx context.Context, req request) (*logica
 		"rotation_period":     c.Period,
 		"ttl":                 c.TTL,
 	}
-	if c.Schedule != "" {
-		answer["rotation_schedule"], answer["rotation_window"] = c.Schedule, c.Window
-	}
 	return &logical.Response{Data: answer}, nil
 }
 
 // planFields say when a token is rotated by itself.
 var planFields = fields{
 	"rotation_period":   {Type: framework.TypeDurationSecond, Description: "How often the token is rotated, 1m or more; 0 never. Excludes rotation_schedule."},
-	"rotation_schedule": {Type: framework.TypeString, Description: "When the token is rotated: a cron expression of five fields, in UTC. Excludes rotation_period."},
+	"rotation_schedule": {Type: framework.TypeString, Description: "When the token is rotated: a cron expression of exactly five fields, in UTC. Excludes rotation_period."},
 	"rotation_window":   {Type: framework.TypeDurationSecond, Description: "How long after a time of rotation_schedule a rotation may still begin, 1h or more; else it waits for the next time. 0 means no limit."},
 }
 

@@ -55,3 +55,10 @@ func (m *Map) release(key string, e *entry) {
 		delete(m.entries, key)
 	}
 }
+
+// Locked reports whether somebody has locked a key, or waits for it.
+func (m *Map) Locked(key string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.entries[key] != nil
+}

@@ -10,6 +10,7 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/background"
 	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/rotation"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
@@ -18,18 +19,23 @@ import (
 type index struct {
 	mu     sync.Mutex
 	byName map[string]*entry
+	// strays are the static tokens that the last list showed and no role has: the names in their stamps by authorization ID.
+	strays map[string]string
+	// lastTried is the role whose token was tried last, and versions are those of the servers then, by connection.
+	lastTried string
+	versions  map[string]string
 }
 
 // entry is one static role.
 type entry struct {
-	// due is when there is something to do; zero for never.
-	due time.Time
-	// id and connection are the current token's; previousOn is the connection of the one before.
-	id, connection, previousOn string
-	// skipped is the last planned rotation, if its window passed without one.
-	skipped *store.SkippedRotation
-	// missing says that InfluxDB does not know the current token any more.
+	// role is the role as it was stored, without what it grants and its token's value.
+	role store.StaticRole
+	// marked says that the next tick is to look at it, whatever it has due.
+	marked bool
+	// missing says that InfluxDB does not accept the current token any more.
 	missing bool
+	// dead is when a token of the role was last seen to be missing behind its authorization, until the next look.
+	dead string
 	// backoff counts the attempts to rotate the role that failed.
 	backoff background.Backoff
 }
@@ -50,18 +56,12 @@ func (x *index) note(name string, r *store.StaticRole) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.entryLocked(name)
-	e.missing = e.missing && e.id == r.Current.AuthorizationID
-	e.id, e.connection, e.previousOn = r.Current.AuthorizationID, r.Current.Connection, ""
-	e.due, e.skipped = r.NextRotation, r.Skipped
-	if r.Deleted {
-		e.due, e.skipped = r.LastRotation, nil // long ago: the deletion is to be finished
+	e.missing = e.missing && e.role.Current.AuthorizationID == r.Current.AuthorizationID
+	e.role = store.StaticRole{
+		RotationPlan: r.RotationPlan, RotationTimes: r.RotationTimes, GracePeriod: r.GracePeriod, Previous: r.Previous, Deleted: r.Deleted,
+		Current: store.StaticToken{AuthorizationID: r.Current.AuthorizationID, Connection: r.Current.Connection},
 	}
-	if r.Previous != nil {
-		e.previousOn = r.Previous.Connection
-		if e.due.IsZero() || r.Previous.Ends.Before(e.due) {
-			e.due = r.Previous.Ends
-		}
-	}
+	e.marked = r.Deleted // its deletion is to be finished
 }
 
 func (x *index) remove(name string) {
@@ -70,22 +70,85 @@ func (x *index) remove(name string) {
 	delete(x.byName, name)
 }
 
-// markDue has the next tick look at a role: its intention may have been left behind.
-func (x *index) markDue(name string, now time.Time) {
+// mark has the next tick look at a role: its intention may have been left behind.
+func (x *index) mark(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e := x.entryLocked(name); e.due.IsZero() || now.Before(e.due) {
-		e.due = now
-	}
+	x.entryLocked(name).marked = true
 }
 
-// markMissing notes that InfluxDB does not know a role's current token any more.
+// markMissing notes that InfluxDB does not accept a role's current token any more.
 func (x *index) markMissing(name, id string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e := x.byName[name]; e != nil && e.id == id {
+	if e := x.byName[name]; e != nil && e.role.Current.AuthorizationID == id {
 		e.missing = true
 	}
+}
+
+// markDead is markMissing of a token that InfluxDB does not know, although it has its authorization.
+func (x *index) markDead(name, id, at string) {
+	x.markMissing(name, id)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.entryLocked(name).dead = at
+}
+
+// clearDead begins a new look at which tokens are dead.
+func (x *index) clearDead() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.byName {
+		e.dead = ""
+	}
+}
+
+// nextToTry returns the name after the one that it returned last, in a slice, and the others. Names are sorted.
+func (x *index) nextToTry(names []string) (one, others []string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	next, found := slices.BinarySearch(names, x.lastTried)
+	if found {
+		next++
+	}
+	next %= len(names)
+	x.lastTried = names[next]
+	return names[next : next+1], slices.Delete(slices.Clone(names), next, next+1)
+}
+
+// seeVersion notes a server's version, and returns the one that was noted before.
+func (x *index) seeVersion(connection, now string) (before string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.versions == nil {
+		x.versions = map[string]string{}
+	}
+	before, x.versions[connection] = x.versions[connection], now
+	return before
+}
+
+func (x *index) setStrays(strays map[string]string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.strays = strays
+}
+
+func (x *index) removeStray(id string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.strays, id)
+}
+
+// has reports whether a token is the current or the previous one of a role.
+func (x *index) has(id string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.byName {
+		if hasToken(&e.role, id) {
+			return true
+		}
+	}
+	return false
 }
 
 // isMissing reports whether a role's current token was seen to be gone.
@@ -93,7 +156,7 @@ func (x *index) isMissing(name, id string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.byName[name]
-	return e != nil && e.missing && e.id == id
+	return e != nil && e.missing && e.role.Current.AuthorizationID == id
 }
 
 // due returns the names of the roles that have something to do, the oldest first. A token of another connection than the
@@ -103,13 +166,14 @@ func (x *index) due(now time.Time, connection string) []string {
 	defer x.mu.Unlock()
 	var names []string
 	for name, e := range x.byName {
-		inTime := !e.due.IsZero() && !now.Before(e.due)
-		onOtherConnection := connection != "" && e.connection != connection
-		if inTime || onOtherConnection || e.missing {
+		onOtherConnection := connection != "" && e.role.Current.Connection != connection
+		if e.marked || e.missing || onOtherConnection || isDue(&e.role, now) {
 			names = append(names, name)
 		}
 	}
-	slices.SortFunc(names, func(a, b string) int { return x.byName[a].due.Compare(x.byName[b].due) })
+	slices.SortFunc(names, func(a, b string) int {
+		return x.byName[a].role.NextRotation.Compare(x.byName[b].role.NextRotation)
+	})
 	return names
 }
 
@@ -136,8 +200,8 @@ func (x *index) TokensOn(connection string) map[string]string {
 	defer x.mu.Unlock()
 	names := map[string]string{}
 	for name, e := range x.byName {
-		if e.connection == connection && e.id != "" {
-			names[e.id] = name
+		if current := e.role.Current; current.Connection == connection && current.AuthorizationID != "" {
+			names[current.AuthorizationID] = name
 		}
 	}
 	return names
@@ -148,25 +212,41 @@ func (x *index) Uses(connection string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range x.byName {
-		if e.connection == connection || e.previousOn == connection {
+		if e.role.Current.Connection == connection || e.role.Previous != nil && e.role.Previous.Connection == connection {
 			return true
 		}
 	}
 	return false
 }
 
-// Problems names the roles whose last rotation was skipped, and those whose last one failed as far as this process knows.
+// Problems names the roles whose last rotation was skipped, or failed as far as this process knows, those that an earlier
+// version stored in a way that is refused now, and what the last list of all tokens showed.
 func (x *index) Problems() (problems []string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(x.byName)) {
 		e := x.byName[name]
-		if e.skipped != nil {
-			problems = append(problems, fmt.Sprintf("static role %q: the rotation that was due at %s was skipped (%s), and the old token stays; rotate-role/%s makes one now", name, problem.RFC3339(e.skipped.Due), oneLine(e.skipped.Reason), name))
+		add := func(format string, args ...any) {
+			problems = append(problems, fmt.Sprintf("static role %q: ", name)+fmt.Sprintf(format, args...))
+		}
+		if skipped := e.role.Skipped; skipped != nil && !e.role.Deleted {
+			add("the rotation that was due at %s was skipped (%s), and the old token stays; rotate-role/%s makes one now", problem.RFC3339(skipped.Due), oneLine(skipped.Reason), name)
 		}
 		if failure := e.backoff.LastError(); failure != "" {
-			problems = append(problems, fmt.Sprintf("static role %q: the last rotation failed, and the old token stays; it is tried again by itself: %s", name, oneLine(failure)))
+			add("the last rotation failed, and the old token stays; it is tried again by itself: %s", oneLine(failure))
 		}
+		if e.dead != "" {
+			add("at %s InfluxDB did not know its token any more, although it had its authorization, as after a downgrade that erases tokens; it is replaced by itself, and whoever holds the old one has to read static-creds/%s again", e.dead, name)
+		}
+		if rotation.HasZone(e.role.RotationPlan) {
+			add("rotation_schedule names a time zone, which is ignored: it runs in UTC; write its five fields alone")
+		}
+		if tooLong := graceTooLong(&e.role); tooLong != "" {
+			add("grace_period: %s, and the previous token works for that long; write a shorter one or a rarer schedule", tooLong)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(x.strays)) {
+		problems = append(problems, fmt.Sprintf("authorization %s bears the stamp of static role %q and is no token that it has: it came back with an InfluxDB that was restored from a backup, and works until it is deleted; delete tokens/%s", id, x.strays[id], id))
 	}
 	return problems
 }

@@ -65,6 +65,37 @@ func (x *Roles) ReplaceMissing(ctx context.Context, s logical.Storage, c *connec
 	x.reconcileAll(ctx, s, "", slices.Sorted(maps.Values(names)))
 }
 
+// isDue reports whether something is due for a role, or can't be due as late as it says.
+func isDue(r *store.StaticRole, now time.Time) bool {
+	corrected := *r
+	return rotation.IsDue(r.RotationPlan, r.NextRotation, now) || hasEnded(r, now) || correct(&corrected, now)
+}
+
+// hasEnded reports whether a role's previous token is to be deleted.
+func hasEnded(r *store.StaticRole, now time.Time) bool {
+	return r.Previous != nil && !now.Before(r.Previous.Ends)
+}
+
+// correct bounds a role's times by what they can be, whatever a clock that was ahead has set, and reports whether that
+// changed one. A previous token can't work for longer than its grace.
+func correct(r *store.StaticRole, now time.Time) (changed bool) {
+	if r.Previous != nil {
+		grace := time.Duration(r.Previous.Grace) * time.Second
+		if grace == 0 { // stored by an earlier version, or of no grace
+			grace = r.Previous.Ends.Sub(r.LastRotation)
+		}
+		if r.Previous.Ends.After(now.Add(grace + store.ClockMargin)) {
+			ended := *r.Previous
+			ended.Ends = now.UTC()
+			r.Previous, changed = &ended, true
+		}
+	}
+	times := rotation.Bounded(r.RotationPlan, r.RotationTimes, now)
+	changed = changed || times != r.RotationTimes
+	r.RotationTimes = times
+	return changed
+}
+
 // reconcileAll reconciles some roles, a few at a time, within one budget. What fails is logged, and shows at the role.
 func (x *Roles) reconcileAll(ctx context.Context, s logical.Storage, mountPath string, names []string) {
 	until := time.Now().Add(rotationBudget)
@@ -93,11 +124,17 @@ func (x *Roles) reconcile(ctx context.Context, s logical.Storage, mountPath, nam
 			return nil
 		}
 		x.note(name, r)
+		if correct(r, x.mount.Now()) {
+			if err := x.put(ctx, s, name, r); err != nil {
+				return err
+			}
+			x.mount.Log.Warn("a static role had times that a wrong clock had set", "role", name, "last", problem.RFC3339(r.LastRotation), "next", problem.RFC3339(r.NextRotation))
+		}
 		if mountPath != "" {
 			r.Mount = mountPath
 		}
 		var previousErr error
-		if r.Previous != nil && !x.mount.Now().Before(r.Previous.Ends) && !x.revoker.IsPending(r.Previous.AuthorizationID) {
+		if hasEnded(r, x.mount.Now()) && !x.revoker.IsPending(r.Previous.AuthorizationID) {
 			previousErr = x.revokePrevious(ctx, s, name, r)
 		}
 		return errors.Join(previousErr, x.rotateWhenDue(ctx, s, name, r))
@@ -119,10 +156,16 @@ func (x *Roles) rotateWhenDue(ctx context.Context, s logical.Storage, name strin
 	case rotation.Skip:
 		return x.skip(ctx, s, name, r)
 	case rotation.Rotate:
+		old := store.Pending{AuthorizationID: r.Current.AuthorizationID, Connection: r.Current.Connection, Role: name}
 		_, err = x.replace(ctx, s, name, r, p)
 		backoff.Done(err, x.mount.Now())
 		if err != nil {
 			return fmt.Errorf("the rotation failed: %w", err)
+		}
+		if p.missing { // a dead token's authorization is still there
+			if err := x.revoker.Revoke(ctx, s, old); !revoke.IsQueued(err) {
+				return err
+			}
 		}
 	}
 	return nil

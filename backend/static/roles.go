@@ -61,7 +61,7 @@ func (x *Roles) readAll(ctx context.Context, s logical.Storage) error {
 		return err
 	}
 	for _, name := range interrupted {
-		x.markDue(name, x.mount.Now())
+		x.mark(name)
 	}
 	return nil
 }
@@ -140,9 +140,6 @@ type Credentials struct {
 	Period int
 	// TTL is in how many seconds to read again; more than 0.
 	TTL int
-	// Schedule and Window are the role's; empty where it has none.
-	Schedule string
-	Window   int
 }
 
 // Credentials returns a static role's current token. It asks nobody but storage.
@@ -158,22 +155,23 @@ func (x *Roles) Credentials(ctx context.Context, s logical.Storage, mountPath, n
 	if err != nil {
 		return nil, err
 	}
-	return newCredentials(r, connection.ApplicationURL(c.Connection), x.mount.Now()), nil
-}
-
-func newCredentials(r *store.StaticRole, url string, now time.Time) *Credentials {
 	return &Credentials{
-		StaticToken: r.Current, URL: url, LastRotation: r.LastRotation,
-		Period: period(r), TTL: ttl(r, now), Schedule: r.RotationSchedule, Window: r.RotationWindow,
-	}
+		StaticToken: r.Current, URL: connection.ApplicationURL(c.Connection),
+		LastRotation: r.LastRotation, Period: period(r), TTL: ttl(r, x.mount.Now()),
+	}, nil
 }
 
-// ttl is in how many seconds a role's token is to be read again.
+// ttl is in how many seconds a role's token is to be read again: no more than its plan can have it wait, whatever a clock
+// that was ahead has stored.
 func ttl(r *store.StaticRole, now time.Time) int {
 	if r.NextRotation.IsZero() {
 		return readAgain
 	}
-	left := int(math.Ceil(r.NextRotation.Sub(now).Seconds()))
+	next := rotation.Bounded(r.RotationPlan, r.RotationTimes, now).NextRotation
+	if latest := rotation.Next(r.RotationPlan, now); !latest.IsZero() && next.After(latest) {
+		next = latest
+	}
+	left := int(math.Ceil(next.Sub(now).Seconds()))
 	if left <= 0 {
 		return readSoon
 	}

@@ -110,22 +110,27 @@ func TestNothingIsRotatedOnATaintedMount(t *testing.T) {
 func TestCredentialsSayWhenToReadAgain(t *testing.T) {
 	last := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 	daily, nightly := store.RotationPlan{RotationPeriod: 86400}, store.RotationPlan{RotationSchedule: "0 3 * * *", RotationWindow: 7200}
+	f := newFixture(t)
 	for name, c := range map[string]struct {
 		plan        store.RotationPlan
 		after       time.Duration
 		period, ttl int
 	}{
-		"period":         {daily, 5 * time.Minute, 86400, 86100},
-		"part of second": {daily, time.Nanosecond, 86400, 86400},
-		"due":            {daily, 24 * time.Hour, 86400, readSoon},
-		"overdue":        {daily, 48 * time.Hour, 86400, readSoon},
-		"schedule":       {nightly, 5 * time.Minute, 86400, 53700},
-		"by hand":        {store.RotationPlan{}, time.Hour, readAgain, readAgain},
+		"period":              {daily, 5 * time.Minute, 86400, 86100},
+		"part of second":      {daily, time.Nanosecond, 86400, 86400},
+		"due":                 {daily, 24 * time.Hour, 86400, readSoon},
+		"overdue":             {daily, 48 * time.Hour, 86400, readSoon},
+		"schedule":            {nightly, 5 * time.Minute, 86400, 53700},
+		"by hand":             {store.RotationPlan{}, time.Hour, readAgain, readAgain},
+		"another node's now":  {daily, -30 * time.Second, 86400, 86400},
+		"set by a wrong time": {daily, -365 * 24 * time.Hour, 86400, readSoon},
+		"wrong, by schedule":  {nightly, -365 * 24 * time.Hour, 86400, readSoon},
 	} {
-		r := &store.StaticRole{RotationPlan: c.plan, RotationTimes: rotation.Times(c.plan, last)}
-		got := newCredentials(r, "https://influx.example", last.Add(c.after))
-		require.Equal(t, &Credentials{
-			URL: "https://influx.example", LastRotation: last, Period: c.period, TTL: c.ttl, Schedule: c.plan.RotationSchedule, Window: c.plan.RotationWindow,
-		}, got, name)
+		f.now = last.Add(c.after)
+		r := &store.StaticRole{RotationPlan: c.plan, RotationTimes: rotation.Times(c.plan, last), Current: store.StaticToken{AuthorizationID: "id", Connection: "c"}}
+		require.NoError(t, store.StaticRoles.Put(t.Context(), f.storage, "app", r))
+		got, err := f.Credentials(t.Context(), f.storage, "influxdb/", "app")
+		require.NoError(t, err)
+		require.Equal(t, &Credentials{StaticToken: r.Current, URL: f.server.URL, LastRotation: last, Period: c.period, TTL: c.ttl}, got, name)
 	}
 }

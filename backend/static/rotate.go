@@ -41,10 +41,6 @@ func noRole(name, mountPath string) error {
 	return problem.BadInput("static role %q does not exist; vault list %sstatic-roles shows those that do", name, mountPath)
 }
 
-func gracePeriod(r *store.StaticRole) time.Duration {
-	return time.Duration(r.GracePeriod) * time.Second
-}
-
 // replacement is how a static role's token is replaced.
 type replacement struct {
 	// grace is how long the token that was current goes on working.
@@ -71,7 +67,7 @@ func (x *Roles) replace(ctx context.Context, s logical.Storage, name string, r *
 	}
 	ch := &change{Roles: x, s: s, name: name, role: r, replacement: p, intention: intention}
 	if err := rotation.Run(ctx, ch); err != nil {
-		x.markDue(name, x.mount.Now()) // the intention may be in storage still
+		x.mark(name) // the intention may be in storage still
 		return nil, err
 	}
 	x.mount.Log.Info("a static token was made", "role", name, "authorization_id", ch.next.Current.AuthorizationID)
@@ -175,7 +171,9 @@ func (ch *change) EnsureCurrent(ctx context.Context) error {
 func (ch *change) Store(ctx context.Context) error {
 	next, now := *ch.role, ch.mount.Now()
 	if old := ch.role.Current; old.AuthorizationID != "" && !ch.missing {
-		next.Previous = &store.PreviousToken{AuthorizationID: old.AuthorizationID, Connection: old.Connection, Ends: now.Add(ch.grace).UTC()}
+		next.Previous = &store.PreviousToken{
+			AuthorizationID: old.AuthorizationID, Connection: old.Connection, Ends: now.Add(ch.grace).UTC(), Grace: int(ch.grace.Seconds()),
+		}
 	}
 	a := ch.created.Authorization
 	next.Current = store.StaticToken{
@@ -200,7 +198,7 @@ func (ch *change) Discard(ctx context.Context) error {
 
 func (ch *change) Clear(ctx context.Context) {
 	if err := store.StaticIntentions.Delete(ctx, ch.s, ch.name); err != nil {
-		ch.markDue(ch.name, ch.mount.Now())
+		ch.mark(ch.name)
 		ch.mount.Log.Warn("an intention that is settled is still in storage", "role", ch.name, "error", err)
 	}
 }

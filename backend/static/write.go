@@ -2,6 +2,8 @@ package static
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
@@ -72,9 +74,12 @@ func (w Write) candidate(name string, stored *store.StaticRole) (*store.StaticRo
 
 // validate refuses a role that could not mint, or should not, and says all that is wrong with it.
 func (x *Roles) validate(ctx context.Context, s logical.Storage, name string, w Write, r, stored *store.StaticRole) ([]string, error) {
-	var before *store.Role
+	var (
+		before  *store.Role
+		planned store.RotationPlan
+	)
 	if stored != nil {
-		before = &stored.Role
+		before, planned = &stored.Role, stored.RotationPlan
 	}
 	cloning := x.roles.CopyClone(ctx, s, w.MountPath, &r.Role, before)
 	if cloning != nil && !problem.HasField(cloning) {
@@ -90,12 +95,14 @@ func (x *Roles) validate(ctx context.Context, s logical.Storage, name string, w 
 	if config == nil {
 		return nil, connection.NotConfigured(w.MountPath)
 	}
-	problems := append(rotation.ValidatePlan(r.RotationPlan, x.mount.Now()), cloning, role.ValidateForm(&r.Role, config))
+	problems := append(rotation.ValidatePlan(r.RotationPlan, planned, x.mount.Now()), cloning, role.ValidateForm(&r.Role, config))
 	if field := role.TemplatedField(&r.Role); field != "" {
 		problems.Add(field, "holds an identity template; a static role has one token for all callers, and templates belong to roles/")
 	}
-	if r.RotationPeriod > 0 && r.GracePeriod > r.RotationPeriod {
-		problems.Add("grace_period", "%ds is longer than rotation_period, %ds", r.GracePeriod, r.RotationPeriod)
+	if stored == nil || planned != r.RotationPlan || stored.GracePeriod != r.GracePeriod { // else it goes on as it was
+		if tooLong := graceTooLong(r); tooLong != "" {
+			problems.Add("grace_period", "%s", tooLong)
+		}
 	}
 	var warnings []string
 	if w.Verify { // else the mint will say it
@@ -103,6 +110,25 @@ func (x *Roles) validate(ctx context.Context, s logical.Storage, name string, w 
 		problems = append(problems, err)
 	}
 	return warnings, problems.Err()
+}
+
+// graceTooLong says that a role's next rotation may come before the grace of the one before is over, which ends it; "" where
+// it can't.
+func graceTooLong(r *store.StaticRole) string {
+	gap := int(rotation.ShortestGap(r.RotationPlan).Seconds())
+	switch {
+	case r.GracePeriod <= gap:
+		return ""
+	case r.RotationPeriod > 0:
+		return fmt.Sprintf("%ds is longer than rotation_period, %ds", r.GracePeriod, gap)
+	}
+	return fmt.Sprintf("%ds is longer than the shortest time between two rotations of rotation_schedule, %ds", r.GracePeriod, gap)
+}
+
+// gracePeriod is how long a role's previous token goes on working. An earlier version may have stored one that its schedule
+// does not leave time for.
+func gracePeriod(r *store.StaticRole) time.Duration {
+	return min(time.Duration(r.GracePeriod)*time.Second, rotation.ShortestGap(r.RotationPlan))
 }
 
 // store puts a validated role into storage, with the token that belongs to it.

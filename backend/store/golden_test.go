@@ -170,6 +170,8 @@ func TestGoldenStaticRoles(t *testing.T) {
 	}
 	golden(t, staticRole, "static_role", &full)
 	golden(t, staticRole, "static_role_least", &least)
+	full.Previous.Grace = 3600
+	golden(t, staticRole, "static_role_grace", &full)
 	for _, part := range []any{full.RotationPlan, full.RotationTimes, full.Current, *full.Previous} {
 		requireFull(t, part)
 	}

@@ -43,6 +43,8 @@ type PreviousToken struct {
 	AuthorizationID string    `json:"authorization_id"`
 	Connection      string    `json:"connection"`
 	Ends            time.Time `json:"ends"`
+	// Grace is how long it was to go on working when it was rotated away, in seconds. Earlier versions stored none.
+	Grace int `json:"grace,omitempty"`
 }
 
 func (r *StaticRole) setVersion() { r.Version, r.Role.Version = Version, Version }
