@@ -28,6 +28,13 @@ func (r *Root) Periodic(ctx context.Context, s logical.Storage) error {
 	if err != nil || config == nil {
 		return err
 	}
+	if r.bounded(config) != config.RotationTimes {
+		if config, err = r.replan(ctx, s, r.bounded); err != nil || config == nil {
+			return err
+		}
+		r.mount.Log.Warn("the root token had times that a wrong clock had set", "role", token.RootRole,
+			"last", problem.RFC3339(config.LastRotation), "next", problem.RFC3339(config.NextRotation))
+	}
 	switch r.decide(config) {
 	case rotation.Skip:
 		return r.skip(ctx, s)
@@ -49,10 +56,16 @@ func (r *Root) decide(c *store.Connection) rotation.Decision {
 	return rotation.Decide(c.RotationPlan, c.NextRotation, &r.backoff, r.mount.Now())
 }
 
-// recoverWhenOld recovers a change that has begun so long ago that whoever began it has ended.
+// bounded returns the times of the root token as they can be.
+func (r *Root) bounded(c *store.Connection) store.RotationTimes {
+	return rotation.Bounded(c.RotationPlan, c.RotationTimes, r.mount.Now())
+}
+
+// recoverWhenOld recovers a change that has begun so long ago that whoever began it has ended. One whose beginning lies
+// ahead is read again under the lock, which corrects that.
 func (r *Root) recoverWhenOld(ctx context.Context, s logical.Storage) error {
 	intention, err := store.RootIntentions.Get(ctx, s)
-	if err != nil || intention == nil || r.mount.Now().Sub(intention.Since) < mount.InterruptedAge {
+	if err != nil || intention == nil || r.isYoung(intention) {
 		return err
 	}
 	unlock, err := r.pool.LockConfig(ctx)
@@ -60,6 +73,9 @@ func (r *Root) recoverWhenOld(ctx context.Context, s logical.Storage) error {
 		return err
 	}
 	defer unlock()
+	if intention, err = r.interrupted(ctx, s); err != nil || intention == nil || r.isYoung(intention) {
+		return err
+	}
 	if err := r.Recover(ctx, s); err != nil {
 		return err
 	}
@@ -67,25 +83,46 @@ func (r *Root) recoverWhenOld(ctx context.Context, s logical.Storage) error {
 	return nil
 }
 
+// isYoung reports whether whoever began a change may still be at it.
+func (r *Root) isYoung(i *store.RootIntention) bool {
+	age := r.mount.Now().Sub(i.Since)
+	return age > -store.ClockMargin && age < mount.InterruptedAge
+}
+
 // skip plans the next time of the schedule after one whose window is over.
 func (r *Root) skip(ctx context.Context, s logical.Storage) error {
-	unlock, err := r.pool.LockConfig(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	config, err := store.Config.Get(ctx, s)
-	if err != nil || config == nil || r.decide(config) != rotation.Skip {
-		return err
-	}
-	config.RotationTimes = rotation.SkipMissed(config.RotationPlan, config.RotationTimes, &r.backoff, r.mount.Now())
-	if err := putConfig(ctx, s, config); err != nil {
+	config, err := r.replan(ctx, s, func(c *store.Connection) store.RotationTimes {
+		if r.decide(c) != rotation.Skip { // another rotation was first
+			return c.RotationTimes
+		}
+		return rotation.SkipMissed(c.RotationPlan, c.RotationTimes, &r.backoff, r.mount.Now())
+	})
+	if err != nil || config == nil {
 		return err
 	}
 	r.ResetBackoff()
 	r.mount.Log.Warn("a rotation of the root token was skipped", "authorization_id", config.AuthorizationID, "role", token.RootRole,
 		"due", problem.RFC3339(config.Skipped.Due), "next", problem.RFC3339(config.NextRotation), "reason", config.Skipped.Reason)
 	return nil
+}
+
+// replan stores the times that change makes of those of the current connection, and returns it; nil where it changes none.
+func (r *Root) replan(ctx context.Context, s logical.Storage, change func(*store.Connection) store.RotationTimes) (*store.Connection, error) {
+	unlock, err := r.pool.LockConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	config, err := store.Config.Get(ctx, s)
+	if err != nil || config == nil {
+		return nil, err
+	}
+	times := change(config)
+	if times == config.RotationTimes {
+		return nil, nil
+	}
+	config.RotationTimes = times
+	return config, putConfig(ctx, s, config)
 }
 
 // Problems returns what is wrong with the root token's rotation. config is nil where there is none.
@@ -109,6 +146,9 @@ func (r *Root) Problems(ctx context.Context, s logical.Storage, config *store.Co
 	}
 	if config == nil {
 		return problems, nil
+	}
+	if rotation.HasZone(config.RotationPlan) {
+		add("rotation_schedule names a time zone, which is ignored: it runs in UTC; write its five fields alone to config")
 	}
 	if skipped := config.Skipped; skipped != nil {
 		add("the rotation of the root token that was due at %s was skipped (%s); the next one is due at %s, and config/rotate-root makes one now", problem.RFC3339(skipped.Due), skipped.Reason, problem.RFC3339(config.NextRotation))

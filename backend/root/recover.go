@@ -16,9 +16,23 @@ import (
 	"vault-plugin-secrets-influxdb/backend/token"
 )
 
+// interrupted reads the change that is left; nil where none is. One whose beginning lies ahead, by a clock that was wrong,
+// begins now and is stored so: it must age. Its caller holds the pool's LockConfig.
+func (r *Root) interrupted(ctx context.Context, s logical.Storage) (*store.RootIntention, error) {
+	i, err := store.RootIntentions.Get(ctx, s)
+	if err != nil || i == nil {
+		return nil, err
+	}
+	if since := store.NotAhead(i.Since, r.mount.Now()); since != i.Since {
+		i.Since = since
+		return i, store.RootIntentions.Put(ctx, s, i)
+	}
+	return i, nil
+}
+
 // Recover finishes or takes back a change of the root token that was cut off. Its caller holds the pool's LockConfig.
 func (r *Root) Recover(ctx context.Context, s logical.Storage) error {
-	intention, err := store.RootIntentions.Get(ctx, s)
+	intention, err := r.interrupted(ctx, s)
 	if err != nil || intention == nil {
 		return err
 	}
