@@ -3,6 +3,7 @@
 package mount
 
 import (
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,6 +28,16 @@ type Mount struct {
 	Now  func() time.Time
 	// System is Vault as it tells of itself; nil where Vault asks for the plugin's type alone.
 	System logical.SystemView
+
+	// unreadable are the errors that LogUnreadable has logged.
+	unreadable sync.Map
+}
+
+// LogUnreadable logs that an entry of storage can't be read, once in the life of the process.
+func (m *Mount) LogUnreadable(err error) {
+	if _, repeated := m.unreadable.LoadOrStore(err.Error(), nil); !repeated {
+		m.Log.Error("an entry of storage can't be read; the rest goes on, and check says how to be rid of it", "error", err)
+	}
 }
 
 // Active reports whether background work runs here: where leases live, on the active node of each cluster.

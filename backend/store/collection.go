@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
 )
@@ -61,6 +62,23 @@ func (c collection[T, P]) List(ctx context.Context, s logical.Storage) ([]string
 	return names, nil
 }
 
+func (c collection[T, P]) has(key string) bool {
+	return strings.HasPrefix(key, c.prefix) && key != c.prefix
+}
+
+func (c collection[T, P]) keys(ctx context.Context, s logical.Storage) ([]string, error) {
+	keys, err := c.List(ctx, s)
+	for i, name := range keys {
+		keys[i] = c.prefix + name
+	}
+	return keys, err
+}
+
+func (c collection[T, P]) probe(ctx context.Context, s logical.Storage, key string) (bool, error) {
+	e, err := get[T, P](ctx, s, key)
+	return e != nil, err
+}
+
 // single is a kind of which there is one entry.
 type single[T any, P entry[T]] struct{ key string }
 
@@ -77,6 +95,60 @@ func (o single[T, P]) Put(ctx context.Context, s logical.Storage, e P) error {
 // Delete forgets the entry; that there is none is no error.
 func (o single[T, P]) Delete(ctx context.Context, s logical.Storage) error {
 	return remove(ctx, s, o.key)
+}
+
+func (o single[T, P]) has(key string) bool { return key == o.key }
+
+func (o single[T, P]) keys(context.Context, logical.Storage) ([]string, error) {
+	return []string{o.key}, nil
+}
+
+func (o single[T, P]) probe(ctx context.Context, s logical.Storage, _ string) (bool, error) {
+	e, err := o.Get(ctx, s)
+	return e != nil, err
+}
+
+// kinds are all kinds of entries, for whoever asks only whether one can be read.
+var kinds = []interface {
+	has(key string) bool
+	keys(ctx context.Context, s logical.Storage) ([]string, error)
+	probe(ctx context.Context, s logical.Storage, key string) (found bool, err error)
+}{Config, FormerConnections, Roles, StaticRoles, StaticIntentions, RootIntentions, PendingDeletions}
+
+// Probe reads an entry by its key, whatever its kind, and reports whether there is one. The error of one that can't be
+// read is an UnreadableError.
+func Probe(ctx context.Context, s logical.Storage, key string) (found bool, err error) {
+	for _, kind := range kinds {
+		if kind.has(key) {
+			return kind.probe(ctx, s, key)
+		}
+	}
+	return false, nil
+}
+
+// Unreadable reads every entry, and returns those that can't be read. Reads that fail say nothing of their entries: they
+// are left out.
+func Unreadable(ctx context.Context, s logical.Storage) ([]*UnreadableError, error) {
+	var all []*UnreadableError
+	for _, kind := range kinds {
+		keys, err := kind.keys(ctx, s)
+		if err != nil {
+			return all, err
+		}
+		for _, key := range keys {
+			var unreadable *UnreadableError
+			if _, err := kind.probe(ctx, s, key); errors.As(err, &unreadable) {
+				all = append(all, unreadable)
+			}
+		}
+	}
+	return all, nil
+}
+
+// IsUnreadable reports whether err is of an entry that can't be read.
+func IsUnreadable(err error) bool {
+	var unreadable *UnreadableError
+	return errors.As(err, &unreadable)
 }
 
 // UnreadableError is an entry that was read and is none that this version knows: a half restore, or a newer version's

@@ -21,10 +21,13 @@ type Pending struct {
 	Since time.Time `json:"since"`
 }
 
+// NoncePrefix starts the names of entries that have a nonce.
+const NoncePrefix = "nonce-"
+
 // Key is the entry's name in storage, below PendingPrefix.
 func (p *Pending) Key() string {
 	if p.Nonce != "" {
-		return "nonce-" + p.Nonce
+		return NoncePrefix + p.Nonce
 	}
 	return p.AuthorizationID
 }
