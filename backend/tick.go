@@ -67,7 +67,7 @@ func (b *backend) tick(ctx context.Context, req *logical.Request) error {
 	if b.mount.Tainted() {
 		err := b.drain(ctx, req.Storage)
 		if err != nil {
-			b.revoker.LogAbandoned()
+			b.revoker.LogAbandoned(b.revoker.All()...)
 		}
 		return err
 	}

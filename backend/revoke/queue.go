@@ -2,6 +2,8 @@ package revoke
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +20,8 @@ type queue struct {
 	loading background.Once
 	mu      sync.Mutex
 	byKey   map[string]*item
+	// unread are those that could not be read, by key: each counts as pending.
+	unread map[string]error
 }
 
 // item is one pending deletion, and what is known of its attempts since the start.
@@ -28,30 +32,45 @@ type item struct {
 }
 
 // Load reads the pending deletions from storage, once after a start. Others wait meanwhile: hundreds of revocations that
-// each read a long list would take Vault's storage for themselves.
+// each read a long list would take Vault's storage for themselves. One that can't be read holds no other up.
 func (q *queue) Load(ctx context.Context, s logical.Storage) error {
 	return q.loading.Do(ctx, func() error {
 		keys, err := store.PendingDeletions.List(ctx, s)
-		if err != nil {
-			return err
-		}
-		for _, key := range keys {
-			entry, err := store.PendingDeletions.Get(ctx, s, key)
-			if err != nil {
-				return err
-			}
-			if entry != nil {
-				q.add(*entry)
-			}
-		}
-		return nil
+		q.readAll(ctx, s, keys)
+		return err
 	})
+}
+
+// Reload reads again what could not be read: a read that failed may succeed.
+func (q *queue) Reload(ctx context.Context, s logical.Storage) {
+	q.readAll(ctx, s, slices.Collect(maps.Keys(q.Unread())))
+}
+
+func (q *queue) readAll(ctx context.Context, s logical.Storage, keys []string) {
+	for _, key := range keys {
+		entry, err := store.PendingDeletions.Get(ctx, s, key)
+		switch {
+		case err != nil:
+			q.markUnread(key, err)
+		case entry == nil:
+			q.Forget(key)
+		default:
+			q.add(*entry)
+		}
+	}
+}
+
+// Unread returns why entries could not be read, by their keys: what they are is not known, and each counts as pending.
+func (q *queue) Unread() map[string]error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return maps.Clone(q.unread)
 }
 
 // Enqueue writes a deletion down, to be retried each minute until InfluxDB confirms it. It does so also when the caller
 // has gone.
 func (q *queue) Enqueue(ctx context.Context, s logical.Storage, entry store.Pending) error {
-	if q.IsPending(entry.Key()) {
+	if q.has(entry.Key()) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mount.WriteTimeout)
@@ -74,12 +93,18 @@ func (q *queue) Remove(ctx context.Context, s logical.Storage, key string) error
 	if err := store.PendingDeletions.Delete(ctx, s, key); err != nil {
 		return err
 	}
-	q.drop(key)
+	q.Forget(key)
 	return nil
 }
 
 // IsPending reports whether a deletion is pending.
 func (q *queue) IsPending(key string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.byKey[key] != nil || q.unread[key] != nil
+}
+
+func (q *queue) has(key string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.byKey[key] != nil
@@ -90,16 +115,22 @@ func (q *queue) All() []store.Pending {
 	return q.where(func(*item) bool { return true })
 }
 
-// CountOn counts what is pending on one connection.
+// CountOn counts what is pending on one connection. What could not be read yet may be.
 func (q *queue) CountOn(connection string) int {
-	return len(q.where(func(i *item) bool { return i.Connection == connection }))
+	count := len(q.where(func(i *item) bool { return i.Connection == connection }))
+	for _, err := range q.Unread() {
+		if !store.IsUnreadable(err) {
+			count++
+		}
+	}
+	return count
 }
 
 // Empty reports whether nothing is pending.
 func (q *queue) Empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.byKey) == 0
+	return len(q.byKey) == 0 && len(q.unread) == 0
 }
 
 // OldestError returns why the oldest of the deletions that failed since the start failed last; "" when none did.
@@ -134,15 +165,27 @@ func (q *queue) add(entry store.Pending) {
 	if q.byKey == nil {
 		q.byKey = map[string]*item{}
 	}
+	delete(q.unread, entry.Key())
 	if q.byKey[entry.Key()] == nil {
 		q.byKey[entry.Key()] = &item{Pending: entry}
 	}
 }
 
-func (q *queue) drop(key string) {
+func (q *queue) markUnread(key string, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.unread == nil {
+		q.unread = map[string]error{}
+	}
+	q.unread[key] = err
+}
+
+// Forget drops an entry that is not in storage any more.
+func (q *queue) Forget(key string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.byKey, key)
+	delete(q.unread, key)
 }
 
 // recordFailure counts a failed attempt, and returns how many there were since the start and when the first was.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -13,16 +14,22 @@ import (
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
 )
 
 // Concurrency is how many deletions are under way at once.
 const Concurrency = 8
 
-// RetryAll tries every pending deletion of a known authorization once. The error says how many are left. Where InfluxDB is
-// out of reach the rest of that connection waits for the next time. Mints of unknown outcome are left alone.
+// RetryAll tries every pending deletion of a known authorization once. The error says how many are left; on a mount that is
+// being disabled those do not count that no InfluxDB can be asked about. Where InfluxDB is out of reach the rest of that
+// connection waits for the next time. Mints of unknown outcome are left alone.
 func (r *Revoker) RetryAll(ctx context.Context, s logical.Storage) error {
 	if err := r.Load(ctx, s); err != nil {
 		return err
+	}
+	r.Reload(ctx, s)
+	if !r.mount.Tainted() {
+		r.abandoned.Clear()
 	}
 	isDeletion := func(i *item) bool { return i.Nonce == "" }
 	deletions := r.where(isDeletion)
@@ -31,8 +38,8 @@ func (r *Revoker) RetryAll(ctx context.Context, s logical.Storage) error {
 		broken[entry.Connection] = &Breaker{}
 	}
 	var (
-		group   errgroup.Group
-		skipped atomic.Int64
+		group         errgroup.Group
+		skipped, lost atomic.Int64
 	)
 	group.SetLimit(Concurrency)
 	for _, entry := range deletions {
@@ -43,8 +50,8 @@ func (r *Revoker) RetryAll(ctx context.Context, s logical.Storage) error {
 			case ctx.Err() != nil:
 			case breaker.Open():
 				skipped.Add(1)
-			default:
-				r.retry(ctx, s, entry, breaker)
+			case r.retry(ctx, s, entry, breaker):
+				lost.Add(1)
 			}
 			return nil
 		})
@@ -54,30 +61,86 @@ func (r *Revoker) RetryAll(ctx context.Context, s logical.Storage) error {
 	if n := skipped.Load(); n > 0 {
 		r.mount.Log.Warn("pending deletions wait for the next minute: their InfluxDB is out of reach, or does not accept what it is asked with", "count", n)
 	}
-	if left := len(r.where(isDeletion)); left > 0 {
+	if left := len(r.where(isDeletion)) - int(lost.Load()) + r.retryUnread(ctx, s); left > 0 {
 		return fmt.Errorf("%d deletions are still pending", left)
 	}
 	return nil
 }
 
-func (r *Revoker) retry(ctx context.Context, s logical.Storage, entry store.Pending, breaker *Breaker) {
-	if err := r.revokeStored(ctx, s, entry.Key()); err != nil {
-		breaker.Record(err)
-		r.mount.Log.Warn("a pending deletion failed again", "authorization_id", entry.AuthorizationID, "role", entry.Role, "error", err)
+// retry tries a deletion once. It reports whether that is given up, as it is where the mount is being disabled and the
+// connection is not there: nobody could ever be asked.
+func (r *Revoker) retry(ctx context.Context, s logical.Storage, entry store.Pending, breaker *Breaker) (lost bool) {
+	err := r.revokeStored(ctx, s, entry.Key())
+	if err == nil {
+		return false
 	}
+	breaker.Record(err)
+	r.mount.Log.Warn("a pending deletion failed again", "authorization_id", entry.AuthorizationID, "role", entry.Role, "error", err)
+	if lost = r.mount.Tainted() && (errors.Is(err, connection.ErrPurged) || store.IsUnreadable(err)); lost {
+		r.LogAbandoned(entry)
+	}
+	return lost
 }
 
 // revokeStored reads storage before it changes InfluxDB: a process that outlived its Vault has none to read.
 func (r *Revoker) revokeStored(ctx context.Context, s logical.Storage, key string) error {
 	stored, err := store.PendingDeletions.Get(ctx, s, key)
-	if err != nil {
+	switch {
+	case store.IsUnreadable(err):
+		r.Forget(key)
+		r.markUnread(key, err)
+		return nil
+	case err != nil:
 		return err
-	}
-	if stored == nil { // another node, or another run, was first
-		r.drop(key)
+	case stored == nil: // another node, or another run, was first
+		r.Forget(key)
 		return nil
 	}
 	return r.Revoke(ctx, s, *stored)
+}
+
+// retryUnread tries what entries that can't be read are about, and counts those that have to be tried again before anything
+// is known of them.
+func (r *Revoker) retryUnread(ctx context.Context, s logical.Storage) (left int) {
+	var breaker Breaker
+	for key, unread := range r.Unread() {
+		switch {
+		case !store.IsUnreadable(unread):
+			left++
+			continue
+		case strings.HasPrefix(key, store.NoncePrefix): // tidy looks for it
+			continue
+		}
+		r.mount.LogUnreadable(unread)
+		if !breaker.Open() {
+			breaker.Record(r.revokeUnreadable(ctx, s, key))
+		}
+		if breaker.Open() {
+			left++
+		}
+	}
+	return left
+}
+
+// revokeUnreadable deletes the token that the key of an entry names: on the current connection, because no other is known,
+// and only where the token bears this mount's stamp.
+func (r *Revoker) revokeUnreadable(ctx context.Context, s logical.Storage, key string) error {
+	config, err := store.Config.Get(ctx, s)
+	if err != nil || config == nil {
+		return err
+	}
+	c, err := r.pool.Open(config)
+	if err != nil {
+		return err
+	}
+	a, err := c.Client.GetAuthorization(ctx, key)
+	if err != nil {
+		return err
+	}
+	if stamp, stamped := token.ParseStamp(a.Description); stamped && stamp.Mount == r.mount.UUID {
+		return r.Revoke(ctx, s, store.Pending{AuthorizationID: key, Connection: c.ID, Role: stamp.Role})
+	}
+	return nil
 }
 
 // Unreachable reports whether the last RetryAll found that the InfluxDB of a connection is out of reach, or does not

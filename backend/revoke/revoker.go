@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,8 @@ type Revoker struct {
 	counter *lease.Counter
 	// breakers are those of the last RetryAll, by connection.
 	breakers atomic.Pointer[map[string]*Breaker]
+	// abandoned are the keys that LogAbandoned has logged since the mount was last seen to stay.
+	abandoned sync.Map
 }
 
 // New makes the revoker of a mount.
@@ -188,10 +191,13 @@ func (r *Revoker) RecordNonce(ctx context.Context, s logical.Storage, c *connect
 	return r.Enqueue(ctx, s, store.Pending{Nonce: nonce, OrgID: at.OrgID, UserID: at.UserID, Connection: c.ID, Role: role, Since: r.mount.Now()})
 }
 
-// LogAbandoned logs what is pending when the mount is disabled: where no lease holds the disable back, the log is all
-// that is left to tell.
-func (r *Revoker) LogAbandoned() {
-	for _, entry := range r.All() {
+// LogAbandoned logs what is left pending when the mount is disabled, each once: where no lease holds the disable back, the
+// log is all that is left to tell.
+func (r *Revoker) LogAbandoned(entries ...store.Pending) {
+	for _, entry := range entries {
+		if _, repeated := r.abandoned.LoadOrStore(entry.Key(), nil); repeated {
+			continue
+		}
 		r.mount.Log.Error("the mount is being disabled or moved while a deletion is pending; should it be gone, run tidy mount_uuid="+r.mount.UUID+" on another mount after the deadline",
 			"authorization_id", entry.AuthorizationID, "nonce", entry.Nonce, "role", entry.Role, "since", problem.RFC3339(entry.Since))
 	}
