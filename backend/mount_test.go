@@ -225,6 +225,7 @@ func refusal(t testing.TB, resp *logical.Response, err error) (int, string) {
 // configure connects the mount to an InfluxDB.
 func (m *testMount) configure(server *influxtest.Server, more ...map[string]any) {
 	m.t.Helper()
+	server.SetClock(m.clock.now)
 	m.write("config", connectionTo(server, more...))
 }
 

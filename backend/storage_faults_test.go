@@ -114,6 +114,8 @@ type operationUnderFault struct {
 
 func newScene(t *testing.T, prepare func(*scene)) *scene {
 	sc := &scene{testMount: newMount(t), server: influxtest.New(t), other: influxtest.New(t), held: map[string]*leased{}}
+	sc.server.SetClock(sc.clock.now)
+	sc.other.SetClock(sc.clock.now)
 	sc.nth = &nthStorage{Storage: sc.storage.Storage}
 	sc.storage.Storage = sc.nth
 	prepare(sc)

@@ -224,6 +224,7 @@ func TestTidyRunsByItself(t *testing.T) {
 func TestTidyIntervalOfZeroMeansByHand(t *testing.T) {
 	m := newMount(t)
 	server := influxtest.New(t)
+	server.SetClock(m.clock.now)
 	resp := m.write("config", connectionTo(server, map[string]any{"tidy_interval": 0}))
 	require.Contains(t, warned(resp), "tidy_interval: 0; tokens that a crash or a lost answer left behind stay")
 	require.EqualValues(t, 0, m.read("config").Data["tidy_interval"])

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -73,46 +74,75 @@ func (p *progress) restart() {
 // before it asks for the list. What it finds it deletes, also when the list is incomplete; what it does not find proves
 // something only where the list is complete.
 func (t *Tidier) scan(ctx context.Context, s logical.Storage, c *connection.Connection, o Options, p *progress) (missing map[string]string, err error) {
-	if _, err := store.Config.Get(ctx, s); err != nil {
-		return nil, err
-	}
-	usual, err := token.DefaultLocation(ctx, c)
-	if err != nil {
-		return nil, err
-	}
 	if err := t.statics.Load(ctx, s); err != nil {
 		return nil, err
 	}
-	l := &listing{missing: t.statics.TokensOn(c.ID), present: map[string]bool{}}
+	l := &listing{nonces: maps.Clone(o.Unknown), missing: t.statics.TokensOn(c.ID), present: map[string]bool{}}
+	if err := t.addUnreadable(ctx, s, c, l); err != nil {
+		return nil, err
+	}
+	usual, err := token.DefaultLocation(ctx, c)
+	if err != nil && !problem.HasField(err) {
+		return nil, err
+	}
+	at := locations(o.Unknown, usual, err == nil) // a default that is gone is nowhere
 	p.restart()
-	l.asked = t.mount.Now()
-	at := locations(usual, o.Unknown)
-	l.complete, err = t.issuer.ListVerified(ctx, c, at, func(a *influx.Authorization) {
-		p.scanned.Add(1)
-		t.look(a, c, o, p, l)
-	})
-	if err != nil {
+	if err := t.list(ctx, c, o, p, l, at); err != nil {
 		return nil, err
 	}
 	p.matched.Store(int64(len(l.found)))
 	if !o.DryRun {
-		err = errors.Join(t.deleteAll(ctx, s, c, o, p, l.found), t.removeNotCreated(ctx, s, o, l))
-	}
-	for _, location := range at {
-		if err == nil && !l.complete[location] {
-			err = token.Incomplete(c, location)
+		if err := errors.Join(t.deleteAll(ctx, s, c, p, l), t.removeNotCreated(ctx, s, o, l)); err != nil {
+			return l.missing, err
 		}
 	}
-	return l.missing, err
+	return l.missing, l.doubts(c, o, usual, at)
+}
+
+// addUnreadable has a scan of the current connection look for the nonces of pending entries that can't be read, too: where
+// the token may be is not known.
+func (t *Tidier) addUnreadable(ctx context.Context, s logical.Storage, c *connection.Connection, l *listing) error {
+	config, err := store.Config.Get(ctx, s)
+	if err != nil && !store.IsUnreadable(err) {
+		return err
+	}
+	if config == nil || config.ID != c.ID {
+		return nil
+	}
+	for _, nonce := range t.unreadableNonces() {
+		if l.nonces == nil {
+			l.nonces = map[string]store.Pending{}
+		}
+		l.nonces[nonce] = store.Pending{Nonce: nonce}
+	}
+	return nil
+}
+
+// list asks for the list, and notes what is in it. On a mount that is being disabled it waits no longer than for another
+// call: Vault waits, too.
+func (t *Tidier) list(ctx context.Context, c *connection.Connection, o Options, p *progress, l *listing, at []token.Location) error {
+	if t.mount.Tainted() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(c.RequestTimeout)*time.Second)
+		defer cancel()
+	}
+	l.asked = t.mount.Now()
+	return t.issuer.ListVerified(ctx, c, at, &l.Listing, func(a *influx.Authorization) {
+		p.scanned.Add(1)
+		t.look(a, c, o, p, l)
+	})
 }
 
 // maxLocations bounds for how many locations one scan verifies that the list is complete; the nonces of others wait for
 // the next scan.
 const maxLocations = 16
 
-// locations are where the list has to be complete: the usual location first.
-func locations(usual token.Location, unknown map[string]store.Pending) []token.Location {
-	at := []token.Location{usual}
+// locations are where the list has to be complete: the usual location first, if there is one.
+func locations(unknown map[string]store.Pending, usual token.Location, known bool) []token.Location {
+	var at []token.Location
+	if known {
+		at = append(at, usual)
+	}
 	for _, entry := range unknown {
 		if location := locationOf(entry); !slices.Contains(at, location) && len(at) < maxLocations {
 			at = append(at, location)
@@ -127,16 +157,59 @@ func locationOf(entry store.Pending) token.Location {
 
 // listing is what one list of all tokens says.
 type listing struct {
+	token.Listing
 	// asked is when it was asked for.
 	asked time.Time
+	// nonces are those to look for.
+	nonces map[string]store.Pending
 	// found are the tokens to delete.
 	found []orphan
-	// present are the nonces of unknown outcome that were seen.
+	// present are the nonces that were seen.
 	present map[string]bool
 	// missing are the current tokens of static roles that were not seen yet.
 	missing map[string]string
-	// complete says in which locations all tokens are shown.
-	complete map[token.Location]bool
+}
+
+// maxSkew is how far our clock and InfluxDB's may differ. It is less than mount.TidyMargin, after which a token past its
+// deadline is deleted.
+const maxSkew = 4 * time.Minute
+
+// SkewedError says that our clock and InfluxDB's differ by so much that one of them is wrong: which tokens are past their
+// deadline is not known.
+type SkewedError struct{ Ours, Theirs time.Time }
+
+// Error names both times.
+func (e *SkewedError) Error() string {
+	if e.Theirs.IsZero() {
+		return "InfluxDB's answer does not say what time it is there, so that no token is deleted by its deadline; a proxy in between must let the header Date through"
+	}
+	return fmt.Sprintf("the clocks differ: it is %s here and %s at InfluxDB, so that no token is deleted by its deadline; set the one that is wrong", problem.RFC3339(e.Ours), problem.RFC3339(e.Theirs))
+}
+
+func (l *listing) skewed() bool { return l.Answered.Sub(l.Date).Abs() > maxSkew }
+
+// expired reports whether a deadline has passed, by our clock and by InfluxDB's.
+func (l *listing) expired(deadline time.Time) bool {
+	end := deadline.Add(mount.TidyMargin)
+	return !l.skewed() && end.Before(l.asked) && end.Before(l.Date)
+}
+
+// doubts is why a list that was read to its end does not say all that it was asked for.
+func (l *listing) doubts(c *connection.Connection, o Options, usual token.Location, at []token.Location) error {
+	for _, location := range at {
+		if !l.Complete[location] {
+			return token.Incomplete(c, location)
+		}
+	}
+	switch {
+	case o.MountUUID == "":
+		return nil
+	case !l.Proven:
+		return token.Incomplete(c, usual)
+	case l.skewed():
+		return &SkewedError{l.Answered, l.Date}
+	}
+	return nil
 }
 
 // orphan is a token of ours that nobody holds a lease for.
@@ -149,7 +222,7 @@ type orphan struct {
 func (t *Tidier) look(a *influx.Authorization, c *connection.Connection, o Options, p *progress, l *listing) {
 	delete(l.missing, a.ID)
 	stamp, owned := t.issuer.Owned(a)
-	if _, unknown := o.Unknown[stamp.Nonce]; owned && unknown && stamp.Nonce != c.RootNonce {
+	if _, sought := l.nonces[stamp.Nonce]; owned && sought && stamp.Nonce != c.RootNonce {
 		l.present[stamp.Nonce] = true
 		l.found = append(l.found, orphan{a.ID, stamp})
 		return
@@ -157,7 +230,7 @@ func (t *Tidier) look(a *influx.Authorization, c *connection.Connection, o Optio
 	stamp, stamped := token.ParseStamp(a.Description)
 	switch {
 	case !stamped || o.MountUUID == "" || stamp.Mount != o.MountUUID || stamp.Kind != token.Lease:
-	case stamp.Deadline.Add(mount.TidyMargin).Before(l.asked):
+	case l.expired(stamp.Deadline):
 		l.found = append(l.found, orphan{a.ID, stamp})
 	default:
 		p.left.Add(1)
@@ -165,14 +238,14 @@ func (t *Tidier) look(a *influx.Authorization, c *connection.Connection, o Optio
 }
 
 // deleteAll deletes what a scan has found, a few at a time.
-func (t *Tidier) deleteAll(ctx context.Context, s logical.Storage, c *connection.Connection, o Options, p *progress, found []orphan) error {
-	if _, err := store.Config.Get(ctx, s); err != nil { // the list may have taken minutes
+func (t *Tidier) deleteAll(ctx context.Context, s logical.Storage, c *connection.Connection, p *progress, l *listing) error {
+	if _, err := store.Config.Get(ctx, s); err != nil && !store.IsUnreadable(err) { // the list may have taken minutes
 		return err
 	}
 	var group errgroup.Group
 	group.SetLimit(revoke.Concurrency)
 	var breaker revoke.Breaker
-	for _, f := range found {
+	for _, f := range l.found {
 		group.Go(func() (err error) {
 			defer background.Recover(t.mount.Log, &err)
 			switch {
@@ -182,7 +255,7 @@ func (t *Tidier) deleteAll(ctx context.Context, s logical.Storage, c *connection
 				p.failed.Add(1)
 				return nil // an error is noted already
 			}
-			err = t.deleteOrphan(ctx, s, c, o, p, f)
+			err = t.deleteOrphan(ctx, s, c, p, l, f)
 			breaker.Record(err)
 			return err
 		})
@@ -191,9 +264,9 @@ func (t *Tidier) deleteAll(ctx context.Context, s logical.Storage, c *connection
 }
 
 // deleteOrphan deletes one token, and removes the unknown outcome that led to it.
-func (t *Tidier) deleteOrphan(ctx context.Context, s logical.Storage, c *connection.Connection, o Options, p *progress, f orphan) error {
-	entry, unknown := o.Unknown[f.stamp.Nonce]
-	if unknown { // whatever comes of the deletion, nobody has it
+func (t *Tidier) deleteOrphan(ctx context.Context, s logical.Storage, c *connection.Connection, p *progress, l *listing, f orphan) error {
+	entry, sought := l.nonces[f.stamp.Nonce]
+	if sought { // whatever comes of the deletion, nobody has it
 		t.counter.Remove(f.stamp.Role, f.id)
 		// A process that was reloaded in the middle of a rotation may have stored it last.
 		current, err := t.statics.IsCurrent(ctx, s, f.stamp)
@@ -211,7 +284,7 @@ func (t *Tidier) deleteOrphan(ctx context.Context, s logical.Storage, c *connect
 	p.deleted.Add(1)
 	t.counter.Remove(f.stamp.Role, f.id)
 	t.mount.Log.Info("a token that nobody holds a lease for was deleted", "authorization_id", f.id, "role", f.stamp.Role, "deadline", problem.RFC3339(f.stamp.Deadline))
-	if !unknown {
+	if !sought {
 		return nil
 	}
 	return t.revoker.Remove(ctx, s, entry.Key())
@@ -222,7 +295,7 @@ func (t *Tidier) deleteOrphan(ctx context.Context, s logical.Storage, c *connect
 func (t *Tidier) removeNotCreated(ctx context.Context, s logical.Storage, o Options, l *listing) error {
 	var problems []error
 	for nonce, entry := range o.Unknown {
-		if !l.present[nonce] && l.complete[locationOf(entry)] && l.asked.Sub(entry.Since) >= mount.UnknownAge {
+		if !l.present[nonce] && l.Complete[locationOf(entry)] && l.asked.Sub(entry.Since) >= mount.UnknownAge {
 			problems = append(problems, t.revoker.Remove(ctx, s, entry.Key()))
 		}
 	}

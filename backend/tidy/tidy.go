@@ -34,7 +34,9 @@ const (
 	Done    = "done"
 	Failed  = "failed"
 	// Blind: the root token was not shown all tokens, so that nothing is known.
-	Blind     = "blind"
+	Blind = "blind"
+	// Skewed: our clock and InfluxDB's differ, so that no token is known to be past its deadline.
+	Skewed    = "skewed"
 	Cancelled = "cancelled"
 )
 
@@ -49,7 +51,8 @@ type Tidier struct {
 	// lifetime ends when the mount is unmounted, sealed or reloaded.
 	lifetime context.Context
 
-	timer background.Timer
+	timer  background.Timer
+	search search
 
 	mu  sync.Mutex
 	run run
@@ -67,7 +70,8 @@ type run struct {
 func New(lifetime context.Context, m *mount.Mount, pool *connection.Pool, issuer *token.Issuer, revoker *revoke.Revoker, statics *static.Roles, counter *lease.Counter) *Tidier {
 	return &Tidier{
 		lifetime: lifetime, mount: m, pool: pool, issuer: issuer, revoker: revoker, statics: statics, counter: counter,
-		run: run{state: Idle, progress: &progress{}},
+		run:    run{state: Idle, progress: &progress{}},
+		search: search{slot: make(chan struct{}, 1), abandoned: map[string]bool{}},
 	}
 }
 
@@ -119,10 +123,15 @@ func (t *Tidier) finish(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.run.finished, t.run.err = t.mount.Now(), err
-	var incomplete *token.IncompleteListError
+	var (
+		incomplete *token.IncompleteListError
+		skewed     *SkewedError
+	)
 	switch {
 	case err == nil:
 		t.run.state = Done
+	case errors.As(err, &skewed):
+		t.run.state = Skewed
 	case errors.As(err, &incomplete):
 		t.run.state = Blind
 	case errors.Is(err, context.Canceled):
@@ -159,6 +168,8 @@ func (t *Tidier) Problems() []string {
 	switch last.State {
 	case Blind:
 		return []string{fmt.Sprintf("tidy is blind, so that tokens past their deadline stay in InfluxDB: %s", reason)}
+	case Skewed:
+		return []string{"tidy did not finish: " + reason}
 	case Failed:
 		return []string{fmt.Sprintf("the last run of tidy failed at %s: %s", problem.RFC3339(last.Finished), reason)}
 	}

@@ -169,19 +169,30 @@ func (e *IncompleteListError) Error() string {
 	return fmt.Sprintf("the root token is not shown the list of tokens: it lacks read:orgs/%s/authorizations or read:users/%s; see docs/root-token.md", e.At.OrgID, cmp.Or(e.At.UserID, "<owner>"))
 }
 
+// Listing is what is known of a list of all tokens besides the tokens.
+type Listing struct {
+	// Complete are the locations of which all tokens are shown. One that is gone, and all that a token there could do with
+	// it, is among them.
+	Complete map[Location]bool
+	// Proven says that a token was shown that is known to live. Where none is, none may have been.
+	Proven bool
+	// Answered and Date are the times of the answer by our clock and by InfluxDB's; Date is zero where it did not tell.
+	Answered, Date time.Time
+}
+
 // ListVerified hands every token of an InfluxDB to visit, and returns of which locations the list is complete: InfluxDB
 // answers a token that may not read authorizations with 200 and leaves them out, so a probe is created in each location
 // first, and has to be in the list. A location where the root token may not create one is not complete; in the first, the
 // default one, that is an error. So is a list of another InfluxDB at the same address, which says nothing of ours. What
-// visit is handed is valid only during the call.
-func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at []Location, visit func(*influx.Authorization)) (complete map[Location]bool, err error) {
+// visit is handed is valid only during the call; before the first one l has the times.
+func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at []Location, l *Listing, visit func(*influx.Authorization)) (err error) {
 	probes := map[string]Location{}
 	defer func() {
 		for id := range probes {
 			err = errors.Join(err, c.Delete(context.WithoutCancel(ctx), id))
 		}
 	}()
-	complete = map[Location]bool{}
+	l.Complete = map[Location]bool{}
 	for n, location := range at {
 		probe, probeErr := i.Probe(ctx, c, location, MinimalGrant(location.OrgID))
 		if probe != nil {
@@ -189,16 +200,17 @@ func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at 
 		}
 		switch {
 		case probeErr == nil:
-		case n > 0 && influx.Is(probeErr, influx.Invalid):
-			// The organization or the owner is gone, and with them all that a token there could do.
-			complete[location] = true
+		case influx.Is(probeErr, influx.Invalid): // the organization or the owner is gone
+			l.Complete[location] = true
 		case n == 0 || !refused(probeErr):
-			return nil, probeErr
+			return probeErr
 		}
 	}
-	err = c.Client.EachAuthorization(ctx, func(a *influx.Authorization) error {
+	dated := func(date time.Time) { l.Answered, l.Date = i.mount.Now(), date }
+	err = c.Client.DatedAuthorizations(ctx, dated, func(a *influx.Authorization) error {
+		l.Proven = l.Proven || a.ID == c.RootID() && a.ID != ""
 		if location, isProbe := probes[a.ID]; isProbe {
-			complete[location] = true
+			l.Complete[location], l.Proven = true, true
 		} else if a.ID != "" {
 			visit(a)
 		}
@@ -207,7 +219,7 @@ func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at 
 	if err == nil {
 		_, err = c.Identify(ctx) // the list of another InfluxDB says nothing of ours
 	}
-	return complete, err
+	return err
 }
 
 // ListDefault is ListVerified of the default location, whose list has to be complete.
@@ -216,8 +228,9 @@ func (i *Issuer) ListDefault(ctx context.Context, c *connection.Connection, visi
 	if err != nil {
 		return err
 	}
-	complete, err := i.ListVerified(ctx, c, []Location{at}, visit)
-	if err == nil && !complete[at] {
+	var l Listing
+	err = i.ListVerified(ctx, c, []Location{at}, &l, visit)
+	if err == nil && (!l.Complete[at] || !l.Proven) {
 		err = Incomplete(c, at)
 	}
 	return err

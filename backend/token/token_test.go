@@ -164,9 +164,10 @@ func TestListVerified(t *testing.T) {
 	var listed []string
 	c := dial(t, server, root)
 	visit := func(a *influx.Authorization) { listed = append(listed, a.ID) }
-	complete, err := issuer.ListVerified(t.Context(), c, []Location{usual, unseen, ownerGone}, visit)
-	require.NoError(t, err)
-	require.Equal(t, map[Location]bool{usual: true, ownerGone: true}, complete, "the probe of beta is not in the list")
+	var l Listing
+	require.NoError(t, issuer.ListVerified(t.Context(), c, []Location{usual, unseen, ownerGone}, &l, visit))
+	require.Equal(t, map[Location]bool{usual: true, ownerGone: true}, l.Complete, "the probe of beta is not in the list")
+	require.True(t, l.Proven)
 	require.Len(t, listed, 2, "the two root tokens, and no probe")
 	require.NotContains(t, listed, foreign)
 	require.Len(t, server.Tokens(), 3, "no probe stays")

@@ -89,7 +89,10 @@ func (s *Server) Redirect(method, pathPrefix, base string) {
 // ShiftClock lets every answer say that the server's clock is ahead by this much.
 func (s *Server) ShiftClock(ahead time.Duration) {
 	s.addFault("", "/", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+		s.mu.Lock()
+		now := s.now
+		s.mu.Unlock()
+		w.Header().Set("Date", now().Add(ahead).UTC().Format(http.TimeFormat))
 		next.ServeHTTP(w, r)
 	})
 }

@@ -69,8 +69,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 
 	s.mu.Lock()
 	s.requests = append(s.requests, Request{r.Method, r.URL.Path, r.URL.RawQuery})
-	intercept := s.intercept
+	intercept, now := s.intercept, s.now
 	s.mu.Unlock()
+	w.Header().Set("Date", now().UTC().Format(http.TimeFormat))
 
 	if intercept == nil {
 		s.handle(w, r)

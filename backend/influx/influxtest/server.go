@@ -18,6 +18,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // What a new Server holds, as influxd does after its setup. There are also the system buckets "_monitoring" and
@@ -49,6 +50,7 @@ type Server struct {
 	store     *store
 	requests  []Request
 	intercept Interceptor
+	now       func() time.Time
 }
 
 // Request is a request as it arrived, whatever became of it.
@@ -94,7 +96,7 @@ func Fresh() Option {
 // without waiting for requests that are still being answered.
 func New(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	s := &Server{t: t, hashed: true, version: "v2.9.1", done: make(chan struct{}), store: newStore()}
+	s := &Server{t: t, hashed: true, version: "v2.9.1", done: make(chan struct{}), store: newStore(), now: time.Now}
 	s.listener = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	// Clients that hang up or refuse the certificate are what many tests are about; they are no news.
 	s.listener.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -119,6 +121,13 @@ func New(t testing.TB, options ...Option) *Server {
 func (s *Server) close() {
 	close(s.done)
 	_ = s.listener.Config.Close()
+}
+
+// SetClock has every answer's Date say what now returns, so that a test's clock is the server's as well.
+func (s *Server) SetClock(now func() time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = now
 }
 
 // RootToken is the value of the operator token: everything, in every organization.

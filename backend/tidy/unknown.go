@@ -1,0 +1,210 @@
+package tidy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
+)
+
+// search is the look for what creations of unknown outcome have created. One is under way at a time: of the revocations of
+// a mount that is being disabled the next one need not repeat what the last one learned.
+type search struct {
+	slot chan struct{}
+	// stop ends the search that is under way, if it began before the mount was being disabled: it has more time.
+	stop atomic.Pointer[context.CancelFunc]
+	// abandoned are the keys that were given up since the mount is being disabled.
+	abandoned map[string]bool
+	// unreadable is when the nonces of entries that can't be read were last looked for.
+	unreadable time.Time
+}
+
+// unreadableInterval is how often nonces are looked for of which nothing else is known: no list proves that they are not
+// there, and one of 100,000 tokens is expensive.
+const unreadableInterval = time.Hour
+
+// ReconcileUnknown looks for what creations of unknown outcome have created: one scan for each connection on which one is
+// old enough, unless its InfluxDB was just seen to be out of reach. The error says how many are left; on a mount that is
+// being disabled those do not count that InfluxDB refuses to tell about, or can't. It creates nothing but probes: such a
+// mount looks, too.
+func (t *Tidier) ReconcileUnknown(ctx context.Context, s logical.Storage) error {
+	if err := t.revoker.Load(ctx, s); err != nil {
+		return err
+	}
+	tainted := t.mount.Tainted()
+	if stop := t.search.stop.Load(); tainted && stop != nil {
+		(*stop)()
+	}
+	select {
+	case t.search.slot <- struct{}{}:
+		defer func() { <-t.search.slot }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if !tainted {
+		clear(t.search.abandoned)
+		patient, cancel := context.WithCancel(ctx)
+		defer cancel()
+		t.search.stop.Store(&cancel)
+		defer t.search.stop.Store(nil)
+		ctx = patient
+	}
+	for id, unknown := range t.unknownByConnection() {
+		if ctx.Err() == nil && !t.revoker.Unreachable(id) && t.anyDue(unknown) {
+			t.reconcile(ctx, s, id, unknown)
+		}
+	}
+	left := t.searchUnreadable(ctx, s)
+	for _, unknown := range t.unknownByConnection() {
+		left += len(unknown)
+	}
+	if left > 0 {
+		return fmt.Errorf("%d deletions are still pending: of tokens that unanswered mints may have made", left)
+	}
+	return nil
+}
+
+// reconcile makes one scan for the unknown outcomes on one connection.
+func (t *Tidier) reconcile(ctx context.Context, s logical.Storage, id string, unknown map[string]store.Pending) {
+	c, err := t.pool.ByID(ctx, s, id)
+	if err == nil {
+		if !c.Visibility.Ready(t.mount.Now()) && !t.mount.Tainted() {
+			return
+		}
+		_, err = t.Scan(ctx, s, c, Options{Unknown: unknown})
+		t.recordVisibility(c, err)
+	}
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case c != nil && c.Former != nil && c.Former.Abandoned:
+		t.dropAbandoned(ctx, s, c, unknown, err)
+	case t.mount.Tainted() && cannotTell(ctx, c, err):
+		t.giveUp(unknown, err)
+	default:
+		t.mount.Log.Warn("mints that InfluxDB did not answer are still unsettled", "count", len(unknown), "error", err)
+	}
+}
+
+// cannotTell reports whether nobody can be asked, or InfluxDB is there and does not tell: it refuses to, or does not answer
+// in time. One that is down will tell.
+func cannotTell(ctx context.Context, c *connection.Connection, err error) bool {
+	var incomplete *token.IncompleteListError
+	switch {
+	case c == nil:
+		return errors.Is(err, connection.ErrPurged) || store.IsUnreadable(err)
+	case connection.IsForeign(err):
+		return false
+	case errors.As(err, &incomplete), connection.Rejected(err), influx.Is(err, influx.InactiveUser),
+		influx.Is(err, influx.MissingPermission), influx.Is(err, influx.Forbidden):
+		return true
+	}
+	_, down := c.Client.Ping(ctx)
+	return down == nil
+}
+
+// giveUp logs the unknown outcomes that are old enough, once, and counts them no longer: the mount's end is not held back
+// for them.
+func (t *Tidier) giveUp(unknown map[string]store.Pending, cause error) {
+	for _, entry := range unknown {
+		if t.isDue(entry) {
+			t.mount.Log.Warn("whether a mint made a token can't be found out", "nonce", entry.Nonce, "role", entry.Role, "error", cause)
+			t.revoker.LogAbandoned(entry)
+			t.search.abandoned[entry.Key()] = true
+		}
+	}
+}
+
+// searchUnreadable looks on the current connection for the nonces of entries that can't be read, now and then. It counts
+// those that InfluxDB will be able to tell about.
+func (t *Tidier) searchUnreadable(ctx context.Context, s logical.Storage) (left int) {
+	nonces, now := t.unreadableNonces(), t.mount.Now()
+	if len(nonces) == 0 || now.Sub(t.search.unreadable).Abs() < unreadableInterval {
+		return 0
+	}
+	config, err := store.Config.Get(ctx, s)
+	if err != nil || config == nil {
+		return 0
+	}
+	c, err := t.pool.Open(config)
+	if err == nil {
+		_, err = t.Scan(ctx, s, c, Options{})
+	}
+	if err != nil && !cannotTell(ctx, c, err) {
+		return len(nonces)
+	}
+	t.search.unreadable = now
+	return 0
+}
+
+// unreadableNonces are the nonces of pending entries that can't be read: their keys tell them.
+func (t *Tidier) unreadableNonces() []string {
+	var nonces []string
+	for key, err := range t.revoker.Unread() {
+		if nonce, found := strings.CutPrefix(key, store.NoncePrefix); found && store.IsUnreadable(err) {
+			t.mount.LogUnreadable(err)
+			nonces = append(nonces, nonce)
+		}
+	}
+	return nonces
+}
+
+// unknownByConnection are the creations of unknown outcome that were not given up, by nonce, by the ID of their connection.
+func (t *Tidier) unknownByConnection() map[string]map[string]store.Pending {
+	byConnection := map[string]map[string]store.Pending{}
+	for _, entry := range t.revoker.All() {
+		if entry.Nonce == "" || t.search.abandoned[entry.Key()] {
+			continue
+		}
+		if byConnection[entry.Connection] == nil {
+			byConnection[entry.Connection] = map[string]store.Pending{}
+		}
+		byConnection[entry.Connection][entry.Nonce] = entry
+	}
+	return byConnection
+}
+
+// anyDue reports whether a list can prove of any of them that nothing was created.
+func (t *Tidier) anyDue(unknown map[string]store.Pending) bool {
+	for _, entry := range unknown {
+		if t.isDue(entry) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Tidier) isDue(entry store.Pending) bool {
+	return t.mount.Now().Sub(entry.Since) >= mount.UnknownAge
+}
+
+// recordVisibility has the next scan wait where the root token was not shown all tokens: that does not change by itself,
+// and a list of 100,000 tokens is expensive. Other failures are tried again each minute.
+func (t *Tidier) recordVisibility(c *connection.Connection, err error) {
+	var incomplete *token.IncompleteListError
+	if err == nil || errors.As(err, &incomplete) {
+		c.Visibility.Done(err, t.mount.Now())
+	}
+}
+
+// dropAbandoned removes the unknown outcomes of an abandoned connection that can't be asked: its operator gave up what
+// may live there.
+func (t *Tidier) dropAbandoned(ctx context.Context, s logical.Storage, c *connection.Connection, unknown map[string]store.Pending, cause error) {
+	for nonce, entry := range unknown {
+		if !t.isDue(entry) {
+			continue
+		}
+		err := t.revoker.Remove(ctx, s, entry.Key())
+		t.mount.Log.Error("whether an abandoned connection made a token is not known; look for the nonce in descriptions in that InfluxDB",
+			"nonce", nonce, "role", entry.Role, "url", c.URL, "error", errors.Join(cause, err))
+	}
+}
