@@ -212,8 +212,16 @@ func TestConfigTakesNumbersAndFlagsInEveryForm(t *testing.T) {
 func TestCredsAnswerTheExternalURL(t *testing.T) {
 	m := newMount(t)
 	server := m.connected()
-	m.write("config", map[string]any{"external_url": "https://influx.example/"})
-	l := m.mint("app")
-	require.Equal(t, "https://influx.example/", l.data["url"])
-	tidyUp(t, server, l)
+	for written, clean := range map[string]string{
+		"https://influx.example/":            "https://influx.example",
+		"https://influx.example//":           "https://influx.example",
+		"https://influx.example/base//a/../": "https://influx.example/base",
+		"":                                   server.URL,
+	} {
+		m.write("config", map[string]any{"url": server.URL + "//", "external_url": written, "token": server.RootToken()})
+		require.Equal(t, []any{server.URL + "//", written}, []any{m.read("config").Data["url"], m.read("config").Data["external_url"]})
+		l := m.mint("app")
+		require.Equal(t, clean, l.data["url"])
+		tidyUp(t, server, l)
+	}
 }

@@ -66,11 +66,13 @@ func TestKindsOfServers(t *testing.T) {
 		"InfluxDB 3 Core":            {saying(200, "application/json", `{"version":"3.1.0"}`, "X-Influxdb-Version", "v3.1.0", "X-Influxdb-Build", "Core"), 400, "url: this is InfluxDB 3.1.0 Core; only"},
 		"InfluxDB 3 in the body":     {saying(200, "application/json", `{"version":"3.4.2"}`), 400, "url: this is InfluxDB 3.4.2; only"},
 		"InfluxDB 3, no token":       {saying(401, "application/json", `{"error":"the request was not authenticated"}`, "X-Influxdb-Version", "3.0.0", "X-Influxdb-Build", "Enterprise"), 400, "url: this is InfluxDB 3.0.0 Enterprise; only"},
+		"InfluxDB 3 without headers": {saying(401, "application/json", `{"error": "the request was not authenticated"}`), 400, "url: this is InfluxDB 3; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations"},
 		"a page on 200":              {saying(200, text, html), 400, notInfluxDB},
 		"a page on 404":              {saying(404, text, html), 400, notInfluxDB},
 		"a page on 401":              {saying(401, text, html), 400, notInfluxDB},
 		"a page on 403":              {saying(403, text, html), 400, notInfluxDB},
-		"a redirect":                 {saying(302, text, html, "Location", "/login"), 400, notInfluxDB},
+		"a redirect":                 {saying(302, text, html, "Location", "/login"), 400, "url: " + other.URL + " redirects to " + other.URL + "/login (302), where nothing is sent; if InfluxDB is there, write its base URL to url" + unchangedText},
+		"a redirect to https":        {saying(301, text, html, "Location", "https://db:8086/ping?token=x"), 400, "url: " + other.URL + " redirects to https://db:8086 (301)"},
 		"JSON of something else":     {saying(404, "application/json", `{"detail":"Not Found"}`), 400, notInfluxDB},
 		"a page on 502":              {saying(502, text, html), 502, "url: no usable answer from " + other.URL + ": "},
 		"overloaded":                 {saying(503, "application/json", `{"code":"unavailable","message":"later"}`), 502, "url: no usable answer from " + other.URL + ": "},
@@ -83,10 +85,14 @@ func TestKindsOfServers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := m.in(t)
 			other.Intercept(c.answer)
+			other.ResetRequests()
 			before := m.snapshot()
 			status, text := m.refused(logical.UpdateOperation, "config", map[string]any{"url": other.URL, "token": other.RootToken()})
 			require.Equal(t, c.status, status, text)
 			require.True(t, strings.HasPrefix(text, c.says), text)
+			if strings.HasPrefix(name, "a redirect") {
+				require.Len(t, other.Requests(), 1, "the root token was not sent")
+			}
 			if c.status == 502 || strings.HasPrefix(c.says, "url: what") {
 				require.True(t, strings.HasSuffix(text, unchangedText), text)
 			}

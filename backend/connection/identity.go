@@ -42,7 +42,7 @@ type identity struct {
 	looking chan struct{}
 
 	mu sync.Mutex
-	// userID is the root token's user, and orgIDs are organizations, as the answers to mints told them.
+	// userID is the root token's user, and orgIDs are organizations, as the answers to mints tell them.
 	userID string
 	orgIDs []string
 	// foreign is what the last look said, if it was of another InfluxDB; it holds until foreignUntil.
@@ -182,32 +182,39 @@ func (i *identity) learned() (userID string, orgIDs []string) {
 
 // CheckIssued returns a *ForeignError where another InfluxDB has issued a token; ownerID is who was asked for to own it.
 // A token without an owner of its own belongs to the root token's user, whose ID is known; of others the organization
-// is, or is asked for once. What the answer tells is remembered: this InfluxDB is recognized by it.
+// is, or it is found out once which InfluxDB this is. What the answers tell is remembered: it is recognized by that.
 func (c *Connection) CheckIssued(ctx context.Context, a *influx.Authorization, ownerID string) error {
 	userID, orgIDs := c.identity.learned()
-	rootUserID, ofRoot := cmp.Or(c.RootUserID(), userID), ownerID == "" && a.UserID != ""
+	userID = cmp.Or(c.RootUserID(), userID)
 	switch {
-	case ofRoot && rootUserID != "":
-		if !strings.EqualFold(a.UserID, rootUserID) {
-			return &ForeignError{URL: c.Client.URL(), Missing: "user " + rootUserID}
+	case ownerID == "" && a.UserID != "":
+		if userID != "" && !strings.EqualFold(a.UserID, userID) {
+			return &ForeignError{URL: c.Client.URL(), Missing: "user " + userID}
 		}
-	case !slices.Contains(orgIDs, a.OrgID) && (c.Found == nil || !slices.Contains(c.Found.OrgIDs, a.OrgID)):
-		if _, err := c.Identify(ctx); IsForeign(err) {
+		userID = a.UserID
+	case slices.Contains(orgIDs, a.OrgID), c.Found != nil && slices.Contains(c.Found.OrgIDs, a.OrgID):
+		return nil
+	default:
+		seen, err := c.Identify(ctx)
+		switch {
+		case IsForeign(err):
 			return err
+		case err != nil: // it proves nothing
+			return nil
+		case !seen && userID == "":
+			me, _ := c.Client.Me(ctx)
+			userID = me.ID
 		}
 	}
-	c.identity.learn(a, ofRoot)
+	c.identity.learn(a.OrgID, userID)
 	return nil
 }
 
-// learn remembers where a token is, and the root token's user if it is theirs.
-func (i *identity) learn(a *influx.Authorization, ofRoot bool) {
+func (i *identity) learn(orgID, userID string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if ofRoot {
-		i.userID = a.UserID
-	}
-	if !slices.Contains(i.orgIDs, a.OrgID) {
-		i.orgIDs = append(i.orgIDs[:len(i.orgIDs):len(i.orgIDs)], a.OrgID)
+	i.userID = userID
+	if !slices.Contains(i.orgIDs, orgID) {
+		i.orgIDs = append(i.orgIDs[:len(i.orgIDs):len(i.orgIDs)], orgID)
 	}
 }

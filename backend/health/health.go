@@ -35,11 +35,12 @@ type Health struct {
 	root     *root.Root
 	statics  *static.Roles
 	roles    *role.Roles
+	sources  []func() []string
 }
 
-// New returns the mount's Health.
-func New(m *mount.Mount, pool *connection.Pool, verifier *verify.Verifier, revoker *revoke.Revoker, tidier *tidy.Tidier, root *root.Root, statics *static.Roles, roles *role.Roles) *Health {
-	return &Health{mount: m, pool: pool, verifier: verifier, revoker: revoker, tidier: tidier, root: root, statics: statics, roles: roles}
+// New returns the mount's Health. What sources return are problems, too.
+func New(m *mount.Mount, pool *connection.Pool, verifier *verify.Verifier, revoker *revoke.Revoker, tidier *tidy.Tidier, root *root.Root, statics *static.Roles, roles *role.Roles, sources ...func() []string) *Health {
+	return &Health{mount: m, pool: pool, verifier: verifier, revoker: revoker, tidier: tidier, root: root, statics: statics, roles: roles, sources: sources}
 }
 
 // Report is the state of a mount.
@@ -62,10 +63,12 @@ func (r *Report) add(format string, args ...any) {
 	}
 }
 
-// addLines adds each line of a text as a problem.
-func (r *Report) addLines(text string) {
-	for line := range strings.SplitSeq(text, "\n") {
-		r.add("%s", line)
+// addLines adds each line of some texts as a problem.
+func (r *Report) addLines(texts ...string) {
+	for _, text := range texts {
+		for line := range strings.SplitSeq(text, "\n") {
+			r.add("%s", line)
+		}
 	}
 }
 
@@ -87,18 +90,18 @@ func (h *Health) Check(ctx context.Context, s logical.Storage, mountPath, roleNa
 	if err != nil {
 		return nil, err
 	}
-	for _, problems := range [][]string{h.tidier.Problems(), rotation, h.statics.Problems()} {
-		for _, text := range problems {
-			r.addLines(text)
-		}
+	r.addLines(h.tidier.Problems()...)
+	r.addLines(rotation...)
+	r.addLines(h.statics.Problems()...)
+	for _, problems := range h.sources {
+		r.addLines(problems()...)
 	}
 	if config == nil {
 		r.addLines(connection.NotConfigured(mountPath).Error())
 		return r, nil
 	}
 	r.NextRotation = config.NextRotation
-	if err := h.checkConnection(ctx, r, config); err != nil {
-		r.addLines(err.Error())
+	if !h.checkConnection(ctx, r, config) {
 		return r, nil
 	}
 	if roleName == "" {
@@ -121,7 +124,7 @@ func (h *Health) checkPending(r *Report) {
 			if deletions++; oldest.IsZero() || entry.Since.Before(oldest) {
 				oldest = entry.Since
 			}
-		case h.mount.Now().Sub(entry.Since) > 2*mount.UnknownAge:
+		case h.mount.Now().Sub(entry.Since) >= mount.UnknownAge:
 			overdue++
 		}
 	}
@@ -136,12 +139,27 @@ func (h *Health) checkPending(r *Report) {
 	}
 }
 
-// checkConnection takes the steps of a verified write.
-func (h *Health) checkConnection(ctx context.Context, r *Report, config *store.Connection) error {
+// checkConnection takes the steps of a verified write, and looks whether this is the InfluxDB that issued the tokens. It
+// reports whether both are right.
+func (h *Health) checkConnection(ctx context.Context, r *Report, config *store.Connection) bool {
 	result, err := h.verifier.Verify(ctx, config)
 	r.Server, r.Latency, r.ValuesHidden = result.Server, result.Latency, result.ValuesHidden
 	if influx.Is(err, influx.BadToken) {
 		err = fmt.Errorf("%w; write one that works to config, see docs/recovery.md", err)
 	}
-	return err
+	foreign, unknown := false, false
+	if c, openErr := h.pool.Open(config); openErr == nil {
+		seen, identityErr := c.Identify(ctx)
+		if foreign = connection.IsForeign(identityErr); foreign {
+			r.addLines(identityErr.Error())
+		}
+		unknown = identityErr == nil && !seen
+	}
+	switch {
+	case err != nil:
+		r.addLines(err.Error())
+	case unknown:
+		r.addLines(verify.Unidentified)
+	}
+	return err == nil && !foreign
 }

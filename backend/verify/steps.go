@@ -43,26 +43,25 @@ type Result struct {
 // token that can't be used and deleting it. The first step that fails is the error; the result then holds what the
 // steps before it found.
 func (v *Verifier) Verify(ctx context.Context, config *store.Connection) (*Result, error) {
-	c, err := v.pool.Dial(config)
-	if err != nil {
-		return &Result{Found: &store.Found{}}, err
+	k := &check{Result: Result{Found: &store.Found{}}, issuer: v.issuer, before: config.Found}
+	candidate := *config
+	candidate.Found = k.Found // so that this InfluxDB is known by what it shows now
+	var err error
+	if k.c, err = v.pool.Dial(&candidate); err != nil {
+		return &k.Result, err
 	}
-	defer c.Client.Close()
-	k := newCheck(c)
-	for _, step := range []func(context.Context) error{k.server, k.rootUser, k.org, k.owner} {
+	defer k.c.Client.Close()
+	for _, step := range []func(context.Context) error{k.server, k.rootUser, k.org, k.owner, k.probe, k.rootID, k.identity} {
 		if err := step(ctx); err != nil {
 			return &k.Result, err
 		}
 	}
-	if err := k.probe(ctx, v.issuer); err != nil {
-		return &k.Result, err
-	}
-	return &k.Result, k.rootID(ctx)
+	return &k.Result, nil
 }
 
 // Server tells what server a connection leads to, and refuses one that is not InfluxDB 2.
 func (v *Verifier) Server(ctx context.Context, c *connection.Connection) (influx.Server, error) {
-	k := newCheck(c)
+	k := &check{Result: Result{Found: &store.Found{}}, c: c}
 	err := k.server(ctx)
 	return k.Server, err
 }
@@ -70,13 +69,12 @@ func (v *Verifier) Server(ctx context.Context, c *connection.Connection) (influx
 // check is one verification under way.
 type check struct {
 	Result
-	c *connection.Connection
+	c      *connection.Connection
+	issuer *token.Issuer
+	// before is what an earlier verification found out.
+	before *store.Found
 	// valuesShown says that the server shows a token's value whenever the token is read.
 	valuesShown bool
-}
-
-func newCheck(c *connection.Connection) *check {
-	return &check{Result: Result{Found: &store.Found{}}, c: c}
 }
 
 func (k *check) explain(err error) error { return Explain(k.c, k.Found, err) }
@@ -88,7 +86,7 @@ func (k *check) server(ctx context.Context) error {
 	k.Server, k.Latency = server, time.Since(start)
 	var failed *influx.Error
 	if errors.As(err, &failed) {
-		if failed.Kind == influx.Unavailable || failed.Kind == influx.BadCertificate {
+		if failed.Kind == influx.Unavailable || failed.Kind == influx.BadCertificate || failed.Location != "" {
 			return k.explain(err)
 		}
 		server = influx.Server{Version: failed.Version, Build: failed.Build}
@@ -169,14 +167,11 @@ func (k *check) owner(ctx context.Context) error {
 }
 
 // probe creates an inactive token with the least that a root token must be able to grant, and deletes it.
-func (k *check) probe(ctx context.Context, issuer *token.Issuer) error {
+func (k *check) probe(ctx context.Context) error {
 	at := token.Location{OrgID: k.Found.DefaultOrgID, UserID: k.Found.OwnerID}
-	created, err := issuer.Probe(ctx, k.c, at, token.MinimalGrant(at.OrgID))
+	created, err := k.issuer.Probe(ctx, k.c, at, token.MinimalGrant(at.OrgID))
 	if created != nil {
-		if shown, readErr := k.c.Client.GetAuthorization(ctx, created.ID); readErr == nil {
-			k.valuesShown = shown.Token == created.Token
-			k.ValuesHidden = !k.valuesShown
-		}
+		k.readBack(ctx, created)
 		err = errors.Join(err, k.c.Delete(context.WithoutCancel(ctx), created.ID))
 	}
 	if influx.Is(err, influx.Invalid) { // "unable to create token" is all that InfluxDB says of either
@@ -194,6 +189,19 @@ func (k *check) probe(ctx context.Context, issuer *token.Issuer) error {
 		k.Found.RootUser, k.Found.RootUserID = created.User, created.UserID
 	}
 	return nil
+}
+
+// readBack finds out whether the root token is shown the tokens that it makes, and their values.
+func (k *check) readBack(ctx context.Context, created *influx.Authorization) {
+	shown, err := k.c.Client.GetAuthorization(ctx, created.ID)
+	var failed *influx.Error
+	switch {
+	case err == nil:
+		k.valuesShown = shown.Token == created.Token
+		k.ValuesHidden = !k.valuesShown
+	case influx.Is(err, influx.MissingPermission) && errors.As(err, &failed):
+		k.Warnings = append(k.Warnings, fmt.Sprintf("token: InfluxDB does not show it the tokens that it makes, because it lacks %s: those that a crash or a lost answer left behind stay unseen and alive, tidy and tokens/ find nothing, max_leases counts from 0 after a restart, and a token that was deleted by hand is not noticed; see docs/root-token.md", failed.Permission))
+	}
 }
 
 // rootID checks the ID that was given for the root token's authorization, as far as the root token may read it; or finds
@@ -217,7 +225,17 @@ func (k *check) rootID(ctx context.Context) error {
 	if otherValue || otherUser {
 		return rejected("authorization_id", nil, "%s is another token than the one in token", id)
 	}
-	return nil
+	return k.checkStamp(root)
+}
+
+// checkStamp refuses a root token that this mount has issued: with its lease, or its role's next rotation, the mount would
+// lose its root token.
+func (k *check) checkStamp(root *influx.Authorization) error {
+	stamp, ours := k.issuer.Owned(root)
+	if !ours || stamp.Kind == token.Root {
+		return nil
+	}
+	return rejected("token", nil, "it is authorization %s, which this mount has issued for its %s role %q and will delete; write one that was made for this purpose, see docs/root-token.md", root.ID, stamp.Kind, stamp.Role)
 }
 
 // findRootID looks first at the ID that was found before: the list of all tokens may be long.
@@ -225,11 +243,11 @@ func (k *check) findRootID(ctx context.Context) error {
 	if !k.valuesShown {
 		return nil
 	}
-	if before := k.c.Found; before != nil && before.RootAuthorizationID != "" {
-		root, err := k.c.Client.GetAuthorization(ctx, before.RootAuthorizationID)
+	if k.before != nil && k.before.RootAuthorizationID != "" {
+		root, err := k.c.Client.GetAuthorization(ctx, k.before.RootAuthorizationID)
 		if err == nil && root.Token == k.c.Token {
-			k.Found.RootAuthorizationID = before.RootAuthorizationID
-			return nil
+			k.Found.RootAuthorizationID = root.ID
+			return k.checkStamp(root)
 		}
 	}
 	err := k.c.Client.EachAuthorization(ctx, func(a *influx.Authorization) error {
@@ -237,10 +255,21 @@ func (k *check) findRootID(ctx context.Context) error {
 			return nil
 		}
 		k.Found.RootAuthorizationID = a.ID
-		return errStop
+		return cmp.Or(k.checkStamp(a), errStop)
 	})
-	if err != nil && !errors.Is(err, errStop) {
-		return k.explain(err)
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	return k.explain(err)
+}
+
+// Unidentified says what is not safe about a connection whose InfluxDB can't be told from another one.
+const Unidentified = "which InfluxDB answers can't be known: the root token may read neither its own user or authorization nor an organization, or the settings were stored without being tried. Should another InfluxDB answer at this address, a token that it does not know counts as revoked; see docs/root-token.md"
+
+// identity warns where nothing that was found tells this InfluxDB from another one at the same address.
+func (k *check) identity(ctx context.Context) error {
+	if seen, err := k.c.Identify(ctx); err == nil && !seen {
+		k.Warnings = append(k.Warnings, "token: "+Unidentified)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
 	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
@@ -33,6 +35,9 @@ func Explain(c *connection.Connection, found *store.Found, err error) error {
 	}
 	url := c.Client.URL()
 	answer := fmt.Sprintf("(%d %q)", failed.Status, failed.Message)
+	if failed.Location != "" {
+		return rejected("url", err, "%s redirects to %s (%d), where nothing is sent; if InfluxDB is there, write its base URL to url", url, strings.TrimSuffix(failed.Location, "/ping"), failed.Status)
+	}
 	switch failed.Kind {
 	case influx.BadToken:
 		return rejected("token", err, "InfluxDB at %s does not know it %s", url, answer)
@@ -64,4 +69,33 @@ func purpose(found *store.Found, missing string) string {
 		return fmt.Sprintf("create tokens in org %q", found.DefaultOrg)
 	}
 	return "verify the configuration"
+}
+
+// Accepted returns nil where InfluxDB accepts a connection's token. It reads one authorization: lists are answered to an
+// inactive token, too. (/api/v2/me would do, but InfluxDB Cloud has none.)
+func Accepted(ctx context.Context, c *connection.Connection, id string) error {
+	_, err := c.Client.GetAuthorization(ctx, id)
+	if IsAnswer(err) {
+		return nil
+	}
+	return err
+}
+
+// IsAnswer reports whether err says that InfluxDB accepted the token and refused the rest.
+func IsAnswer(err error) bool {
+	return influx.IsNotFound(err) || influx.Is(err, influx.MissingPermission)
+}
+
+// TokenUser returns the user that owns a connection's token. Its name is empty where the token may not read it: then
+// "read:users/<id> is unauthorized" says whose it is, and that the token is good.
+func TokenUser(ctx context.Context, c *connection.Connection) (influx.User, error) {
+	me, err := c.Client.Me(ctx)
+	var failed *influx.Error
+	if influx.Is(err, influx.MissingPermission) && errors.As(err, &failed) {
+		me, err = influx.User{}, nil
+		if id := strings.TrimPrefix(failed.Permission, "read:users/"); permission.IsID(id) {
+			me.ID = id
+		}
+	}
+	return me, err
 }
