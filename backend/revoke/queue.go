@@ -188,6 +188,21 @@ func (q *queue) Forget(key string) {
 	delete(q.unread, key)
 }
 
+// boundSince lets what began by a clock that was ahead begin now, and stores it so: it must age.
+func (q *queue) boundSince(ctx context.Context, s logical.Storage, now time.Time) {
+	for _, entry := range q.where(func(i *item) bool { return store.NotAhead(i.Since, now) != i.Since }) {
+		entry.Since = now.UTC()
+		if store.PendingDeletions.Put(ctx, s, entry.Key(), &entry) != nil {
+			return // the next minute tries again
+		}
+		q.mu.Lock()
+		if i := q.byKey[entry.Key()]; i != nil {
+			i.Since = entry.Since
+		}
+		q.mu.Unlock()
+	}
+}
+
 // recordFailure counts a failed attempt, and returns how many there were since the start and when the first was.
 func (q *queue) recordFailure(key string, err error) (attempts int, since time.Time) {
 	q.mu.Lock()

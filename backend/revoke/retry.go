@@ -28,6 +28,7 @@ func (r *Revoker) RetryAll(ctx context.Context, s logical.Storage) error {
 		return err
 	}
 	r.Reload(ctx, s)
+	r.boundSince(ctx, s, r.mount.Now())
 	if !r.mount.Tainted() {
 		r.abandoned.Clear()
 	}

@@ -32,7 +32,7 @@ func (r *Root) Periodic(ctx context.Context, s logical.Storage) error {
 		if config, err = r.replan(ctx, s, r.bounded); err != nil || config == nil {
 			return err
 		}
-		r.mount.Log.Warn("the root token had times that a wrong clock had set", "role", token.RootRole,
+		r.mount.Log.Warn("the times of a rotation were ahead, by a clock that was; they are corrected", "role", token.RootRole,
 			"last", problem.RFC3339(config.LastRotation), "next", problem.RFC3339(config.NextRotation))
 	}
 	switch r.decide(config) {

@@ -107,7 +107,10 @@ func (x *Roles) reconcileAll(ctx context.Context, s logical.Storage, mountPath s
 			if ctx.Err() != nil || time.Now().After(until) || !x.mayRotate() {
 				return nil
 			}
-			if err := x.reconcile(ctx, s, mountPath, name); err != nil {
+			switch err := x.reconcile(ctx, s, mountPath, name); {
+			case store.IsUnreadable(err):
+				x.mount.LogUnreadable(err)
+			case err != nil:
 				x.mount.Log.Warn("a static role could not be tended; it stays as it is", "role", name, "error", err)
 			}
 			return nil
@@ -128,17 +131,21 @@ func (x *Roles) reconcile(ctx context.Context, s logical.Storage, mountPath, nam
 			if err := x.put(ctx, s, name, r); err != nil {
 				return err
 			}
-			x.mount.Log.Warn("a static role had times that a wrong clock had set", "role", name, "last", problem.RFC3339(r.LastRotation), "next", problem.RFC3339(r.NextRotation))
+			x.mount.Log.Warn("the times of a rotation were ahead, by a clock that was; they are corrected", "role", name, "last", problem.RFC3339(r.LastRotation), "next", problem.RFC3339(r.NextRotation))
 		}
 		if mountPath != "" {
 			r.Mount = mountPath
 		}
-		var previousErr error
-		if hasEnded(r, x.mount.Now()) && !x.revoker.IsPending(r.Previous.AuthorizationID) {
-			previousErr = x.revokePrevious(ctx, s, name, r)
-		}
-		return errors.Join(previousErr, x.rotateWhenDue(ctx, s, name, r))
+		return errors.Join(x.endPrevious(ctx, s, name, r), x.rotateWhenDue(ctx, s, name, r))
 	})
+}
+
+// endPrevious deletes the previous token of a role once its grace is over.
+func (x *Roles) endPrevious(ctx context.Context, s logical.Storage, name string, r *store.StaticRole) error {
+	if !hasEnded(r, x.mount.Now()) || x.revoker.IsPending(r.Previous.AuthorizationID) {
+		return nil
+	}
+	return x.revokePrevious(ctx, s, name, r)
 }
 
 func (x *Roles) rotateWhenDue(ctx context.Context, s logical.Storage, name string, r *store.StaticRole) error {
