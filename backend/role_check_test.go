@@ -212,19 +212,26 @@ func TestRoleWarnsOfLongLeases(t *testing.T) {
 	m := newMount(t)
 	m.connected()
 	const day = 24 * time.Hour
+	const long = "max_ttl: a lease of this role can live for 744h0m0s; set max_ttl to bound it"
 	for _, c := range []struct {
-		mount  time.Duration
-		maxTTL string
-		warns  string
+		mount, byDefault time.Duration
+		ttl, maxTTL      string
+		warns            string
 	}{
-		{30 * day, "", ""},
-		{31 * day, "", "max_ttl: a lease of this role can live for 744h0m0s; set max_ttl to bound it"},
-		{31 * day, "30d", ""},
-		{365 * day, "40d", "max_ttl: a lease of this role can live for 960h0m0s; set max_ttl to bound it"},
-		{day, "40d", ""},
+		{30 * day, time.Hour, "", "", ""},
+		{31 * day, time.Hour, "", "", long},
+		{31 * day, 31 * day, "", "", long + ". Without a ttl on role or mount the first lease alone is 744h0m0s, which is also how long a token lives whose caller has hung up before Vault could lease it; set ttl"},
+		{31 * day, 31 * day, "1h", "", long},
+		{31 * day, 31 * day, "", "30d", ""},
+		{31 * day, time.Hour, "", "30d", ""},
+		{365 * day, time.Hour, "", "40d", "max_ttl: a lease of this role can live for 960h0m0s; set max_ttl to bound it"},
+		{day, time.Hour, "1d", "1d", ""},
+		{day, time.Hour, "", "40d", "max_ttl: 960h0m0s is longer than the mount's longest lease, and is cut to 24h0m0s; vault secrets tune -max-lease-ttl raises that one"},
+		{day, time.Hour, "25h", "", "ttl: 25h0m0s is longer than the mount's longest lease, and is cut to 24h0m0s; vault secrets tune -max-lease-ttl raises that one"},
+		{day, time.Hour, "25h", "26h", "ttl: 25h0m0s is longer than the mount's longest lease, and is cut to 24h0m0s; vault secrets tune -max-lease-ttl raises that one\nmax_ttl: 26h0m0s is longer than the mount's longest lease, and is cut to 24h0m0s; vault secrets tune -max-lease-ttl raises that one"},
 	} {
-		m.system.MaxLeaseTTLVal = c.mount
-		data := map[string]any{"read_buckets": "metrics", "max_ttl": c.maxTTL}
+		m.system.MaxLeaseTTLVal, m.system.DefaultLeaseTTLVal = c.mount, c.byDefault
+		data := map[string]any{"read_buckets": "metrics", "ttl": c.ttl, "max_ttl": c.maxTTL}
 		require.Equal(t, c.warns, warned(m.write("roles/app", data)), "%+v", c)
 	}
 }

@@ -102,17 +102,12 @@ func (r *Roles) validate(ctx context.Context, s logical.Storage, w Write, role *
 	if err != nil {
 		return nil, err
 	}
-	var (
-		problems problem.List
-		warnings []string
-	)
+	var problems problem.List
+	warnings := warnTTLs(role, ttls, r.mount.System.MaxLeaseTTL())
 	if role.Definition().Empty() && cloning == nil {
 		problems = append(problems, problem.BadInput("role %q would grant nothing: a write replaces the whole role; to change one field use vault patch %sroles/%s ttl=5m", w.Name, w.MountPath, w.Name))
 	}
 	problems = append(problems, cloning, ValidateForm(role, config))
-	if ttls.Max > longLived {
-		warnings = append(warnings, fmt.Sprintf("max_ttl: a lease of this role can live for %s; set max_ttl to bound it", ttls.Max))
-	}
 	switch {
 	case !w.Verify:
 		warnings = append(warnings, "verify: stored without a look at InfluxDB; what is wrong with it will show when creds is read")
@@ -124,4 +119,24 @@ func (r *Roles) validate(ctx context.Context, s logical.Storage, w Write, role *
 		warnings = append(warnings, more...)
 	}
 	return warnings, problems.Err()
+}
+
+// warnTTLs warns of lease times that the mount cuts, and of leases that live long.
+func warnTTLs(role *store.Role, ttls lease.TTLs, longest time.Duration) (warnings []string) {
+	for _, field := range []struct {
+		name  string
+		value int
+	}{{"ttl", role.TTL}, {"max_ttl", role.MaxTTL}} {
+		if given := time.Duration(field.value) * time.Second; given > longest {
+			warnings = append(warnings, fmt.Sprintf("%s: %s is longer than the mount's longest lease, and is cut to %s; vault secrets tune -max-lease-ttl raises that one", field.name, given, longest))
+		}
+	}
+	if ttls.Max > longLived {
+		warning := fmt.Sprintf("max_ttl: a lease of this role can live for %s; set max_ttl to bound it", ttls.Max)
+		if role.TTL == 0 && ttls.Initial > longLived {
+			warning += fmt.Sprintf(". Without a ttl on role or mount the first lease alone is %s, which is also how long a token lives whose caller has hung up before Vault could lease it; set ttl", ttls.Initial)
+		}
+		warnings = append(warnings, warning)
+	}
+	return warnings
 }
