@@ -18,6 +18,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/revoke"
+	"vault-plugin-secrets-influxdb/backend/static"
 	"vault-plugin-secrets-influxdb/backend/store"
 	"vault-plugin-secrets-influxdb/backend/token"
 )
@@ -42,18 +43,18 @@ type Counts struct {
 // Report is the result of a scan.
 type Report struct {
 	Counts
-	// Missing are the current tokens of static roles that the list did not show: the roles' names by authorization ID.
-	Missing map[string]string
+	// Seen is what the list says of static tokens; nil unless it was read to its end.
+	Seen *static.Seen
 }
 
 // Scan streams the list of all tokens of one InfluxDB once. It deletes what creations of unknown outcome have created,
 // by their nonces, and the lease tokens of a mount that are past their deadline. Nothing else is ever deleted: no token
 // made by hand, no other mount's, no static or root token, and nothing that is merely unknown. The report is there also
-// with an error; Missing is empty unless the list was read to its end.
+// with an error.
 func (t *Tidier) Scan(ctx context.Context, s logical.Storage, c *connection.Connection, o Options) (*Report, error) {
 	var p progress
-	missing, err := t.scan(ctx, s, c, o, &p)
-	return &Report{p.counts(), missing}, err
+	seen, err := t.scan(ctx, s, c, o, &p)
+	return &Report{p.counts(), seen}, err
 }
 
 // progress is the counts of a scan that is under way.
@@ -73,11 +74,14 @@ func (p *progress) restart() {
 // scan reads storage before it changes InfluxDB, because a process that outlived its Vault has none; and its clock
 // before it asks for the list. What it finds it deletes, also when the list is incomplete; what it does not find proves
 // something only where the list is complete.
-func (t *Tidier) scan(ctx context.Context, s logical.Storage, c *connection.Connection, o Options, p *progress) (missing map[string]string, err error) {
+func (t *Tidier) scan(ctx context.Context, s logical.Storage, c *connection.Connection, o Options, p *progress) (*static.Seen, error) {
 	if err := t.statics.Load(ctx, s); err != nil {
 		return nil, err
 	}
-	l := &listing{nonces: maps.Clone(o.Unknown), missing: t.statics.TokensOn(c.ID), present: map[string]bool{}}
+	l := &listing{
+		nonces: maps.Clone(o.Unknown), present: map[string]bool{},
+		statics: static.Seen{Missing: t.statics.TokensOn(c.ID), Stamps: map[string]token.Stamp{}},
+	}
 	if err := t.addUnreadable(ctx, s, c, l); err != nil {
 		return nil, err
 	}
@@ -91,12 +95,13 @@ func (t *Tidier) scan(ctx context.Context, s logical.Storage, c *connection.Conn
 		return nil, err
 	}
 	p.matched.Store(int64(len(l.found)))
+	l.statics.Complete = l.Proven && l.Complete[usual]
 	if !o.DryRun {
 		if err := errors.Join(t.deleteAll(ctx, s, c, p, l), t.removeNotCreated(ctx, s, o, l)); err != nil {
-			return l.missing, err
+			return &l.statics, err
 		}
 	}
-	return l.missing, l.doubts(c, o, usual, at)
+	return &l.statics, l.doubts(c, o, usual, at)
 }
 
 // addUnreadable has a scan of the current connection look for the nonces of pending entries that can't be read, too: where
@@ -166,8 +171,8 @@ type listing struct {
 	found []orphan
 	// present are the nonces that were seen.
 	present map[string]bool
-	// missing are the current tokens of static roles that were not seen yet.
-	missing map[string]string
+	// statics is what was seen of static tokens so far.
+	statics static.Seen
 }
 
 // maxSkew is how far our clock and InfluxDB's may differ. It is less than mount.TidyMargin, after which a token past its
@@ -220,12 +225,16 @@ type orphan struct {
 
 // look notes what one token in the list says.
 func (t *Tidier) look(a *influx.Authorization, c *connection.Connection, o Options, p *progress, l *listing) {
-	delete(l.missing, a.ID)
+	delete(l.statics.Missing, a.ID)
+	l.statics.ValuesHidden = l.statics.ValuesHidden || a.Token == ""
 	stamp, owned := t.issuer.Owned(a)
 	if _, sought := l.nonces[stamp.Nonce]; owned && sought && stamp.Nonce != c.RootNonce {
 		l.present[stamp.Nonce] = true
 		l.found = append(l.found, orphan{a.ID, stamp})
 		return
+	}
+	if owned && stamp.Kind == token.Static {
+		l.statics.Stamps[a.ID] = stamp
 	}
 	stamp, stamped := token.ParseStamp(a.Description)
 	switch {

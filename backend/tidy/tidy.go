@@ -95,15 +95,15 @@ func (t *Tidier) Start(s logical.Storage, c *connection.Connection, o Options) b
 
 // tidy scans, a second time where the root token was rotated meanwhile.
 func (t *Tidier) tidy(ctx context.Context, s logical.Storage, c *connection.Connection, o Options, p *progress) error {
-	missing, err := t.scan(ctx, s, c, o, p)
+	seen, err := t.scan(ctx, s, c, o, p)
 	if err != nil {
 		if newer := t.pool.Refresh(ctx, s, c); newer != nil {
 			c = newer
-			missing, err = t.scan(ctx, s, c, o, p)
+			seen, err = t.scan(ctx, s, c, o, p)
 		}
 	}
-	if !o.DryRun {
-		t.statics.ReplaceMissing(ctx, s, c, missing)
+	if seen != nil && !o.DryRun {
+		t.statics.Reconcile(ctx, s, c, *seen)
 	}
 	return err
 }

@@ -138,7 +138,7 @@ func TestOnlyTheJobReplacesMissingStaticTokens(t *testing.T) {
 
 			report, err := f.Scan(t.Context(), f.storage, f.current(), Options{MountUUID: testUUID})
 			require.NoError(t, err)
-			require.Equal(t, map[string]string{lost: "lost"}, report.Missing)
+			require.Equal(t, map[string]string{lost: "lost"}, report.Seen.Missing)
 			require.NoError(t, f.ReconcileUnknown(t.Context(), f.storage), "it scanned for the nonce")
 			require.True(t, f.revoker.Empty())
 			require.Equal(t, before, f.ids())
