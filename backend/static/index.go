@@ -32,6 +32,8 @@ type entry struct {
 	role store.StaticRole
 	// marked says that the next tick is to look at it, whatever it has due.
 	marked bool
+	// unread says that it could not be read: which tokens it has is not known.
+	unread bool
 	// missing says that InfluxDB does not accept the current token any more.
 	missing bool
 	// dead is when a token of the role was last seen to be missing behind its authorization, until the next look.
@@ -62,6 +64,14 @@ func (x *index) note(name string, r *store.StaticRole) {
 		Current: store.StaticToken{AuthorizationID: r.Current.AuthorizationID, Connection: r.Current.Connection},
 	}
 	e.marked = r.Deleted // its deletion is to be finished
+	e.unread = false
+}
+
+// markUnread has each tick read a role again.
+func (x *index) markUnread(name string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.entryLocked(name).unread = true
 }
 
 func (x *index) remove(name string) {
@@ -167,7 +177,7 @@ func (x *index) due(now time.Time, connection string) []string {
 	var names []string
 	for name, e := range x.byName {
 		onOtherConnection := connection != "" && e.role.Current.Connection != connection
-		if e.marked || e.missing || onOtherConnection || isDue(&e.role, now) {
+		if e.marked || e.unread || e.missing || onOtherConnection || isDue(&e.role, now) {
 			names = append(names, name)
 		}
 	}
@@ -207,12 +217,12 @@ func (x *index) TokensOn(connection string) map[string]string {
 	return names
 }
 
-// Uses reports whether a static role has a current or previous token on a connection.
+// Uses reports whether a static role has a current or previous token on a connection, or may have: one that can't be read.
 func (x *index) Uses(connection string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range x.byName {
-		if e.role.Current.Connection == connection || e.role.Previous != nil && e.role.Previous.Connection == connection {
+		if e.unread || e.role.Current.Connection == connection || e.role.Previous != nil && e.role.Previous.Connection == connection {
 			return true
 		}
 	}

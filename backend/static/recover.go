@@ -2,6 +2,7 @@ package static
 
 import (
 	"context"
+	"errors"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
@@ -29,6 +30,9 @@ func (x *Roles) withRole(ctx context.Context, s logical.Storage, name string, do
 		return err
 	}
 	if err := x.recover(ctx, s, name, r); err != nil {
+		if store.IsUnreadable(err) && r != nil && !r.Deleted { // nothing new is made, and what is over ends
+			err = errors.Join(err, x.endPrevious(ctx, s, name, r))
+		}
 		return err
 	}
 	if r != nil && r.Deleted {

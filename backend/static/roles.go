@@ -66,7 +66,8 @@ func (x *Roles) readAll(ctx context.Context, s logical.Storage) error {
 	return nil
 }
 
-// read takes the role's lock, so that what is noted is not older than what a rotation has stored meanwhile.
+// read takes the role's lock, so that what is noted is not older than what a rotation has stored meanwhile. One that can't
+// be read holds no other up: it is read again at each tick. The error is the context's.
 func (x *Roles) read(ctx context.Context, s logical.Storage, name string) error {
 	unlock, err := x.locks.Lock(ctx, name)
 	if err != nil {
@@ -74,10 +75,14 @@ func (x *Roles) read(ctx context.Context, s logical.Storage, name string) error 
 	}
 	defer unlock()
 	r, err := store.StaticRoles.Get(ctx, s, name)
-	if err == nil && r != nil {
+	switch {
+	case err != nil:
+		x.mount.LogUnreadable(err)
+		x.markUnread(name)
+	case r != nil:
 		x.note(name, r)
 	}
-	return err
+	return nil
 }
 
 // Invalidate has the roles read again: another node has written the key.
