@@ -77,7 +77,7 @@ func (p *Pool) ByID(ctx context.Context, s logical.Storage, id string) (*Connect
 
 func (p *Pool) storedByID(ctx context.Context, s logical.Storage, id string) (*store.Connection, error) {
 	config, err := p.Config(ctx, s)
-	if err != nil {
+	if err != nil && !store.IsUnreadable(err) { // then a former one can be read all the same
 		return nil, err
 	}
 	if config != nil && config.ID == id {
