@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -28,12 +29,16 @@ func (w *Writer) CollectFormer(ctx context.Context, s logical.Storage) error {
 	if err != nil || len(ids) == 0 || !w.collection.Due(w.mount.Now(), collectInterval) {
 		return err
 	}
+	var problems []error
 	for _, id := range ids {
-		if err := w.collect(ctx, s, id); err != nil {
-			return err
+		switch err := w.collect(ctx, s, id); {
+		case store.IsUnreadable(err):
+			w.mount.LogUnreadable(err)
+		case err != nil:
+			problems = append(problems, err)
 		}
 	}
-	return nil
+	return errors.Join(problems...)
 }
 
 func (w *Writer) collect(ctx context.Context, s logical.Storage, id string) error {
@@ -42,7 +47,7 @@ func (w *Writer) collect(ctx context.Context, s logical.Storage, id string) erro
 		return err
 	}
 	config, err := store.Config.Get(ctx, s)
-	if err != nil {
+	if err != nil { // it may be the one
 		return err
 	}
 	if config != nil && config.ID == id { // it became current again, and its old copy was left behind
@@ -90,6 +95,9 @@ func (w *Writer) inUse(ctx context.Context, s logical.Storage, former *store.Con
 		return false, err
 	}
 	intention, err := store.RootIntentions.Get(ctx, s)
+	if store.IsUnreadable(err) { // it may be of this connection
+		return true, nil
+	}
 	if err != nil {
 		return false, err
 	}

@@ -80,7 +80,7 @@ func (w *Writer) findFormer(ctx context.Context, s logical.Storage, candidate *s
 	}
 	for _, id := range ids {
 		former, err := store.FormerConnections.Get(ctx, s, id)
-		if err != nil {
+		if err != nil && !store.IsUnreadable(err) {
 			return "", err
 		}
 		if former != nil && sameInfluxDB(former, candidate) {
