@@ -129,7 +129,7 @@ func (r *Root) replan(ctx context.Context, s logical.Storage, change func(*store
 func (r *Root) Problems(ctx context.Context, s logical.Storage, config *store.Connection) ([]string, error) {
 	underWay := r.pool.ConfigLocked()
 	intention, err := store.RootIntentions.Get(ctx, s)
-	if err != nil {
+	if err != nil && !store.IsUnreadable(err) {
 		return nil, err
 	}
 	var problems []string

@@ -56,6 +56,10 @@ func (r *Root) Recover(ctx context.Context, s logical.Storage) error {
 // is recovered later, whatever the configuration is then.
 func (r *Root) RecoverIfPossible(ctx context.Context, s logical.Storage) error {
 	intention, err := store.RootIntentions.Get(ctx, s)
+	if store.IsUnreadable(err) { // it holds up rotations and nothing else
+		r.mount.LogUnreadable(err)
+		return nil
+	}
 	if err != nil || intention == nil {
 		return err
 	}
