@@ -114,7 +114,7 @@ func newBackend(conf *logical.BackendConfig, now func() time.Time) *backend {
 		RunningVersion: Version,
 		Paths: framework.PathAppend(
 			b.pathConfig(), b.pathRotateRoot(), b.pathSetup(), b.pathRoles(), b.pathCreds(),
-			b.pathStaticRoles(), b.pathStaticCreds(), b.pathRotateRole(), b.pathCheck(), b.pathTokens(), b.pathTidy(),
+			b.pathStaticRoles(), b.pathStaticCreds(), b.pathRotateRole(), b.pathCheck(), b.pathTokens(), b.pathTidy(), b.pathEntries(),
 		),
 		Secrets: []*framework.Secret{b.secretToken()},
 		PathsSpecial: &logical.Paths{

@@ -56,7 +56,7 @@ func TestOpenAPI(t *testing.T) {
 		"get /roles/{name}", "post /roles/{name}", "patch /roles/{name}", "delete /roles/{name}",
 		"get /creds/{name}", "post /creds/{name}", "get /static-roles/", "get /static-roles/{name}", "post /static-roles/{name}",
 		"patch /static-roles/{name}", "delete /static-roles/{name}", "get /static-creds/{name}", "post /rotate-role/{name}", "get /tokens/", "get /tokens/{authorization_id}",
-		"delete /tokens/{authorization_id}", "post /tidy", "get /tidy-status",
+		"delete /tokens/{authorization_id}", "post /tidy", "get /tidy-status", "delete /entries/{key}",
 	} {
 		method, path, _ := strings.Cut(want, " ")
 		require.Contains(t, document.Paths[path], method, want)

@@ -19,7 +19,7 @@ import (
 // replicated storage: a standby hands them on, and a performance secondary does them by itself.
 var ofActiveNode = map[string]bool{
 	"creds/(?P<name>.+) read": true, "creds/(?P<name>.+) update": true, "check read": true,
-	"tokens/(?P<authorization_id>.+) delete": true, "tidy update": true, "tidy-status read": true,
+	"tokens/(?P<authorization_id>.+) delete": true, "tidy update": true, "tidy-status read": true, "entries/(?P<key>.+) delete": true,
 }
 
 func boundToActiveNode(path *framework.Path, op logical.Operation) bool {
@@ -116,15 +116,23 @@ var examples = map[string]struct {
 	"tokens/(?P<authorization_id>.+)": {"tokens/" + anAuthorization, nil},
 	"tidy":                            {"tidy", map[logical.Operation]map[string]any{logical.UpdateOperation: {"dry_run": true}}},
 	"tidy-status":                     {"tidy-status", nil},
+	"entries/(?P<key>.+)":             {"entries/" + anUnreadable, nil},
 	"creds/(?P<name>.+)":              {"creds/app", map[logical.Operation]map[string]any{logical.ReadOperation: {"ttl": "1m"}, logical.UpdateOperation: {"ttl": 60}}},
 }
 
 // aStaticRole has a schedule, so that its creds have every field.
 var aStaticRole = map[string]any{"read_buckets": "metrics", "rotation_schedule": "0 3 * * *", "rotation_window": "2h"}
 
-// withToken puts a token that lives into the path of an example that wants one, and revokes it afterwards.
+// anUnreadable is the key of an entry that can't be read, in an example's path.
+const anUnreadable = "pending/nonce-0123456789abcdef"
+
+// withToken puts a token that lives into the path of an example that wants one, and revokes it afterwards; and it stores
+// the entry that an example removes.
 func (m *testMount) withToken(at string) string {
 	m.t.Helper()
+	if strings.Contains(at, anUnreadable) {
+		require.NoError(m.t, m.storage.Put(m.t.Context(), &logical.StorageEntry{Key: anUnreadable, Value: []byte("{")}))
+	}
 	if !strings.Contains(at, anAuthorization) {
 		return at
 	}

@@ -8,6 +8,7 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/background"
 	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/store"
 )
 
 // jobs are a mount's background work. It ends with the mount: when that is unmounted, sealed or reloaded.
@@ -34,7 +35,14 @@ func newJobs(m *mount.Mount) *jobs {
 // start runs every job that is not under way.
 func (j *jobs) start(s logical.Storage, mountPath string) {
 	for _, each := range j.table {
-		each.Start(j.mount.Log.With("job", each.name), func() error { return each.run(j.lifetime, s, mountPath) })
+		each.Start(j.mount.Log.With("job", each.name), func() error {
+			err := each.run(j.lifetime, s, mountPath)
+			if store.IsUnreadable(err) { // each minute is like the last
+				j.mount.LogUnreadable(err)
+				return nil
+			}
+			return err
+		})
 	}
 }
 

@@ -81,9 +81,13 @@ func (h *Health) Check(ctx context.Context, s logical.Storage, mountPath, roleNa
 	if err := h.revoker.Load(ctx, s); err != nil {
 		return nil, err
 	}
+	if err := h.checkStorage(ctx, s, mountPath, r); err != nil {
+		return nil, err
+	}
 	h.checkPending(r)
 	config, err := store.Config.Get(ctx, s)
-	if err != nil {
+	unreadable := store.IsUnreadable(err)
+	if err != nil && !unreadable {
 		return nil, err
 	}
 	rotation, err := h.root.Problems(ctx, s, config)
@@ -97,7 +101,9 @@ func (h *Health) Check(ctx context.Context, s logical.Storage, mountPath, roleNa
 		r.addLines(problems()...)
 	}
 	if config == nil {
-		r.addLines(connection.NotConfigured(mountPath).Error())
+		if !unreadable {
+			r.addLines(connection.NotConfigured(mountPath).Error())
+		}
 		return r, nil
 	}
 	r.NextRotation = config.NextRotation
@@ -108,6 +114,33 @@ func (h *Health) Check(ctx context.Context, s logical.Storage, mountPath, roleNa
 		return r, h.checkRoles(ctx, s, r, config)
 	}
 	return r, h.checkRole(ctx, s, mountPath, r, config, roleName)
+}
+
+// checkStorage names the entries that can't be read, and how to be rid of them.
+func (h *Health) checkStorage(ctx context.Context, s logical.Storage, mountPath string, r *Report) error {
+	unreadable, err := store.Unreadable(ctx, s)
+	if err != nil {
+		return err
+	}
+	for i, entry := range unreadable {
+		h.mount.LogUnreadable(entry)
+		if i < problem.MaxNamed {
+			r.add("%v; the rest goes on without it. Restore it, or remove it with vault delete %sentries/%s", entry, mountPath, entry.Key)
+		}
+	}
+	if more := len(unreadable) - problem.MaxNamed; more > 0 {
+		r.add("%d more entries in storage can't be read; Vault's log names them", more)
+	}
+	failed := 0
+	for _, err := range h.revoker.Unread() {
+		if r.Pending++; !store.IsUnreadable(err) {
+			failed++
+		}
+	}
+	if failed > 0 {
+		r.add("%d pending deletions could not be read, because reads of storage fail; they are read again every minute", failed)
+	}
+	return nil
 }
 
 // checkPending counts what is pending. A creation of unknown outcome is a problem only when a list should long have

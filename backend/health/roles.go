@@ -17,6 +17,9 @@ func (h *Health) checkRole(ctx context.Context, s logical.Storage, mountPath str
 		return role.NoRole(name, mountPath)
 	}
 	stored, err := store.Roles.Get(ctx, s, name)
+	if store.IsUnreadable(err) { // which is among the problems
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -81,7 +84,7 @@ func eachOf[T any](ctx context.Context, s logical.Storage,
 	}
 	for _, name := range names[:min(len(names), maxCheckedRoles)] {
 		entry, err := get(ctx, s, name)
-		if err != nil {
+		if err != nil && !store.IsUnreadable(err) {
 			return err
 		}
 		if entry != nil {

@@ -158,13 +158,13 @@ const enoughFailures = 2 * Concurrency
 // whole time-out for nothing. One token that InfluxDB fails on does not hold the others up. Its zero value is ready.
 type Breaker struct{ failures atomic.Int64 }
 
-// Record counts a failed deletion. Without an answer, with a root token that is not valid, and where another InfluxDB
-// answers, none of the others can be done.
+// Record counts a failed deletion. Without an answer, with a root token that is not valid, where another InfluxDB answers,
+// and without a connection that can be read, none of the others can be done.
 func (b *Breaker) Record(err error) {
 	var failed *influx.Error
 	unanswered := errors.As(err, &failed) && failed.Status == 0
 	switch {
-	case unanswered, connection.Rejected(err), connection.IsForeign(err), influx.Is(err, influx.InactiveUser):
+	case unanswered, connection.Rejected(err), connection.IsForeign(err), store.IsUnreadable(err), influx.Is(err, influx.InactiveUser):
 		b.failures.Store(enoughFailures)
 	case influx.Is(err, influx.Unavailable):
 		b.failures.Add(1)
