@@ -29,7 +29,8 @@ func (b *backend) pathTokens() []*framework.Path {
 			HelpSynopsis: "One token of this mount.",
 			HelpDescription: `
 To end a lease token that has leaked: it is refused from then on, and its lease ends cleanly when it is revoked or
-runs out. Static and root tokens are not deleted here; the error names the command for them.`,
+runs out. Static tokens that a role has, and root tokens, are not deleted here; the error names the command for them. One
+that came back with an InfluxDB restored from a backup, and that no role has any more, is.`,
 		},
 	}
 }
@@ -127,6 +128,9 @@ func (b *backend) pathTokensRead(ctx context.Context, req request) (*logical.Res
 func (b *backend) pathTokensDelete(ctx context.Context, req request) (*logical.Response, error) {
 	t, err := b.findToken(ctx, req)
 	if err != nil {
+		return nil, err
+	}
+	if deleted, err := b.statics.DeleteStray(ctx, req.Storage, t.connection, t.ID, t.Stamp); deleted || err != nil {
 		return nil, err
 	}
 	if t.Kind != token.Lease {

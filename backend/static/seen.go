@@ -27,7 +27,7 @@ type Seen struct {
 	Missing map[string]string
 	// Stamps are those of the mount's static tokens that it did show, by authorization ID.
 	Stamps map[string]token.Stamp
-	// Complete says that it was shown as a whole, and ValuesHidden that it was shown without the tokens' values.
+	// Complete says that it was shown as a whole, and ValuesHidden that it was shown without the value of some token.
 	Complete, ValuesHidden bool
 }
 
@@ -144,7 +144,7 @@ func (x *Roles) tryAll(ctx context.Context, s logical.Storage, c *connection.Con
 		group.Go(func() (err error) {
 			defer background.Recover(x.mount.Log, &err)
 			if isDead[i], err = x.tryValue(ctx, s, c, name); err != nil {
-				x.mount.Log.Warn("a static token could not be tried", "role", name, "error", err)
+				x.mount.Log.Warn("a static role could not be tried", "role", name, "error", err)
 			}
 			return nil
 		})
