@@ -76,10 +76,12 @@ func (c *Connection) Gone(ctx context.Context, err error) bool {
 // the root token as well, and answers the same to each ID. Where that was seen within the last minute it is not asked
 // again: a look for each of a thousand tokens would tell no more.
 func (c *Connection) proveGone(ctx context.Context) error {
-	if err := c.identity.lastForeign(); err != nil {
-		return err
-	}
-	_, err := c.Identify(ctx)
+	_, err := c.identify(ctx, "unless it was foreign", func(ctx context.Context) (bool, error) {
+		if err := c.identity.lastForeign(); err != nil {
+			return false, err
+		}
+		return c.look(ctx)
+	})
 	return err
 }
 
@@ -88,19 +90,21 @@ func (c *Connection) proveGone(ctx context.Context) error {
 // can be read is missing; neither true nor an error that nothing is known, or nothing can be read. The look begins after
 // the call, so that it judges whatever was answered before. Concurrent calls share one.
 func (c *Connection) Identify(ctx context.Context) (bool, error) {
+	return c.identify(ctx, "in any case", c.look)
+}
+
+func (c *Connection) identify(ctx context.Context, key string, look func(context.Context) (bool, error)) (bool, error) {
 	i := c.identity
-	look := i.looks.DoChan("", func() (any, error) {
+	answer := i.looks.DoChan(key, func() (any, error) {
 		i.looking <- struct{}{}
 		defer func() { <-i.looking }()
-		i.looks.Forget("") // whoever asks from now on needs a look that begins later
-		seen, err := c.look(context.WithoutCancel(ctx))
-		i.record(err)
-		return seen, err
+		i.looks.Forget(key) // whoever asks from now on needs a look that begins later
+		return look(context.WithoutCancel(ctx))
 	})
 	select {
 	case <-ctx.Done():
 		return false, ctx.Err()
-	case result := <-look:
+	case result := <-answer:
 		return result.Val.(bool), result.Err
 	}
 }
@@ -124,30 +128,25 @@ func (i *identity) record(err error) {
 	}
 }
 
-// look asks for one thing after the other, until one is seen.
+// look asks for one thing after the other, until one is seen, and notes how that ended.
 func (c *Connection) look(ctx context.Context) (seen bool, err error) {
-	var (
-		missing    []string
-		unanswered error
-	)
+	defer func() { c.identity.record(err) }()
+	var missing []string
 	for _, known := range c.landmarks() {
-		sighting, err := known.see(ctx, known.id)
+		sighting, lookErr := known.see(ctx, known.id)
 		switch sighting {
 		case influx.Seen:
 			return true, nil
 		case influx.NotThere:
 			missing = append(missing, known.kind+" "+known.id)
 		case influx.NoAnswer:
-			unanswered = fmt.Errorf("whether this is the InfluxDB that issued the token could not be seen: %w", err)
+			err = fmt.Errorf("whether this is the InfluxDB that issued the token could not be seen: %w", lookErr)
 		}
 	}
-	switch {
-	case unanswered != nil:
-		return false, unanswered
-	case len(missing) > 0:
-		return false, &ForeignError{URL: c.Client.URL(), Missing: problem.NameSome(missing)}
+	if err == nil && len(missing) > 0 {
+		err = &ForeignError{URL: c.Client.URL(), Missing: problem.NameSome(missing)}
 	}
-	return false, nil
+	return false, err
 }
 
 // landmark is something that the InfluxDB of a connection has, by an ID that no other InfluxDB has.
