@@ -72,12 +72,16 @@ func (r *Revoker) RetryAll(ctx context.Context, s logical.Storage) error {
 // connection is not there: nobody could ever be asked.
 func (r *Revoker) retry(ctx context.Context, s logical.Storage, entry store.Pending, breaker *Breaker) (lost bool) {
 	err := r.revokeStored(ctx, s, entry.Key())
-	if err == nil {
+	if errors.Is(err, connection.ErrPurged) { // as when an entry was removed that could not be read
+		err = errors.Join(err, r.revokeStamped(ctx, s, entry.AuthorizationID))
+	}
+	if err == nil || !r.IsPending(entry.Key()) {
 		return false
 	}
 	breaker.Record(err)
 	r.mount.Log.Warn("a pending deletion failed again", "authorization_id", entry.AuthorizationID, "role", entry.Role, "error", err)
-	if lost = r.mount.Tainted() && (errors.Is(err, connection.ErrPurged) || store.IsUnreadable(err)); lost {
+	lost = r.mount.Tainted() && (store.IsUnreadable(err) || errors.Is(err, connection.ErrPurged) && !unanswered(err))
+	if lost {
 		r.LogAbandoned(entry)
 	}
 	return lost
@@ -114,7 +118,7 @@ func (r *Revoker) retryUnread(ctx context.Context, s logical.Storage) (left int)
 		}
 		r.mount.LogUnreadable(unread)
 		if !breaker.Open() {
-			breaker.Record(r.revokeUnreadable(ctx, s, key))
+			breaker.Record(r.revokeStamped(ctx, s, key))
 		}
 		if breaker.Open() {
 			left++
@@ -123,9 +127,9 @@ func (r *Revoker) retryUnread(ctx context.Context, s logical.Storage) (left int)
 	return left
 }
 
-// revokeUnreadable deletes the token that the key of an entry names: on the current connection, because no other is known,
-// and only where the token bears this mount's stamp.
-func (r *Revoker) revokeUnreadable(ctx context.Context, s logical.Storage, key string) error {
+// revokeStamped deletes a token of which only the ID is known: on the current connection, because no other is known, and
+// only where the token bears this mount's stamp.
+func (r *Revoker) revokeStamped(ctx context.Context, s logical.Storage, id string) error {
 	config, err := store.Config.Get(ctx, s)
 	if err != nil || config == nil {
 		return err
@@ -134,12 +138,12 @@ func (r *Revoker) revokeUnreadable(ctx context.Context, s logical.Storage, key s
 	if err != nil {
 		return err
 	}
-	a, err := c.Client.GetAuthorization(ctx, key)
+	a, err := c.Client.GetAuthorization(ctx, id)
 	if err != nil {
 		return err
 	}
 	if stamp, stamped := token.ParseStamp(a.Description); stamped && stamp.Mount == r.mount.UUID {
-		return r.Revoke(ctx, s, store.Pending{AuthorizationID: key, Connection: c.ID, Role: stamp.Role})
+		return r.Revoke(ctx, s, store.Pending{AuthorizationID: id, Connection: c.ID, Role: stamp.Role})
 	}
 	return nil
 }
@@ -161,14 +165,17 @@ type Breaker struct{ failures atomic.Int64 }
 // Record counts a failed deletion. Without an answer, with a root token that is not valid, where another InfluxDB answers,
 // and without a connection that can be read, none of the others can be done.
 func (b *Breaker) Record(err error) {
-	var failed *influx.Error
-	unanswered := errors.As(err, &failed) && failed.Status == 0
 	switch {
-	case unanswered, connection.Rejected(err), connection.IsForeign(err), store.IsUnreadable(err), influx.Is(err, influx.InactiveUser):
+	case unanswered(err), connection.Rejected(err), connection.IsForeign(err), store.IsUnreadable(err), influx.Is(err, influx.InactiveUser):
 		b.failures.Store(enoughFailures)
 	case influx.Is(err, influx.Unavailable):
 		b.failures.Add(1)
 	}
+}
+
+func unanswered(err error) bool {
+	var failed *influx.Error
+	return errors.As(err, &failed) && failed.Status == 0
 }
 
 // Open reports whether further deletions need not be tried.

@@ -77,6 +77,11 @@ func (t *Tidier) ReconcileUnknown(ctx context.Context, s logical.Storage) error 
 // reconcile makes one scan for the unknown outcomes on one connection.
 func (t *Tidier) reconcile(ctx context.Context, s logical.Storage, id string, unknown map[string]store.Pending) {
 	c, err := t.pool.ByID(ctx, s, id)
+	if errors.Is(err, connection.ErrPurged) { // as when an entry was removed that could not be read
+		if current, currentErr := t.pool.Current(ctx, s, ""); currentErr == nil {
+			c, err = current, nil
+		}
+	}
 	if err == nil {
 		if !c.Visibility.Ready(t.mount.Now()) && !t.mount.Tainted() {
 			return
