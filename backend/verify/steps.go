@@ -200,7 +200,7 @@ func (k *check) readBack(ctx context.Context, created *influx.Authorization) {
 		k.valuesShown = shown.Token == created.Token
 		k.ValuesHidden = !k.valuesShown
 	case influx.Is(err, influx.MissingPermission) && errors.As(err, &failed):
-		k.Warnings = append(k.Warnings, fmt.Sprintf("token: InfluxDB does not show it the tokens that it makes, because it lacks %s: those that a crash or a lost answer left behind stay unseen and alive, tidy and tokens/ find nothing, max_leases counts from 0 after a restart, and a token that was deleted by hand is not noticed; see docs/root-token.md", failed.Permission))
+		k.Warnings = append(k.Warnings, fmt.Sprintf("token: InfluxDB does not show it the tokens that it makes, because it lacks %s: those that a crash or a lost answer left behind stay unseen and alive, tidy and tokens/ find nothing, max_leases counts from 0 after a restart, and a token that was deleted by hand is not noticed; see docs/root-token.md", strings.TrimSuffix(failed.Permission, "/"+created.ID)))
 	}
 }
 
