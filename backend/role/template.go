@@ -7,7 +7,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/helper/identitytpl"
@@ -16,6 +15,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/permission"
 	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
 )
 
 // IsTemplate reports whether a name holds an identity template, such as app-{{identity.entity.name}}.
@@ -43,9 +43,9 @@ func (f field) String() string {
 	case userField:
 		return f.name
 	case permissionsField:
-		return f.name + "[" + strconv.Itoa(f.index) + "].resource.name"
+		return fmt.Sprintf("%s[%d].resource.name", f.name, f.index)
 	}
-	return f.name + "[" + strconv.Itoa(f.index) + "]"
+	return fmt.Sprintf("%s[%d]", f.name, f.index)
 }
 
 // names yields every name in a role that may be a template, in the order in which the fields are documented.
@@ -54,29 +54,24 @@ func names(r *store.Role) iter.Seq2[field, string] {
 		if !yield(field{userField, 0}, r.User) {
 			return
 		}
-		for i, name := range r.ReadBuckets {
-			if !yield(field{readBucketsField, i}, name) {
-				return
-			}
-		}
-		for i, name := range r.WriteBuckets {
-			if !yield(field{writeBucketsField, i}, name) {
-				return
+		for _, list := range [...]struct {
+			field string
+			names []string
+		}{{readBucketsField, r.ReadBuckets}, {writeBucketsField, r.WriteBuckets}} {
+			for i, name := range list.names {
+				if !yield(field{list.field, i}, name) {
+					return
+				}
 			}
 		}
 		for i, p := range r.Permissions {
-			if !yield(field{permissionsField, i}, bucketName(p)) {
+			resource, _ := p["resource"].(map[string]any)
+			name, _ := resource["name"].(string)
+			if !yield(field{permissionsField, i}, name) {
 				return
 			}
 		}
 	}
-}
-
-// bucketName is the bucket's name in a permission of the API's shape.
-func bucketName(p map[string]any) string {
-	resource, _ := p["resource"].(map[string]any)
-	name, _ := resource["name"].(string)
-	return name
 }
 
 // set changes the name in a field of a role whose lists nobody shares.
@@ -144,10 +139,7 @@ func (c *Caller) render(text string) (string, error) {
 		return "", err
 	}
 	_, rendered, err := identitytpl.PopulateString(identitytpl.PopulateStringInput{
-		Mode:   identitytpl.ACLTemplating,
-		String: text,
-		Entity: c.entity,
-		Groups: c.groups,
+		Mode: identitytpl.ACLTemplating, String: text, Entity: c.entity, Groups: c.groups,
 	})
 	if err != nil {
 		return "", fmt.Errorf("%q can't be filled in for this caller: %w", text, err)
@@ -155,26 +147,22 @@ func (c *Caller) render(text string) (string, error) {
 	return rendered, nil
 }
 
-func (c *Caller) load() error {
-	if c.loaded {
+func (c *Caller) load() (err error) {
+	switch {
+	case c.loaded:
 		return nil
-	}
-	if c.entityID == "" {
+	case c.entityID == "":
 		return errNoEntity
 	}
-	entity, err := c.system.EntityInfo(c.entityID)
-	if err != nil {
+	if c.entity, err = c.system.EntityInfo(c.entityID); err != nil {
 		return err
 	}
-	if entity == nil {
+	if c.entity == nil {
 		return errNoEntity
 	}
-	groups, err := c.system.GroupsForEntity(c.entityID)
-	if err != nil {
-		return err
-	}
-	c.loaded, c.entity, c.groups = true, entity, groups
-	return nil
+	c.groups, err = c.system.GroupsForEntity(c.entityID)
+	c.loaded = err == nil
+	return err
 }
 
 // Render returns a role with its templates filled in for a caller. Each yields one exact name. A role without templates
@@ -255,3 +243,105 @@ func validateSelector(selector string) error {
 	}
 	return fmt.Errorf("{{%s}} is not known; allowed: identity.entity.name, identity.entity.metadata.<key>, identity.entity.aliases.<accessor>.metadata.<key>, identity.groups.names.<name>.metadata.<key> and the like", problem.Clip(selector))
 }
+
+const (
+	// defaultDescription says what the token may do, then who asked for it.
+	defaultDescription = `{{.Permissions}} (vault {{.Mount}}creds/{{.Role}} for {{.DisplayName}})`
+	// defaultStaticDescription is the one of a static role, whose token is nobody's in particular.
+	defaultStaticDescription = `{{.Permissions}} (vault {{.Mount}}static-creds/{{.Role}})`
+)
+
+// maxDescription bounds what stands before the stamp, in bytes. InfluxDB itself takes a megabyte, and sends it with
+// every list.
+const maxDescription = 512
+
+// Description is the part of a token's description that people read, before its stamp.
+type Description struct {
+	// Template is the role's; empty means the default.
+	Template string
+	// Permissions are in InfluxDB's own wording: Read buckets metrics.
+	Permissions string
+	// Mount is the mount's path, with a slash at its end.
+	Mount string
+	Role  string
+	// Static says that the token is a static role's.
+	Static bool
+	// Caller is who asks for the token; nil where nobody does.
+	Caller *Caller
+}
+
+// Render fills the template in. The result can't pass for a stamp, and is cut to 512 bytes.
+func (d Description) Render() (string, error) {
+	caller := d.Caller
+	if caller == nil {
+		caller = &Caller{}
+	}
+	values := map[string]string{
+		".Permissions": d.Permissions, ".Mount": d.Mount, ".Role": d.Role, ".DisplayName": caller.displayName, ".EntityID": caller.entityID,
+	}
+	text, err := expand(d.template(), values, func(selector string) (string, error) { return caller.render("{{" + selector + "}}") })
+	if err != nil {
+		return "", problem.InField("description", "%v", err)
+	}
+	text = strings.TrimSpace(token.Sanitize(text))
+	if len(text) > maxDescription {
+		text = strings.ToValidUTF8(text[:maxDescription], "") + "…"
+	}
+	return text, nil
+}
+
+// template is the role's, or the default where it has none. A role that was stored when templates could hold conditions
+// gets the default, too: it must go on issuing tokens.
+func (d Description) template() string {
+	switch {
+	case d.Template != "" && ValidateDescription(d.Template) == nil:
+		return d.Template
+	case d.Static:
+		return defaultStaticDescription
+	}
+	return defaultDescription
+}
+
+// ValidateDescription refuses a template that could not be filled in when a token is issued.
+func ValidateDescription(text string) error {
+	values := map[string]string{".Permissions": "", ".Mount": "", ".Role": "", ".DisplayName": "", ".EntityID": ""}
+	_, err := expand(text, values, func(selector string) (string, error) { return "", validateSelector(selector) })
+	if err != nil {
+		return problem.InField("description", "not a template that can be used; it may hold {{.Permissions}}, {{.Mount}}, {{.Role}}, {{.DisplayName}}, {{.EntityID}} and identity templates: %v", err)
+	}
+	return nil
+}
+
+// expand replaces each {{placeholder}} of a text by its value, or by what identity makes of an identity template. What a
+// value holds is not looked at again.
+func expand(text string, values map[string]string, identity func(selector string) (string, error)) (string, error) {
+	var b strings.Builder
+	for {
+		plain, rest, found := strings.Cut(text, "{{")
+		b.WriteString(plain)
+		if !found {
+			return b.String(), nil
+		}
+		placeholder, after, closed := strings.Cut(rest, "}}")
+		if !closed {
+			return "", fmt.Errorf("{{%s has no }}", problem.Clip(rest))
+		}
+		placeholder = strings.TrimSpace(placeholder)
+		value, known := values[placeholder]
+		var err error
+		switch {
+		case strings.HasPrefix(placeholder, "identity."):
+			value, err = identity(placeholder)
+		case !known:
+			err = fmt.Errorf("only placeholders are allowed, no conditions, functions or loops: {{%s}}", problem.Clip(placeholder))
+		}
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(value)
+		text = after
+	}
+}
+
+// identityPattern finds an identity template, such as {{identity.entity.name}}.
+var identityPattern = regexp.MustCompile(`\{\{\s*identity\.`)
