@@ -95,18 +95,12 @@ func (c *Connection) Identify(ctx context.Context) (bool, error) {
 
 func (c *Connection) identify(ctx context.Context, key string, look func(context.Context) (bool, error)) (bool, error) {
 	i := c.identity
-	answer := i.looks.DoChan(key, func() (any, error) {
+	return await[bool](ctx, i.looks.DoChan(key, func() (any, error) {
 		i.looking <- struct{}{}
 		defer func() { <-i.looking }()
 		i.looks.Forget(key) // whoever asks from now on needs a look that begins later
 		return look(context.WithoutCancel(ctx))
-	})
-	select {
-	case <-ctx.Done():
-		return false, ctx.Err()
-	case result := <-answer:
-		return result.Val.(bool), result.Err
-	}
+	}))
 }
 
 func (i *identity) lastForeign() error {

@@ -95,6 +95,9 @@ func (n *Names) lookup(ctx context.Context, key nameKey, ask func(context.Contex
 	}
 	// The call outlives a caller that goes away, because others may wait for it; the client bounds it.
 	answer := n.flights.DoChan(key.String(), func() (any, error) {
+		if e, ok := n.cached(key); ok { // a call that was under way has ended just now
+			return e, nil
+		}
 		asked := time.Now()
 		e, err := ask(context.WithoutCancel(ctx))
 		if err == nil {
@@ -103,11 +106,16 @@ func (n *Names) lookup(ctx context.Context, key nameKey, ask func(context.Contex
 		}
 		return e, err
 	})
+	return await[entry](ctx, answer)
+}
+
+// await waits for an answer that is shared with others, no longer than its caller does.
+func await[T any](ctx context.Context, answer <-chan singleflight.Result) (value T, err error) {
 	select {
 	case <-ctx.Done():
-		return entry{}, ctx.Err()
+		return value, ctx.Err()
 	case result := <-answer:
-		return result.Val.(entry), result.Err
+		return result.Val.(T), result.Err
 	}
 }
 

@@ -68,36 +68,23 @@ func (p *Pool) Config(ctx context.Context, s logical.Storage) (*store.Connection
 
 // ByID returns the connection that issued something, whether it is the current one or a former one.
 func (p *Pool) ByID(ctx context.Context, s logical.Storage, id string) (*Connection, error) {
-	c, err := p.storedByID(ctx, s, id)
-	if err != nil {
-		return nil, err
-	}
-	return p.Open(c)
-}
-
-func (p *Pool) storedByID(ctx context.Context, s logical.Storage, id string) (*store.Connection, error) {
-	config, err := p.Config(ctx, s)
+	c, err := p.Config(ctx, s)
 	if err != nil && !store.IsUnreadable(err) { // then a former one can be read all the same
 		return nil, err
 	}
-	if config != nil && config.ID == id {
-		return config, nil
+	if c == nil || c.ID != id {
+		c, err = p.stored.Get(store.ConnectionPrefix+id, func() (*store.Connection, error) { return store.FormerConnections.Get(ctx, s, id) })
+		if err == nil && c == nil { // it may have become current again meanwhile, before its former copy was deleted
+			c, err = store.Config.Get(ctx, s)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	if former, err := p.former(ctx, s, id); err != nil || former != nil {
-		return former, err
-	}
-	// It may have become the current one again meanwhile, before its former copy was deleted.
-	if config, err = store.Config.Get(ctx, s); err != nil {
-		return nil, err
-	}
-	if config == nil || config.ID != id {
+	if c == nil || c.ID != id {
 		return nil, fmt.Errorf("connection %s: %w", id, ErrPurged)
 	}
-	return config, nil
-}
-
-func (p *Pool) former(ctx context.Context, s logical.Storage, id string) (*store.Connection, error) {
-	return p.stored.Get(store.ConnectionPrefix+id, func() (*store.Connection, error) { return store.FormerConnections.Get(ctx, s, id) })
+	return p.Open(c)
 }
 
 // ErrPurged says that a connection is not in storage. It was purged when nothing that it issued was known to live.

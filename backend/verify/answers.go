@@ -10,7 +10,6 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
-	"vault-plugin-secrets-influxdb/backend/permission"
 	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
@@ -86,16 +85,12 @@ func IsAnswer(err error) bool {
 	return influx.IsNotFound(err) || influx.Is(err, influx.MissingPermission)
 }
 
-// TokenUser returns the user that owns a connection's token. Its name is empty where the token may not read it: then
-// "read:users/<id> is unauthorized" says whose it is, and that the token is good.
+// TokenUser returns the user that owns a connection's token. Its name is empty where the token may not read it: then the
+// refusal says whose it is, and that the token is good.
 func TokenUser(ctx context.Context, c *connection.Connection) (influx.User, error) {
 	me, err := c.Client.Me(ctx)
-	var failed *influx.Error
-	if influx.Is(err, influx.MissingPermission) && errors.As(err, &failed) {
-		me, err = influx.User{}, nil
-		if id := strings.TrimPrefix(failed.Permission, "read:users/"); permission.IsID(id) {
-			me.ID = id
-		}
+	if influx.Is(err, influx.MissingPermission) {
+		err = nil
 	}
 	return me, err
 }
