@@ -149,5 +149,6 @@ func (b *backend) invalidate(_ context.Context, key string) {
 // clean must not wait: Vault holds a lock of the whole process around it.
 func (b *backend) clean(context.Context) {
 	b.jobs.stop()
+	b.leases.Close()
 	b.connections.CloseAll()
 }

@@ -216,6 +216,8 @@ func TestChaos(t *testing.T) {
 	}
 	m := newMount(t)
 	server := m.connected()
+	// Longer than the test: Vault, which is not there, would renew or revoke it before its end.
+	m.write("roles/app", map[string]any{"read_buckets": "metrics", "write_buckets": "metrics", "ttl": "1h", "max_ttl": "1h"})
 	m.write("config", map[string]any{"request_timeout": "1s"})
 	ch := newChaos(t)
 	server.Intercept(ch.intercept)

@@ -17,6 +17,7 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+	"vault-plugin-secrets-influxdb/backend/lease"
 	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/revoke"
 	"vault-plugin-secrets-influxdb/backend/store"
@@ -305,7 +306,7 @@ func (m *testMount) liveCount() int {
 // countLive has max_leases count a token that is nowhere.
 func (m *testMount) countLive(role, id string, deadline time.Time) {
 	reservation, _ := m.backend.leases.Reserve(role, 0, m.clock.now())
-	reservation.Commit(id, deadline)
+	reservation.Commit(lease.Data{AuthorizationID: id, Role: role, Deadline: deadline}, deadline.Sub(m.clock.now()), m.clock.now())
 }
 
 // rotateStatics is the part of a tick that is the static roles'.

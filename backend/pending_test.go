@@ -59,13 +59,13 @@ func TestPendingIsTriedWhereLeasesLive(t *testing.T) {
 func TestPendingHoldsADisableBack(t *testing.T) {
 	m := newMount(t)
 	_, server := pendingDeletion(t, m)
+	server.Intercept(nil)
+	other := m.mint("app")
+	server.Intercept(refuseDeletionOf(m.pendingIDs()[0]))
 	m.system.TaintedVal = true
 	require.ErrorContains(t, m.tick(), "1 deletions are still pending", "while tainted the tick waits and tells")
 
 	// Another lease can be revoked, but the pending one can't: Vault must not think that all is done.
-	server.Intercept(nil)
-	other := m.mint("app")
-	server.Intercept(refuseDeletionOf(m.pendingIDs()[0]))
 	require.ErrorContains(t, other.revoke(t.Context()), "still pending")
 
 	server.Intercept(nil)

@@ -27,7 +27,7 @@ func (b *backend) secretTokenRenew(ctx context.Context, req *logical.Request, _ 
 	if err != nil {
 		return nil, err
 	}
-	ttls, err := b.minter.Renew(ctx, req.Storage, l, req.Secret.IssueTime)
+	ttls, err := b.minter.Renew(ctx, req.Storage, l, req.Secret.IssueTime, req.Secret.Increment)
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +40,9 @@ func (b *backend) secretTokenRevoke(ctx context.Context, req *logical.Request, _
 	l, err := lease.ParseData(req.Secret.InternalData)
 	if err != nil {
 		return nil, err
+	}
+	if b.minter.SuspectsTaint() && b.mount.Tainted() {
+		b.minter.Quiesce(ctx)
 	}
 	if err := b.revoker.RevokeLease(ctx, req.Storage, l); err != nil {
 		return nil, err

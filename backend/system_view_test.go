@@ -2,6 +2,7 @@ package backend
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
@@ -11,6 +12,8 @@ import (
 // askedSystem counts what Vault is asked: over the plugin protocol each question is a call of its own.
 type askedSystem struct {
 	*logical.StaticSystemView
+	// tainted can be set while requests are under way.
+	tainted atomic.Bool
 
 	mu        sync.Mutex
 	questions []string
@@ -48,7 +51,7 @@ func (s *askedSystem) MaxLeaseTTL() time.Duration {
 
 func (s *askedSystem) Tainted() bool {
 	s.note("tainted")
-	return s.StaticSystemView.Tainted()
+	return s.tainted.Load() || s.StaticSystemView.Tainted()
 }
 
 func (s *askedSystem) LocalMount() bool {

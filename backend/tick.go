@@ -52,7 +52,7 @@ func (b *backend) addJobs() {
 		return func(ctx context.Context, s logical.Storage, _ string) error { return run(ctx, s) }
 	}
 	b.jobs.table = []*job{
-		{name: "pending deletions", run: of(b.revoker.RetryAll)},
+		{name: "pending deletions", run: of(b.revoker.Periodic)},
 		{name: "mints of unknown outcome", run: of(b.tidier.ReconcileUnknown)},
 		{name: formerConnections, run: of(b.config.CollectFormer)},
 		{name: "rotation of the root token", run: of(b.root.Periodic)},
@@ -73,17 +73,19 @@ func (b *backend) tick(ctx context.Context, req *logical.Request) error {
 		return nil
 	}
 	if b.mount.Tainted() {
+		b.minter.Quiesce(ctx)
 		err := b.drain(ctx, req.Storage)
 		if err != nil {
 			b.revoker.LogAbandoned(b.revoker.All()...)
 		}
 		return err
 	}
+	b.minter.Resume()
 	b.jobs.start(req.Storage, req.MountPoint)
 	return nil
 }
 
 // drain does what is pending, and waits for it: nobody would be left to do it later.
 func (b *backend) drain(ctx context.Context, s logical.Storage) error {
-	return errors.Join(b.revoker.RetryAll(ctx, s), b.tidier.ReconcileUnknown(ctx, s))
+	return errors.Join(b.revoker.Periodic(ctx, s), b.tidier.ReconcileUnknown(ctx, s))
 }

@@ -8,9 +8,14 @@ import (
 )
 
 // Counter counts the live tokens of each role, so that max_leases costs no call. Count adds those that exist already,
-// once after a start; until then it knows what was issued since. Its zero value is ready.
+// once after a start; until then it knows what was issued since. Of what was issued since it knows when the lease ends,
+// too. Its zero value is ready.
 type Counter struct {
-	mu      sync.Mutex
+	mu   sync.Mutex
+	ends ends
+	// claimed are the tokens that ClaimEnded has returned and Unclaim has not given back.
+	claimed map[uint64]bool
+
 	counted bool
 	// run is the Count under way; nil when none is.
 	run    *countRun
@@ -29,8 +34,10 @@ type countRun struct {
 type roleTokens struct {
 	// deadlines are in unix seconds, by authorization ID.
 	deadlines map[uint64]int64
-	// earliest is not after any of them: until then none has passed, and a role that is full needs no look at each.
+	// earliest is not after any of them, and firstEnd not after the end of any of their leases: until then none has
+	// passed, and a role that is full needs no look at each.
 	earliest int64
+	firstEnd time.Duration
 }
 
 // Reservation is room for one token of a role, held while the token is being issued.
@@ -41,7 +48,7 @@ type Reservation struct {
 }
 
 // Reserve makes a reservation. It fails when the role has max live tokens, or will have once everything is issued
-// that is reserved. A max of 0 is no limit. Tokens past their deadline do not count.
+// that is reserved. A max of 0 is no limit. Tokens past their deadline, or past the end of their lease, do not count.
 func (c *Counter) Reserve(role string, max int, now time.Time) (*Reservation, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,12 +62,13 @@ func (c *Counter) Reserve(role string, max int, now time.Time) (*Reservation, bo
 	return &Reservation{counter: c, role: role}, true
 }
 
-// Commit counts the token that was issued and ends the reservation.
-func (r *Reservation) Commit(id string, deadline time.Time) {
-	r.counter.mu.Lock()
-	defer r.counter.mu.Unlock()
-	if number, err := parseID(id); err == nil {
-		r.counter.putLocked(r.role, number, deadline)
+// Commit counts the token that was issued, under a lease of ttl, and ends the reservation.
+func (r *Reservation) Commit(d Data, ttl time.Duration, now time.Time) {
+	c := r.counter
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if number, err := parseID(d.AuthorizationID); err == nil {
+		c.putLocked(r.role, number, d.Deadline, c.ends.put(number, d, ttl, now))
 	}
 	r.releaseLocked()
 }
@@ -94,7 +102,7 @@ func (c *Counter) Count(list func(add func(role, id string, deadline time.Time))
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if number, err := parseID(id); err == nil && c.run == run && !run.removed[number] {
-			c.putLocked(role, number, deadline)
+			c.putLocked(role, number, deadline, math.MaxInt64)
 		}
 	})
 	c.mu.Lock()
@@ -126,6 +134,7 @@ func (c *Counter) Remove(role, id string) {
 	if c.run != nil {
 		c.run.removed[number] = true
 	}
+	c.forgetLocked(number)
 	if tokens := c.byRole[role]; tokens != nil {
 		if delete(tokens.deadlines, number); len(tokens.deadlines) == 0 {
 			delete(c.byRole, role)
@@ -149,24 +158,24 @@ func (c *Counter) Last(now time.Time) (count int, deadline time.Time) {
 	return count, time.Unix(latest, 0)
 }
 
-// Reset drops all tokens: the next ones are another connection's.
+// Reset drops all tokens from the count: the next ones are another connection's. The ends of their leases stay known.
 func (c *Counter) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.byRole, c.counted, c.run = nil, false, nil
 }
 
-func (c *Counter) putLocked(role string, number uint64, deadline time.Time) {
+func (c *Counter) putLocked(role string, number uint64, deadline time.Time, end time.Duration) {
 	if c.byRole == nil {
 		c.byRole = map[string]*roleTokens{}
 	}
 	tokens := c.byRole[role]
 	if tokens == nil {
-		tokens = &roleTokens{deadlines: map[uint64]int64{}, earliest: math.MaxInt64}
+		tokens = &roleTokens{deadlines: map[uint64]int64{}, earliest: math.MaxInt64, firstEnd: math.MaxInt64}
 		c.byRole[role] = tokens
 	}
 	tokens.deadlines[number] = deadline.Unix()
-	tokens.earliest = min(tokens.earliest, deadline.Unix())
+	tokens.earliest, tokens.firstEnd = min(tokens.earliest, deadline.Unix()), min(tokens.firstEnd, end)
 }
 
 // liveLocked returns how many live tokens a role has. It looks at each only where there may be limit of them.
@@ -175,19 +184,20 @@ func (c *Counter) liveLocked(role string, limit int, now time.Time) int {
 	if tokens == nil {
 		return 0
 	}
-	if len(tokens.deadlines)+c.reserved[role] >= limit && tokens.earliest < now.Unix() {
-		tokens.dropPassed(now.Unix())
+	if passed := tokens.earliest < now.Unix() || tokens.firstEnd < c.ends.clock(now); passed && len(tokens.deadlines)+c.reserved[role] >= limit {
+		c.dropPassedLocked(tokens, now)
 	}
 	return len(tokens.deadlines)
 }
 
-func (t *roleTokens) dropPassed(now int64) {
-	t.earliest = math.MaxInt64
-	for id, deadline := range t.deadlines {
-		if deadline < now {
-			delete(t.deadlines, id)
+func (c *Counter) dropPassedLocked(tokens *roleTokens, now time.Time) {
+	tokens.earliest, tokens.firstEnd = math.MaxInt64, math.MaxInt64
+	for number, deadline := range tokens.deadlines {
+		end := c.ends.of(number)
+		if deadline < now.Unix() || end < c.ends.clock(now) {
+			delete(tokens.deadlines, number)
 		} else {
-			t.earliest = min(t.earliest, deadline)
+			tokens.earliest, tokens.firstEnd = min(tokens.earliest, deadline), min(tokens.firstEnd, end)
 		}
 	}
 }

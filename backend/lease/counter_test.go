@@ -16,7 +16,7 @@ func id(n int) string { return fmt.Sprintf("%016x", n) }
 // commit counts a token as a mint does.
 func commit(c *Counter, role string, n int, deadline time.Time) {
 	r, _ := c.Reserve(role, 0, now)
-	r.Commit(id(n), deadline)
+	r.Commit(Data{AuthorizationID: id(n), Connection: "one", Role: role, Deadline: deadline}, deadline.Sub(now), now)
 }
 
 // full reports whether a role has no room left, and reserves none.
@@ -66,7 +66,7 @@ func TestReservationsCount(t *testing.T) {
 	first.Release()
 	require.False(t, full(&c, "app", 2, now))
 	require.True(t, full(&c, "app", 1, now), "a second Release frees nothing")
-	second.Commit(id(1), now.Add(time.Hour))
+	second.Commit(data(1, now.Add(time.Hour)), time.Hour, now)
 	second.Release()
 	require.True(t, full(&c, "app", 1, now), "Release after Commit frees nothing")
 	count, last := c.Last(now)

@@ -31,6 +31,7 @@ type Minter struct {
 	issuer  *token.Issuer
 	revoker *revoke.Revoker
 	counter *lease.Counter
+	gate    gate
 }
 
 // New makes a Minter.
@@ -66,8 +67,22 @@ type Token struct {
 	Templated bool
 }
 
-// Lease makes a token for a role under a lease. The role's max_leases bounds how many live at once.
+// Lease makes a token for a role under a lease. The role's max_leases bounds how many live at once. Where the role was
+// changed while its token was being made, it is made anew, once.
 func (m *Minter) Lease(ctx context.Context, s logical.Storage, r Request) (*Token, error) {
+	m.gate.begin()
+	defer func() { m.gate.end(m.mount.Now()) }()
+	t, err := m.leaseOnce(ctx, s, r)
+	if errors.Is(err, errRoleChanged) && !errors.Is(err, revoke.ErrNotRecorded) && ctx.Err() == nil {
+		return m.leaseOnce(ctx, s, r)
+	}
+	return t, err
+}
+
+func (m *Minter) leaseOnce(ctx context.Context, s logical.Storage, r Request) (*Token, error) {
+	if m.isTainted() {
+		return nil, errTainted
+	}
 	stored, err := m.roles.Get(ctx, s, r.Role)
 	if err != nil {
 		return nil, err
@@ -94,18 +109,38 @@ func (m *Minter) Lease(ctx context.Context, s logical.Storage, r Request) (*Toke
 	if err != nil {
 		return nil, err
 	}
-	// The lease starts now, and a slow mint must not use the margin up; a quick one takes nothing from the lease.
-	t.TTLs, ok = ttls.EndBy(deadline.Add(-mount.DeadlineMargin/2), m.mount.Now())
-	if !ok {
-		return nil, errors.Join(errTooSlow, m.revoker.Discard(ctx, s, t.Connection, r.Role, t.Authorization.ID))
-	}
-	reservation.Commit(t.Authorization.ID, deadline)
 	t.Lease = lease.Data{AuthorizationID: t.Authorization.ID, Connection: t.Connection.ID, Role: r.Role, Deadline: deadline}
-	t.Warnings, t.Templated = warnings, rendered != stored
+	t.TTLs, t.Warnings, t.Templated = ttls, warnings, rendered != stored
+	if err := m.finish(ctx, s, t, stored); err != nil {
+		return nil, errors.Join(err, m.revoker.Discard(ctx, s, t.Connection, r.Role, t.Authorization.ID))
+	}
+	reservation.Commit(t.Lease, t.TTLs.Initial, m.mount.Now())
 	return t, nil
 }
 
-var errTooSlow = problem.BadGateway(nil, "InfluxDB took so long to make the token that nothing is left of the longest lease that the role and the mount allow; the token is not handed out. Try again")
+// finish cuts the lease's TTLs to what is left of them, and fails where the token must not be handed out after all.
+func (m *Minter) finish(ctx context.Context, s logical.Storage, t *Token, stored *store.Role) error {
+	// The lease starts now, and a slow mint must not use the margin up; a quick one takes nothing from the lease.
+	var ok bool
+	if t.TTLs, ok = t.TTLs.EndBy(t.Lease.Deadline.Add(-mount.DeadlineMargin/2), m.mount.Now()); !ok {
+		return errTooSlow
+	}
+	current, err := m.roles.Get(ctx, s, t.Lease.Role)
+	switch {
+	case err != nil:
+		return err
+	case current != stored && !store.Same(current, stored):
+		return errRoleChanged
+	case m.isTainted():
+		return errTainted
+	}
+	return nil
+}
+
+var (
+	errTooSlow     = problem.BadGateway(nil, "InfluxDB took so long to make the token that nothing is left of the longest lease that the role and the mount allow; the token is not handed out. Try again")
+	errRoleChanged = problem.BadInput("the role was changed meanwhile; the token is not handed out. Try again")
+)
 
 // Order is what a token is made from.
 type Order struct {

@@ -14,9 +14,10 @@ import (
 // courtesyTimeout bounds the one look at InfluxDB that a renewal takes.
 const courtesyTimeout = 3 * time.Second
 
-// Renew returns how much longer a lease may live; issued is when it began. It fails only for what is certain: the role is
-// gone, or the token. InfluxDB being down is no reason.
-func (m *Minter) Renew(ctx context.Context, s logical.Storage, l lease.Data, issued time.Time) (lease.TTLs, error) {
+// Renew returns how much longer a lease may live; issued is when it began, and increment what the caller asks for: where it
+// is longer than what is returned, Vault gives that. It fails only for what is certain: the role is gone, or the token.
+// InfluxDB being down is no reason.
+func (m *Minter) Renew(ctx context.Context, s logical.Storage, l lease.Data, issued time.Time, increment time.Duration) (lease.TTLs, error) {
 	role, err := m.roles.Get(ctx, s, l.Role)
 	if err != nil {
 		return lease.TTLs{}, err
@@ -27,8 +28,9 @@ func (m *Minter) Renew(ctx context.Context, s logical.Storage, l lease.Data, iss
 	if err := m.revoker.Load(ctx, s); err != nil {
 		return lease.TTLs{}, err
 	}
+	revoked := fmt.Errorf("authorization %s was revoked or deleted: the lease can't be renewed; read creds/%s again", l.AuthorizationID, l.Role)
 	if m.revoker.IsPending(l.AuthorizationID) || m.isGone(ctx, s, l) {
-		return lease.TTLs{}, fmt.Errorf("authorization %s was revoked or deleted: the lease can't be renewed; read creds/%s again", l.AuthorizationID, l.Role)
+		return lease.TTLs{}, revoked
 	}
 	ttls, err := lease.Limits(role, m.mount.System)
 	if err != nil {
@@ -38,6 +40,11 @@ func (m *Minter) Renew(ctx context.Context, s logical.Storage, l lease.Data, iss
 	ttls, some := ttls.EndBy(l.Deadline.Add(-mount.DeadlineMargin), issued)
 	if !some {
 		return lease.TTLs{}, fmt.Errorf("the lease has reached its maximum; read creds/%s again", l.Role)
+	}
+	now := m.mount.Now()
+	extended := m.counter.Extend(l, min(max(ttls.Initial, increment), l.Deadline.Sub(now)), now)
+	if !extended || m.revoker.IsPending(l.AuthorizationID) { // it may have been found to have no lease just now
+		return lease.TTLs{}, revoked
 	}
 	return ttls, nil
 }

@@ -12,6 +12,9 @@ const (
 	DeadlineMargin = 60 * time.Second
 	// TidyMargin is how far a deadline must have passed before tidy deletes the token: Vault's clock and ours may differ.
 	TidyMargin = 5 * time.Minute
+	// LeaseMargin is how long after the last moment at which a token can have a lease it is deleted, where Vault has neither
+	// renewed nor revoked it: Vault registers a lease after our answer, and may be late with its end.
+	LeaseMargin = 5 * time.Minute
 	// UnknownAge is how long after a mint of unknown outcome a list proves that no token was made. A list asked for at
 	// once was measured to miss 95 of 120 tokens that came to be.
 	UnknownAge = 2 * time.Minute

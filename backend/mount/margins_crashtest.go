@@ -8,6 +8,7 @@ import "time"
 const (
 	DeadlineMargin = 2 * time.Second
 	TidyMargin     = 1 * time.Second
+	LeaseMargin    = 10 * time.Second
 	UnknownAge     = 10 * time.Second
 	InterruptedAge = 10 * time.Second
 )

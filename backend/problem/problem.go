@@ -12,7 +12,7 @@ import (
 
 // Error is an error whose text the caller may read, with the HTTP status that it is answered with.
 type Error struct {
-	// Status is the HTTP status: 400, 404, 429 or 502.
+	// Status is the HTTP status: 400, 404, 429, 502 or 503.
 	Status int
 	// Field names the field of the request that is wrong, such as read_buckets[1]; empty where it is none in particular.
 	Field string

@@ -31,6 +31,8 @@ type Revoker struct {
 	breakers atomic.Pointer[map[string]*Breaker]
 	// abandoned are the keys that LogAbandoned has logged since the mount was last seen to stay.
 	abandoned sync.Map
+	// orphans counts the tokens that were to be deleted because no lease holds them.
+	orphans atomic.Int64
 }
 
 // New makes the revoker of a mount.
@@ -90,6 +92,7 @@ func (r *Revoker) queueFailed(ctx context.Context, s logical.Storage, entry stor
 	if writeErr := r.Enqueue(ctx, s, entry); writeErr != nil {
 		return fmt.Errorf("%w; and it could not be written down for later: %w", err, writeErr)
 	}
+	r.counter.Forget(entry.AuthorizationID)
 	attempts, since := r.recordFailure(entry.Key(), err)
 	return &QueuedError{err, attempts, since}
 }
@@ -122,6 +125,7 @@ func (r *Revoker) RevokeLease(ctx context.Context, s logical.Storage, d lease.Da
 	err := r.Revoke(ctx, s, entry)
 	if errors.Is(err, connection.ErrPurged) && r.mount.Now().After(d.Deadline) { // as when Vault was sealed, or the plugin did not start, for days
 		r.mount.Log.Warn("a lease ends long after its time: the connection that minted its token was forgotten meanwhile", "authorization_id", d.AuthorizationID, "role", d.Role)
+		r.counter.Remove(d.Role, d.AuthorizationID)
 		err = r.Remove(ctx, s, entry.Key())
 	}
 	if err != nil && r.takesOver(ctx, entry, err) {
