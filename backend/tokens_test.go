@@ -181,9 +181,8 @@ func TestTokensOfOtherKindsAreNotDeletedHere(t *testing.T) {
 	m := newMount(t)
 	server := m.connected()
 	for kind, want := range map[string]string{
-		kindStatic: "vault write -f influxdb/rotate-role/app grace_period=0",
-		kindRoot:   "vault write -f influxdb/config/rotate-root",
-		"future":   "a future token is not deleted here",
+		kindRoot: "vault write -f influxdb/config/rotate-root",
+		"future": "a future token is not deleted here",
 	} {
 		id := handMade(t, server, m.outlived(testUUID, kind).String(), "active")
 		require.Equal(t, kind, m.read("tokens/" + id).Data["kind"])
