@@ -227,7 +227,7 @@ func (m *Minter) mintOnce(ctx context.Context, s logical.Storage, c *connection.
 
 // permissions are what the token is to hold: all that the role grants, or just what the request names of it.
 func (o *Order) permissions(ctx context.Context, scope permission.Scope, names permission.Directory) ([]permission.Permission, error) {
-	granted, err := permission.Resolve(ctx, o.Role.Definition(), scope, names)
+	granted, err := permission.Resolve(ctx, o.Role.Definition().AsStored(), scope, names)
 	switch {
 	case o.Narrow.Empty():
 		return granted, err

@@ -42,7 +42,7 @@ func (r *Roles) DryRun(ctx context.Context, c *connection.Connection, role *stor
 	if scope.OrgID == "" { // there is nowhere to look
 		return nil, problems.Err()
 	}
-	permissions, err := permission.Resolve(ctx, role.Definition(), scope, &suggesting{Names: c.Names, client: c.Client})
+	permissions, err := permission.Resolve(ctx, role.Definition().AsStored(), scope, &suggesting{Names: c.Names, client: c.Client})
 	if err != nil && !problem.HasField(err) {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func MissingGrants(ctx context.Context, c *connection.Connection, role *store.Ro
 	scope, _, err := c.Scope(ctx, role)
 	var permissions []permission.Permission
 	if err == nil {
-		permissions, err = permission.Resolve(ctx, role.Definition(), scope, c.Names)
+		permissions, err = permission.Resolve(ctx, role.Definition().AsStored(), scope, c.Names)
 	}
 	var failed *influx.Error
 	switch {

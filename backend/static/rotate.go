@@ -94,7 +94,7 @@ func (x *Roles) prepare(ctx context.Context, s logical.Storage, r *store.StaticR
 	if err != nil {
 		return nil, err
 	}
-	if _, err = permission.Resolve(ctx, r.Role.Definition(), scope, c.Names); err != nil {
+	if _, err = permission.Resolve(ctx, r.Role.Definition().AsStored(), scope, c.Names); err != nil {
 		return nil, c.RecheckOrg(ctx, &r.Role, scope, err)
 	}
 	return &store.StaticIntention{
