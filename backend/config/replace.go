@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/go-uuid"
@@ -67,7 +66,7 @@ func (w *Writer) put(ctx context.Context, s logical.Storage, c *store.Connection
 // seen, the address has to do.
 func sameInfluxDB(a, b *store.Connection) bool {
 	if a.Found == nil || b.Found == nil || len(a.Found.OrgIDs) == 0 || len(b.Found.OrgIDs) == 0 {
-		return strings.TrimRight(a.URL, "/") == strings.TrimRight(b.URL, "/")
+		return influx.CleanURL(a.URL) == influx.CleanURL(b.URL)
 	}
 	return slices.ContainsFunc(a.Found.OrgIDs, func(id string) bool { return slices.Contains(b.Found.OrgIDs, id) })
 }
