@@ -126,19 +126,23 @@ func Probe(ctx context.Context, s logical.Storage, key string) (found bool, err 
 	return false, nil
 }
 
-// Unreadable reads every entry, and returns those that can't be read. Reads that fail say nothing of their entries: they
-// are left out.
+// Unreadable reads every entry, and returns those that can't be read. A read that fails ends it, unless it is of a pending
+// deletion: whoever retries those counts them.
 func Unreadable(ctx context.Context, s logical.Storage) ([]*UnreadableError, error) {
 	var all []*UnreadableError
 	for _, kind := range kinds {
 		keys, err := kind.keys(ctx, s)
 		if err != nil {
-			return all, err
+			return nil, err
 		}
 		for _, key := range keys {
+			_, err := kind.probe(ctx, s, key)
 			var unreadable *UnreadableError
-			if _, err := kind.probe(ctx, s, key); errors.As(err, &unreadable) {
+			switch {
+			case errors.As(err, &unreadable):
 				all = append(all, unreadable)
+			case err != nil && !PendingDeletions.has(key):
+				return nil, err
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package tidy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -210,6 +211,7 @@ func (l *listing) doubts(c *connection.Connection, o Options, usual token.Locati
 	case o.MountUUID == "":
 		return nil
 	case !l.Proven:
+		usual.OrgID = cmp.Or(usual.OrgID, "<org>")
 		return token.Incomplete(c, usual)
 	case l.skewed():
 		return &SkewedError{l.Answered, l.Date}

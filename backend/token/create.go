@@ -206,6 +206,9 @@ func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at 
 			return probeErr
 		}
 	}
+	if err := i.probeElsewhere(ctx, c, probes); err != nil {
+		return err
+	}
 	dated := func(date time.Time) { l.Answered, l.Date = i.mount.Now(), date }
 	err = c.Client.DatedAuthorizations(ctx, dated, func(a *influx.Authorization) error {
 		l.Proven = l.Proven || a.ID == c.RootID() && a.ID != ""
@@ -220,6 +223,28 @@ func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at 
 		_, err = c.Identify(ctx) // the list of another InfluxDB says nothing of ours
 	}
 	return err
+}
+
+// probeElsewhere makes a probe in an organization that the root token was shown, where all locations that were asked for are
+// gone: whether it is shown tokens at all has to be seen.
+func (i *Issuer) probeElsewhere(ctx context.Context, c *connection.Connection, probes map[string]Location) error {
+	if c.Found == nil {
+		return nil
+	}
+	for _, orgID := range c.Found.OrgIDs {
+		if len(probes) > 0 {
+			break
+		}
+		at := Location{OrgID: orgID}
+		probe, err := i.Probe(ctx, c, at, MinimalGrant(orgID))
+		if probe != nil {
+			probes[probe.ID] = at
+		}
+		if err != nil && !refused(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // ListDefault is ListVerified of the default location, whose list has to be complete.
