@@ -212,3 +212,18 @@ func TestTheDefaultOrganizationIsMadeAnew(t *testing.T) {
 		})
 	}
 }
+
+// An InfluxDB whose only organization was made anew is the same one: its root token's user is.
+func TestAWriteAfterTheOrganizationWasMadeAnewKeepsTheConnection(t *testing.T) {
+	m := newMount(t)
+	server := m.connected()
+	l := m.mint("app")
+	before := m.stored().ID
+	server.DeleteOrg(server.OrgID())
+	orgID := server.AddOrg(influxtest.OrgName)
+	server.AddBucket(orgID, influxtest.BucketName)
+	m.write("config", map[string]any{"request_timeout": "11s"})
+	require.Equal(t, before, m.stored().ID)
+	require.Equal(t, orgID, m.read("config").Data["org_id"])
+	tidyUp(t, server, l, m.mint("app"))
+}

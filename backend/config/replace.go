@@ -62,13 +62,14 @@ func (w *Writer) put(ctx context.Context, s logical.Storage, c *store.Connection
 		})
 }
 
-// sameInfluxDB compares organizations: their IDs are random, so that two InfluxDBs share none. Where one side was never
-// seen, the address has to do.
+// sameInfluxDB compares the IDs of organizations and of the root token's user: they are random, so that two InfluxDBs share
+// none. Where one side was never seen, the address has to do.
 func sameInfluxDB(a, b *store.Connection) bool {
 	if a.Found == nil || b.Found == nil || len(a.Found.OrgIDs) == 0 || len(b.Found.OrgIDs) == 0 {
 		return influx.CleanURL(a.URL) == influx.CleanURL(b.URL)
 	}
-	return slices.ContainsFunc(a.Found.OrgIDs, func(id string) bool { return slices.Contains(b.Found.OrgIDs, id) })
+	return a.Found.RootUserID != "" && a.Found.RootUserID == b.Found.RootUserID ||
+		slices.ContainsFunc(a.Found.OrgIDs, func(id string) bool { return slices.Contains(b.Found.OrgIDs, id) })
 }
 
 // findFormer returns the ID of the former connection that the candidate makes current again; "" when there is none.
