@@ -150,5 +150,6 @@ func (b *backend) invalidate(_ context.Context, key string) {
 func (b *backend) clean(context.Context) {
 	b.jobs.stop()
 	b.leases.Close()
+	b.minter.Close()
 	b.connections.CloseAll()
 }

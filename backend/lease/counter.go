@@ -102,7 +102,7 @@ func (c *Counter) Count(list func(add func(role, id string, deadline time.Time))
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if number, err := parseID(id); err == nil && c.run == run && !run.removed[number] {
-			c.putLocked(role, number, deadline, math.MaxInt64)
+			c.putLocked(role, number, deadline, c.ends.of(number))
 		}
 	})
 	c.mu.Lock()

@@ -126,6 +126,21 @@ func TestTokensStopCountingWhenTheirLeasesEnd(t *testing.T) {
 	require.Len(t, ended(&c, at(time.Hour)), 2, "that they do not count does not mean that they are gone")
 }
 
+// A list read late still names what this process has issued, and what has no lease any more.
+func TestWhatIsListedHasTheEndThatIsKnown(t *testing.T) {
+	var c Counter
+	issue(&c, 1, time.Minute, now)
+	later := now.Add(2 * time.Minute)
+	require.False(t, full(&c, "app", 1, later))
+	require.NoError(t, c.Count(func(add func(role, id string, deadline time.Time)) error {
+		add("app", id(1), now.Add(time.Hour))
+		return nil
+	}))
+	require.False(t, full(&c, "app", 1, later))
+	require.True(t, c.Extend(data(1, now.Add(time.Hour)), time.Minute, later))
+	require.True(t, full(&c, "app", 1, later))
+}
+
 // The ends of leases on the connection before outlive a switch: their tokens are still to be deleted there.
 func TestAResetKeepsTheEnds(t *testing.T) {
 	var c Counter

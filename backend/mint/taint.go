@@ -28,9 +28,9 @@ type gate struct {
 	idle chan struct{}
 	// ended is when the last mint ended.
 	ended time.Time
-	// tainted has each mint ask Vault. asked is when a revocation last did.
-	tainted bool
-	asked   time.Time
+	// tainted has each mint ask Vault, and closed refuse without asking. asked is when a revocation last did.
+	tainted, closed bool
+	asked           time.Time
 }
 
 // Quiesce is called when Vault says that the mount is being disabled or moved. Vault revokes the leases that it knows, and
@@ -73,13 +73,21 @@ func (m *Minter) SuspectsTaint() bool {
 	return true
 }
 
+// Close is called when the mount ends. Where it was tainted it is gone, and Vault may not be there to be asked: a call that
+// fails reads as no taint.
+func (m *Minter) Close() {
+	m.gate.mu.Lock()
+	defer m.gate.mu.Unlock()
+	m.gate.closed = true
+}
+
 // isTainted asks Vault, where a tick or a revocation has seen that the mount is tainted. It may not be any more: one that
 // was moved goes on.
 func (m *Minter) isTainted() bool {
 	m.gate.mu.Lock()
-	tainted := m.gate.tainted
+	tainted, closed := m.gate.tainted, m.gate.closed
 	m.gate.mu.Unlock()
-	return tainted && m.mount.Tainted()
+	return tainted && (closed || m.mount.Tainted())
 }
 
 func (g *gate) begin() {
