@@ -126,16 +126,6 @@ func (p *crashPoint) connect(t *testing.T, more map[string]any) {
 	p.write(t, "config", fields)
 }
 
-// mountUUID is what marks the mount's tokens, also where there is no connection yet.
-func (p *crashPoint) mountUUID(t *testing.T) string {
-	t.Helper()
-	checked, err := p.vault.Logical().ReadWithContext(t.Context(), p.path+"/check")
-	require.NoError(t, err)
-	mark, _ := checked.Data["mount_uuid"].(string)
-	require.NotEmpty(t, mark)
-	return mark
-}
-
 // about fills a point in.
 func (p *crashPoint) about(a at) at {
 	a.about = strings.NewReplacer("{uuid}", p.uuid, "{id}", p.id).Replace(a.about)

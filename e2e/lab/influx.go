@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -28,6 +29,8 @@ type InfluxOptions struct {
 	ServerNames []string
 	// Args are further arguments of influxd.
 	Args []string
+	// Instead is an InfluxDB that is stopped: this one serves at its address.
+	Instead *Influx
 }
 
 // Influx is a running influxd. Until Setup it is as fresh as after its installation.
@@ -59,7 +62,7 @@ func (l *Lab) StartInflux(ctx context.Context, options InfluxOptions) (*Influx, 
 	if err != nil {
 		return nil, err
 	}
-	address, err := freeAddress()
+	address, err := options.address()
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +87,15 @@ func (l *Lab) StartInflux(ctx context.Context, options InfluxOptions) (*Influx, 
 	l.influxes = append(l.influxes, influx)
 	l.mu.Unlock()
 	return influx, influx.Start(ctx)
+}
+
+// address is where the server listens.
+func (o InfluxOptions) address() (string, error) {
+	if o.Instead == nil {
+		return freeAddress()
+	}
+	_, address, _ := strings.Cut(o.Instead.URL, "://")
+	return address, nil
 }
 
 // useTLS makes the server's certificate, and its own client trust it. It returns influxd's arguments.

@@ -47,8 +47,16 @@ type Onboarding struct {
 
 // Setup sets a fresh InfluxDB up: its first organization, bucket and user, and the operator token.
 func (i *Influx) Setup(ctx context.Context, org, bucket, user string) (Onboarding, error) {
+	return i.SetupWith(ctx, org, bucket, user, "")
+}
+
+// SetupWith is Setup with an operator token of the caller's choice, as containers have it; InfluxDB's where it is empty.
+func (i *Influx) SetupWith(ctx context.Context, org, bucket, user, token string) (Onboarding, error) {
 	password := rand.Text()
 	request := map[string]any{"org": org, "bucket": bucket, "username": user, "password": password}
+	if token != "" {
+		request["token"] = token
+	}
 	made, err := manage[Onboarding](ctx, i, http.MethodPost, "/api/v2/setup", request)
 	if err != nil {
 		return Onboarding{}, err
