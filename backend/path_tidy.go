@@ -28,7 +28,8 @@ func (b *backend) pathTidy() []*framework.Path {
 			HelpDescription: `
 Every lease token carries in its description the last moment it can rightly live. tidy looks through all tokens
 of InfluxDB and deletes those of this mount that are past it: what a crash left behind, and what a restore of
-InfluxDB brought back. It runs in the background; tidy-status tells how it went. It also runs by itself, as
+InfluxDB brought back. They must be past it by InfluxDB's clock, too. It runs in the background; tidy-status tells how it
+went. It also runs by itself, as
 tidy_interval in config says.`,
 		},
 		{
@@ -45,7 +46,7 @@ tidy_interval in config says.`,
 }
 
 var tidyResponse = fields{
-	"state":         {Type: framework.TypeString, Description: "idle, running, done, failed, cancelled; or blind: the root token is not shown all tokens."},
+	"state":         {Type: framework.TypeString, Description: "idle, running, done, failed, cancelled; blind: the root token is not shown all tokens; or skewed: the clocks of Vault and InfluxDB differ by more than 4 minutes, and nothing was deleted by its deadline."},
 	"time_started":  {Type: framework.TypeString, Description: "RFC 3339; empty before the first run."},
 	"time_finished": {Type: framework.TypeString, Description: "RFC 3339; empty while it runs."},
 	"scanned_count": {Type: framework.TypeInt, Description: "Tokens looked at."},

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
@@ -250,4 +251,17 @@ func TestEntriesRemovesOnlyWhatCannotBeRead(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, status, "a read that fails says nothing")
 	m.storage.failing(nil)
 	require.Equal(t, before, m.snapshot())
+}
+
+// What is pending is each cluster's own; all else is the primary's, to which Vault hands the request on.
+func TestSecondariesRemoveTheirOwnEntries(t *testing.T) {
+	m := newMount(t)
+	m.connected()
+	m.broken("pending/0123456789abcdef", "{")
+	m.broken("role/broken", "{")
+	m.system.ReplicationStateVal = consts.ReplicationPerformanceSecondary
+	_, text := m.refused(logical.DeleteOperation, "entries/role/broken", nil)
+	require.Contains(t, text, logical.ErrReadOnly.Error())
+	m.ok(logical.DeleteOperation, "entries/pending/0123456789abcdef", nil)
+	require.Empty(t, m.pendingIDs())
 }
