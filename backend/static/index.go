@@ -104,12 +104,14 @@ func (x *index) markDead(name, id, at string) {
 	x.entryLocked(name).dead = at
 }
 
-// clearDead begins a new look at which tokens are dead.
+// clearDead begins a new look at which tokens are dead: those that were are replaced.
 func (x *index) clearDead() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range x.byName {
-		e.dead = ""
+		if !e.missing {
+			e.dead = ""
+		}
 	}
 }
 
@@ -149,16 +151,18 @@ func (x *index) removeStray(id string) {
 	delete(x.strays, id)
 }
 
-// has reports whether a token is the current or the previous one of a role.
-func (x *index) has(id string) bool {
+// tokens returns the current and the previous tokens of all roles.
+func (x *index) tokens() map[string]bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	ids := map[string]bool{}
 	for _, e := range x.byName {
-		if hasToken(&e.role, id) {
-			return true
+		ids[e.role.Current.AuthorizationID] = true
+		if e.role.Previous != nil {
+			ids[e.role.Previous.AuthorizationID] = true
 		}
 	}
-	return false
+	return ids
 }
 
 // isMissing reports whether a role's current token was seen to be gone.

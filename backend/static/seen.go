@@ -46,13 +46,16 @@ const maxStrays = 100
 
 // findStrays notes the static tokens that no role has, and that are there.
 func (x *Roles) findStrays(ctx context.Context, s logical.Storage, c *connection.Connection, stamps map[string]token.Stamp) {
-	strays := map[string]string{}
+	known, strays := x.tokens(), map[string]string{}
 	for id, stamp := range stamps {
+		if known[id] || len(strays) == maxStrays {
+			continue
+		}
 		stray, err := x.IsStray(ctx, s, id, stamp)
 		if err == nil && stray { // it may have been deleted since the list was made
 			_, err = c.Client.GetAuthorization(ctx, id)
 		}
-		if err == nil && stray && len(strays) < maxStrays {
+		if err == nil && stray {
 			strays[id] = stamp.Role
 		}
 	}
@@ -69,7 +72,7 @@ func (x *Roles) IsStray(ctx context.Context, s logical.Storage, id string, stamp
 		return false, err
 	}
 	unknown := store.Pending{Nonce: stamp.Nonce}
-	if x.revoker.IsPending(id) || x.revoker.IsPending(unknown.Key()) || x.has(id) || x.locks.Locked(stamp.Role) {
+	if x.revoker.IsPending(id) || x.revoker.IsPending(unknown.Key()) || x.tokens()[id] || x.locks.Locked(stamp.Role) {
 		return false, nil
 	}
 	intention, err := store.StaticIntentions.Get(ctx, s, stamp.Role)
@@ -80,12 +83,7 @@ func (x *Roles) IsStray(ctx context.Context, s logical.Storage, id string, stamp
 	case err != nil || intention != nil:
 		return false, err
 	}
-	return r == nil || !r.Deleted && r.Current.Nonce != stamp.Nonce && !hasToken(r, id), nil
-}
-
-// hasToken reports whether a token is a role's current or previous one.
-func hasToken(r *store.StaticRole, id string) bool {
-	return r.Current.AuthorizationID == id || r.Previous != nil && r.Previous.AuthorizationID == id
+	return r == nil || !r.Deleted && r.Current.Nonce != stamp.Nonce && r.Current.AuthorizationID != id, nil
 }
 
 // DeleteStray deletes a token that IsStray, and reports whether it is one.
