@@ -41,6 +41,7 @@ func looksForTheUser(server *influxtest.Server) (looks int) {
 func TestAnotherInfluxDBRevokesNothing(t *testing.T) {
 	m := newMount(t)
 	server := m.connected(influxtest.RootToken(operatorToken))
+	require.NoError(t, m.tick()) // the live tokens are counted
 	waiting, background, renewed := m.mint("app"), m.mint("app"), m.mint("app")
 	other := m.otherwise(server)
 
@@ -53,6 +54,11 @@ func TestAnotherInfluxDBRevokesNothing(t *testing.T) {
 	require.NoError(t, background.inBackground(), "the third time it is taken over")
 	_, err = renewed.renew()
 	require.NoError(t, err)
+	for _, op := range []logical.Operation{logical.ReadOperation, logical.DeleteOperation} {
+		status, text := m.refused(op, "tokens/"+renewed.id, nil)
+		require.Equal(t, 502, status)
+		require.Contains(t, text, wrongInfluxDB(server))
+	}
 	problems := strings.Join(m.problems(), "\n")
 	require.Contains(t, problems, wrongInfluxDB(server))
 	require.Contains(t, problems, "Write the url under which the right one is reached to config, or give its tokens up with abandon_previous=true")
@@ -226,4 +232,20 @@ func TestAWriteAfterTheOrganizationWasMadeAnewKeepsTheConnection(t *testing.T) {
 	require.Equal(t, before, m.stored().ID)
 	require.Equal(t, orgID, m.read("config").Data["org_id"])
 	tidyUp(t, server, l, m.mint("app"))
+}
+
+// What another InfluxDB shows is not counted: max_leases would allow as many again.
+func TestTheTokensOfAnotherInfluxDBAreNotCounted(t *testing.T) {
+	m := newMount(t)
+	server := m.connected(influxtest.RootToken(operatorToken))
+	m.write("roles/app", map[string]any{"read_buckets": "metrics", "max_leases": 1})
+	l := m.mint("app")
+	m.otherwise(server)
+	m.reload()
+	require.NoError(t, m.tick())
+	server.Intercept(nil)
+	require.NoError(t, m.tick())
+	status, _ := m.refused(logical.ReadOperation, "creds/app", nil)
+	require.Equal(t, 429, status)
+	tidyUp(t, server, l)
 }

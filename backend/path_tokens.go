@@ -103,6 +103,9 @@ func (b *backend) findToken(ctx context.Context, req request) (*found, error) {
 	}
 	a, err := c.Client.GetAuthorization(ctx, id)
 	if influx.IsNotFound(err) {
+		if _, unknown := c.Identify(ctx); connection.IsForeign(unknown) {
+			return nil, unknown
+		}
 		return nil, problem.NotFound("no token of this mount has the authorization ID %s", id)
 	}
 	if err != nil {

@@ -212,12 +212,16 @@ func (t *Tidier) CountLive(ctx context.Context, s logical.Storage) error {
 			return err
 		}
 		now := t.mount.Now()
-		return c.Client.EachAuthorization(ctx, func(a *influx.Authorization) error {
+		err = c.Client.EachAuthorization(ctx, func(a *influx.Authorization) error {
 			if stamp, live := t.issuer.LiveLease(a, now); live {
 				add(stamp.Role, a.ID, stamp.Deadline)
 			}
 			return nil
 		})
+		if err == nil {
+			_, err = c.Identify(ctx) // another InfluxDB has none of them
+		}
+		return err
 	})
 	if errors.Is(err, errNoConnection) {
 		return nil
