@@ -29,8 +29,7 @@ func (b *backend) pathTidy() []*framework.Path {
 Every lease token carries in its description the last moment it can rightly live. tidy looks through all tokens
 of InfluxDB and deletes those of this mount that are past it: what a crash left behind, and what a restore of
 InfluxDB brought back. They must be past it by InfluxDB's clock, too. It runs in the background; tidy-status tells how it
-went. It also runs by itself, as
-tidy_interval in config says.`,
+went. It also runs by itself, as tidy_interval in config says.`,
 		},
 		{
 			Pattern:      "tidy-status",

@@ -79,11 +79,12 @@ func (t *Tidier) scan(ctx context.Context, s logical.Storage, c *connection.Conn
 	if err := t.statics.Load(ctx, s); err != nil {
 		return nil, err
 	}
-	l := &listing{
-		nonces: maps.Clone(o.Unknown), present: map[string]bool{},
-		statics: static.Seen{Missing: t.statics.TokensOn(c.ID), Stamps: map[string]token.Stamp{}},
+	l := &pass{
+		Tidier: t, s: s, c: c, o: o, p: p, nonces: map[string]store.Pending{}, present: map[string]bool{},
+		seen: static.Seen{Missing: t.statics.TokensOn(c.ID), Stamps: map[string]token.Stamp{}},
 	}
-	if err := t.addUnreadable(ctx, s, c, l); err != nil {
+	maps.Copy(l.nonces, o.Unknown)
+	if err := l.addUnreadable(ctx); err != nil {
 		return nil, err
 	}
 	usual, err := token.DefaultLocation(ctx, c)
@@ -92,51 +93,44 @@ func (t *Tidier) scan(ctx context.Context, s logical.Storage, c *connection.Conn
 	}
 	at := locations(o.Unknown, usual, err == nil) // a default that is gone is nowhere
 	p.restart()
-	if err := t.list(ctx, c, o, p, l, at); err != nil {
+	if err := l.list(ctx, at); err != nil {
 		return nil, err
 	}
 	p.matched.Store(int64(len(l.found)))
-	l.statics.Complete = l.Proven && l.Complete[usual]
+	l.seen.Complete = l.Proven && l.Complete[usual]
 	if !o.DryRun {
-		if err := errors.Join(t.deleteAll(ctx, s, c, p, l), t.removeNotCreated(ctx, s, o, l)); err != nil {
-			return &l.statics, err
+		if err := errors.Join(l.deleteAll(ctx), l.removeNotCreated(ctx)); err != nil {
+			return &l.seen, err
 		}
 	}
-	return &l.statics, l.doubts(c, o, usual, at)
+	return &l.seen, l.doubts(usual, at)
 }
 
 // addUnreadable has a scan of the current connection look for the nonces of pending entries that can't be read, too: where
 // the token may be is not known.
-func (t *Tidier) addUnreadable(ctx context.Context, s logical.Storage, c *connection.Connection, l *listing) error {
-	config, err := store.Config.Get(ctx, s)
+func (l *pass) addUnreadable(ctx context.Context) error {
+	config, err := store.Config.Get(ctx, l.s)
 	if err != nil && !store.IsUnreadable(err) {
 		return err
 	}
-	if config == nil || config.ID != c.ID {
-		return nil
-	}
-	for _, nonce := range t.unreadableNonces() {
-		if l.nonces == nil {
-			l.nonces = map[string]store.Pending{}
+	if config != nil && config.ID == l.c.ID {
+		for _, nonce := range l.unreadableNonces() {
+			l.nonces[nonce] = store.Pending{Nonce: nonce}
 		}
-		l.nonces[nonce] = store.Pending{Nonce: nonce}
 	}
 	return nil
 }
 
 // list asks for the list, and notes what is in it. On a mount that is being disabled it waits no longer than for another
 // call: Vault waits, too.
-func (t *Tidier) list(ctx context.Context, c *connection.Connection, o Options, p *progress, l *listing, at []token.Location) error {
-	if t.mount.Tainted() {
+func (l *pass) list(ctx context.Context, at []token.Location) error {
+	if l.mount.Tainted() {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(c.RequestTimeout)*time.Second)
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(l.c.RequestTimeout)*time.Second)
 		defer cancel()
 	}
-	l.asked = t.mount.Now()
-	return t.issuer.ListVerified(ctx, c, at, &l.Listing, func(a *influx.Authorization) {
-		p.scanned.Add(1)
-		t.look(a, c, o, p, l)
-	})
+	l.asked = l.mount.Now()
+	return l.issuer.ListVerified(ctx, l.c, at, &l.Listing, l.look)
 }
 
 // maxLocations bounds for how many locations one scan verifies that the list is complete; the nonces of others wait for
@@ -161,19 +155,24 @@ func locationOf(entry store.Pending) token.Location {
 	return token.Location{OrgID: entry.OrgID, UserID: entry.UserID}
 }
 
-// listing is what one list of all tokens says.
-type listing struct {
+// pass is one list of all tokens, and what it says.
+type pass struct {
+	*Tidier
+	s logical.Storage
+	c *connection.Connection
+	o Options
+	p *progress
+
 	token.Listing
 	// asked is when it was asked for.
 	asked time.Time
-	// nonces are those to look for.
-	nonces map[string]store.Pending
+	// nonces are those to look for, and present those that were seen.
+	nonces  map[string]store.Pending
+	present map[string]bool
 	// found are the tokens to delete.
 	found []orphan
-	// present are the nonces that were seen.
-	present map[string]bool
-	// statics is what was seen of static tokens so far.
-	statics static.Seen
+	// seen is what was seen of static tokens.
+	seen static.Seen
 }
 
 // maxSkew is how far our clock and InfluxDB's may differ. It is less than mount.TidyMargin, after which a token past its
@@ -192,27 +191,27 @@ func (e *SkewedError) Error() string {
 	return fmt.Sprintf("the clocks differ: it is %s here and %s at InfluxDB, so that no token is deleted by its deadline; set the one that is wrong", problem.RFC3339(e.Ours), problem.RFC3339(e.Theirs))
 }
 
-func (l *listing) skewed() bool { return l.Answered.Sub(l.Date).Abs() > maxSkew }
+func (l *pass) skewed() bool { return l.Answered.Sub(l.Date).Abs() > maxSkew }
 
 // expired reports whether a deadline has passed, by our clock and by InfluxDB's.
-func (l *listing) expired(deadline time.Time) bool {
+func (l *pass) expired(deadline time.Time) bool {
 	end := deadline.Add(mount.TidyMargin)
 	return !l.skewed() && end.Before(l.asked) && end.Before(l.Date)
 }
 
 // doubts is why a list that was read to its end does not say all that it was asked for.
-func (l *listing) doubts(c *connection.Connection, o Options, usual token.Location, at []token.Location) error {
+func (l *pass) doubts(usual token.Location, at []token.Location) error {
 	for _, location := range at {
 		if !l.Complete[location] {
-			return token.Incomplete(c, location)
+			return token.Incomplete(l.c, location)
 		}
 	}
 	switch {
-	case o.MountUUID == "":
+	case l.o.MountUUID == "":
 		return nil
 	case !l.Proven:
 		usual.OrgID = cmp.Or(usual.OrgID, "<org>")
-		return token.Incomplete(c, usual)
+		return token.Incomplete(l.c, usual)
 	case l.skewed():
 		return &SkewedError{l.Answered, l.Date}
 	}
@@ -226,31 +225,32 @@ type orphan struct {
 }
 
 // look notes what one token in the list says.
-func (t *Tidier) look(a *influx.Authorization, c *connection.Connection, o Options, p *progress, l *listing) {
-	delete(l.statics.Missing, a.ID)
-	l.statics.ValuesHidden = l.statics.ValuesHidden || a.Token == ""
-	stamp, owned := t.issuer.Owned(a)
-	if _, sought := l.nonces[stamp.Nonce]; owned && sought && stamp.Nonce != c.RootNonce {
+func (l *pass) look(a *influx.Authorization) {
+	l.p.scanned.Add(1)
+	delete(l.seen.Missing, a.ID)
+	l.seen.ValuesHidden = l.seen.ValuesHidden || a.Token == ""
+	stamp, owned := l.issuer.Owned(a)
+	if _, sought := l.nonces[stamp.Nonce]; owned && sought && stamp.Nonce != l.c.RootNonce {
 		l.present[stamp.Nonce] = true
 		l.found = append(l.found, orphan{a.ID, stamp})
 		return
 	}
 	if owned && stamp.Kind == token.Static {
-		l.statics.Stamps[a.ID] = stamp
+		l.seen.Stamps[a.ID] = stamp
 	}
 	stamp, stamped := token.ParseStamp(a.Description)
 	switch {
-	case !stamped || o.MountUUID == "" || stamp.Mount != o.MountUUID || stamp.Kind != token.Lease:
+	case !stamped || l.o.MountUUID == "" || stamp.Mount != l.o.MountUUID || stamp.Kind != token.Lease:
 	case l.expired(stamp.Deadline):
 		l.found = append(l.found, orphan{a.ID, stamp})
 	default:
-		p.left.Add(1)
+		l.p.left.Add(1)
 	}
 }
 
 // deleteAll deletes what a scan has found, a few at a time.
-func (t *Tidier) deleteAll(ctx context.Context, s logical.Storage, c *connection.Connection, p *progress, l *listing) error {
-	if _, err := store.Config.Get(ctx, s); err != nil && !store.IsUnreadable(err) { // the list may have taken minutes
+func (l *pass) deleteAll(ctx context.Context) error {
+	if _, err := store.Config.Get(ctx, l.s); err != nil && !store.IsUnreadable(err) { // the list may have taken minutes
 		return err
 	}
 	var group errgroup.Group
@@ -258,15 +258,15 @@ func (t *Tidier) deleteAll(ctx context.Context, s logical.Storage, c *connection
 	var breaker revoke.Breaker
 	for _, f := range l.found {
 		group.Go(func() (err error) {
-			defer background.Recover(t.mount.Log, &err)
+			defer background.Recover(l.mount.Log, &err)
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
 			case breaker.Open():
-				p.failed.Add(1)
+				l.p.failed.Add(1)
 				return nil // an error is noted already
 			}
-			err = t.deleteOrphan(ctx, s, c, p, l, f)
+			err = l.deleteOrphan(ctx, f)
 			breaker.Record(err)
 			return err
 		})
@@ -275,39 +275,39 @@ func (t *Tidier) deleteAll(ctx context.Context, s logical.Storage, c *connection
 }
 
 // deleteOrphan deletes one token, and removes the unknown outcome that led to it.
-func (t *Tidier) deleteOrphan(ctx context.Context, s logical.Storage, c *connection.Connection, p *progress, l *listing, f orphan) error {
+func (l *pass) deleteOrphan(ctx context.Context, f orphan) error {
 	entry, sought := l.nonces[f.stamp.Nonce]
 	if sought { // whatever comes of the deletion, nobody has it
-		t.counter.Remove(f.stamp.Role, f.id)
+		l.counter.Remove(f.stamp.Role, f.id)
 		// A process that was reloaded in the middle of a rotation may have stored it last.
-		current, err := t.statics.IsCurrent(ctx, s, f.stamp)
+		current, err := l.statics.IsCurrent(ctx, l.s, f.stamp)
 		switch {
 		case err != nil:
 			return err
 		case current:
-			return t.revoker.Remove(ctx, s, entry.Key())
+			return l.revoker.Remove(ctx, l.s, entry.Key())
 		}
 	}
-	if err := c.Delete(ctx, f.id); err != nil {
-		p.failed.Add(1)
+	if err := l.c.Delete(ctx, f.id); err != nil {
+		l.p.failed.Add(1)
 		return fmt.Errorf("authorization %s of role %s is not deleted yet: %w", f.id, f.stamp.Role, err)
 	}
-	p.deleted.Add(1)
-	t.counter.Remove(f.stamp.Role, f.id)
-	t.mount.Log.Info("a token that nobody holds a lease for was deleted", "authorization_id", f.id, "role", f.stamp.Role, "deadline", problem.RFC3339(f.stamp.Deadline))
+	l.p.deleted.Add(1)
+	l.counter.Remove(f.stamp.Role, f.id)
+	l.mount.Log.Info("a token that nobody holds a lease for was deleted", "authorization_id", f.id, "role", f.stamp.Role, "deadline", problem.RFC3339(f.stamp.Deadline))
 	if !sought {
 		return nil
 	}
-	return t.revoker.Remove(ctx, s, entry.Key())
+	return l.revoker.Remove(ctx, l.s, entry.Key())
 }
 
 // removeNotCreated removes the unknown outcomes that are proven to have created nothing: absent from a complete list
 // that was asked for long enough after the call.
-func (t *Tidier) removeNotCreated(ctx context.Context, s logical.Storage, o Options, l *listing) error {
+func (l *pass) removeNotCreated(ctx context.Context) error {
 	var problems []error
-	for nonce, entry := range o.Unknown {
+	for nonce, entry := range l.o.Unknown {
 		if !l.present[nonce] && l.Complete[locationOf(entry)] && l.asked.Sub(entry.Since) >= mount.UnknownAge {
-			problems = append(problems, t.revoker.Remove(ctx, s, entry.Key()))
+			problems = append(problems, l.revoker.Remove(ctx, l.s, entry.Key()))
 		}
 	}
 	return errors.Join(problems...)
