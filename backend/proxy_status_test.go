@@ -20,9 +20,7 @@ func TestAProxysRefusalIsABadGateway(t *testing.T) {
 				t.Run(fmt.Sprint(status, call, body), func(t *testing.T) {
 					m := m.in(t)
 					m.write("roles/fresh", map[string]any{"read_buckets": "metrics"})
-					if call.method == http.MethodGet {
-						m.reload() // nothing is cached
-					}
+					m.write("config", map[string]any{"tidy_interval": "2h"}) // nothing is cached
 					server.Fail(call.method, call.path, status, "", body)
 					server.ResetRequests()
 					got, text := m.refused(logical.ReadOperation, "creds/fresh", nil)
