@@ -30,6 +30,9 @@ type index struct {
 type entry struct {
 	// role is the role as it was stored, without what it grants and its token's value.
 	role store.StaticRole
+	// bounded is the last moment at which the role's times were what they can be; as long as the clock does not go back
+	// they stay so.
+	bounded time.Time
 	// marked says that the next tick is to look at it, whatever it has due.
 	marked bool
 	// unread says that it could not be read: which tokens it has is not known.
@@ -63,6 +66,7 @@ func (x *index) note(name string, r *store.StaticRole) {
 		RotationPlan: r.RotationPlan, RotationTimes: r.RotationTimes, GracePeriod: r.GracePeriod, Previous: r.Previous, Deleted: r.Deleted,
 		Current: store.StaticToken{AuthorizationID: r.Current.AuthorizationID, Connection: r.Current.Connection},
 	}
+	e.bounded = time.Time{}
 	e.marked = r.Deleted // its deletion is to be finished
 	e.unread = false
 }
@@ -181,7 +185,7 @@ func (x *index) due(now time.Time, connection string) []string {
 	var names []string
 	for name, e := range x.byName {
 		onOtherConnection := connection != "" && e.role.Current.Connection != connection
-		if e.marked || e.unread || e.missing || onOtherConnection || isDue(&e.role, now) {
+		if e.marked || e.unread || e.missing || onOtherConnection || e.isDue(now) {
 			names = append(names, name)
 		}
 	}
@@ -189,6 +193,22 @@ func (x *index) due(now time.Time, connection string) []string {
 		return x.byName[a].role.NextRotation.Compare(x.byName[b].role.NextRotation)
 	})
 	return names
+}
+
+// isDue reports whether something is due for a role, or can't be due as late as it says.
+func (e *entry) isDue(now time.Time) bool {
+	if rotation.IsDue(e.role.RotationPlan, e.role.NextRotation, now) || hasEnded(&e.role, now) {
+		return true
+	}
+	now = now.Round(0) // the wall clock's: the monotonic one never goes back
+	if e.bounded.IsZero() || now.Before(e.bounded) {
+		corrected := e.role
+		if correct(&corrected, now) {
+			return true
+		}
+	}
+	e.bounded = now
+	return false
 }
 
 // backoff counts the attempts to rotate one role that failed.

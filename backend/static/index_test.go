@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/rotation"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
@@ -23,4 +24,19 @@ func TestDueRolesComeOldestFirst(t *testing.T) {
 	require.Equal(t, []string{"role-0", "role-2", "role-1"}, x.due(now, "here"))
 	require.Len(t, x.due(now, "elsewhere"), 5, "a token of another connection is to be replaced")
 	require.Len(t, x.due(now, ""), 3)
+}
+
+// A clock that goes back makes due what lies further ahead than it can. Once the times are seen to be right nothing is
+// computed again.
+func TestDueAfterTheClockWentBack(t *testing.T) {
+	var x index
+	now := time.Now()
+	plan := store.RotationPlan{RotationSchedule: "*/30 * * * *"}
+	r := &store.StaticRole{RotationPlan: plan, RotationTimes: rotation.Times(plan, now), Current: store.StaticToken{AuthorizationID: "id", Connection: "here"}}
+	x.note("app", r)
+	require.Empty(t, x.due(now, "here"))
+	require.Empty(t, x.due(now.Add(time.Second), "here"))
+	require.Empty(t, x.due(now.Add(-30*time.Second), "here"), "clocks differ a little")
+	require.Equal(t, []string{"app"}, x.due(now.Add(-time.Hour), "here"))
+	require.Zero(t, testing.AllocsPerRun(10, func() { x.byName["app"].isDue(now) }))
 }

@@ -65,12 +65,6 @@ func (x *Roles) ReplaceMissing(ctx context.Context, s logical.Storage, c *connec
 	x.reconcileAll(ctx, s, "", slices.Sorted(maps.Values(names)))
 }
 
-// isDue reports whether something is due for a role, or can't be due as late as it says.
-func isDue(r *store.StaticRole, now time.Time) bool {
-	corrected := *r
-	return rotation.IsDue(r.RotationPlan, r.NextRotation, now) || hasEnded(r, now) || correct(&corrected, now)
-}
-
 // hasEnded reports whether a role's previous token is to be deleted.
 func hasEnded(r *store.StaticRole, now time.Time) bool {
 	return r.Previous != nil && !now.Before(r.Previous.Ends)
