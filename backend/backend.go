@@ -20,6 +20,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/lease"
 	"vault-plugin-secrets-influxdb/backend/mint"
 	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/revoke"
 	"vault-plugin-secrets-influxdb/backend/role"
 	"vault-plugin-secrets-influxdb/backend/root"
@@ -149,7 +150,11 @@ func (b *backend) invalidate(_ context.Context, key string) {
 // clean must not wait: Vault holds a lock of the whole process around it.
 func (b *backend) clean(context.Context) {
 	b.jobs.stop()
+	live, last := b.leases.Last(b.mount.Now())
+	if b.minter.Close() && live > 0 { // as where OpenBao drops the leases of a namespace without revoking them
+		b.mount.Log.Error("the mount ends while tokens of its leases live, which nobody revokes; run tidy mount_uuid="+b.mount.UUID+" on another mount after the last deadline",
+			"count", live, "last_deadline", problem.RFC3339(last))
+	}
 	b.leases.Close()
-	b.minter.Close()
 	b.connections.CloseAll()
 }

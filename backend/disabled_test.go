@@ -2,6 +2,7 @@ package backend
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -160,4 +161,34 @@ func TestDeletionWithoutAConnectionHoldsNoDisableBack(t *testing.T) {
 			require.Contains(t, m.log.String(), "run tidy mount_uuid="+testUUID)
 		})
 	}
+}
+
+// A mount that ends while tokens of its leases live says so, and names its UUID: OpenBao drops the leases of a namespace
+// that is deleted without revoking them. One that is reloaded has nothing to say.
+func TestMountThatEndsWithLivingTokensSaysSo(t *testing.T) {
+	const says = "the mount ends while tokens of its leases live"
+	for name, tainted := range map[string]bool{"disabled": true, "reloaded": false} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			m.connected()
+			m.mint("app")
+			m.system.TaintedVal = tainted
+			require.NoError(t, m.tick())
+			m.backend.Cleanup(t.Context())
+			require.Equal(t, tainted, strings.Contains(m.log.String(), says))
+			if tainted {
+				require.Contains(t, m.log.String(), "mount_uuid="+testUUID+" on another mount after the last deadline")
+			}
+		})
+	}
+	t.Run("all revoked", func(t *testing.T) {
+		m := newMount(t)
+		m.connected()
+		l := m.mint("app")
+		m.system.TaintedVal = true
+		require.NoError(t, m.tick())
+		require.NoError(t, l.revoke(t.Context()))
+		m.backend.Cleanup(t.Context())
+		require.NotContains(t, m.log.String(), says)
+	})
 }

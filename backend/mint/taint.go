@@ -74,11 +74,12 @@ func (m *Minter) SuspectsTaint() bool {
 }
 
 // Close is called when the mount ends. Where it was tainted it is gone, and Vault may not be there to be asked: a call that
-// fails reads as no taint.
-func (m *Minter) Close() {
+// fails reads as no taint. It reports whether it was.
+func (m *Minter) Close() (tainted bool) {
 	m.gate.mu.Lock()
 	defer m.gate.mu.Unlock()
 	m.gate.closed = true
+	return m.gate.tainted
 }
 
 // isTainted asks Vault, where a tick or a revocation has seen that the mount is tainted. It may not be any more: one that
