@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -29,11 +28,9 @@ func TestFailOver(t *testing.T) {
 
 // OpenBao's standbys run the engine too, and answer reads themselves.
 func TestFailOverOfOpenBao(t *testing.T) {
-	binary := os.Getenv("BAO_BIN")
-	if binary == "" {
-		t.Skip("no OpenBao here, so that standbys that serve reads are not tested: name a server in BAO_BIN")
-	}
 	t.Parallel()
+	binary, err := lab.Binary(t.Context(), "bao")
+	require.NoError(t, err)
 	f := newFailOver(t, binary)
 	f.standbysRunPlugins = true
 	f.survives(t)

@@ -27,27 +27,24 @@ type otherServer struct {
 // the right one is back, what was asked for is done.
 func TestAnotherInfluxDBAtTheAddressEndsNothing(t *testing.T) {
 	t.Parallel()
-	var all []*otherServer
 	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
-		o := newOtherServer(t, version)
-		all = append(all, o)
-	}
-	for _, o := range all {
-		o.assertNothingEnds(t)
-	}
-	for _, o := range all {
-		require.NoError(t, o.other.Stop())
-		require.NoError(t, o.influx.Start(t.Context()))
-		assertWorks(t, o.influx, o.revoked.token)
-		o.awaitOnly(t, o.held.id)
-		assertDead(t, o.influx, o.revoked)
-		assertDead(t, o.influx, o.brief)
-		assertWorks(t, o.influx, o.held.token)
-		o.revoke(t, o.revoked.lease)
-		o.revoke(t, o.held.lease)
-		assertDead(t, o.influx, o.held)
-		assert.Empty(t, o.problems(t))
-		assert.Equal(t, 0, o.leases(t.Context(), t, "brief"))
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			o := newOtherServer(t, version)
+			o.assertNothingEnds(t)
+			require.NoError(t, o.other.Stop())
+			require.NoError(t, o.influx.Start(t.Context()))
+			assertWorks(t, o.influx, o.held.token)
+			o.awaitOnly(t, o.held.id)
+			assertDead(t, o.influx, o.revoked)
+			assertDead(t, o.influx, o.brief)
+			assertWorks(t, o.influx, o.held.token)
+			o.revoke(t, o.revoked.lease)
+			o.revoke(t, o.held.lease)
+			assertDead(t, o.influx, o.held)
+			assert.Empty(t, o.problems(t))
+			assert.Equal(t, 0, o.leases(t.Context(), t, "brief"))
+		})
 	}
 }
 
