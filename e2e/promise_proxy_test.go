@@ -149,11 +149,22 @@ func TestAListThatHangsHoldsNoDeletionBack(t *testing.T) {
 			p.failing(dropsAnswer, createsToken)
 			_, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/creds/app")
 			require.Error(t, err)
-			p.failing(hangsUp, func(r *http.Request) bool { return listsTokens(r) || r.Method == http.MethodDelete })
+			t.Cleanup(p.CloseClientConnections) // so that the list that hangs does not hold the proxy up
+			listed := make(chan struct{}, 100)
+			p.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				switch {
+				case listsTokens(r):
+					listed <- struct{}{}
+					stalls(w, r, next)
+				case r.Method == http.MethodDelete:
+					hangsUp(w, r, next)
+				default:
+					next.ServeHTTP(w, r)
+				}
+			})
+			<-listed // because of the mint, and it is not answered
 			require.ErrorContains(t, e.tryRevoke(t.Context(), m), "is not deleted yet")
 			e.assertPending(t, "2")
-
-			t.Cleanup(p.CloseClientConnections) // so that the list that hangs does not hold the proxy up
 			p.failing(stalls, listsTokens)
 			require.NoError(t, lab.Await(t.Context(), drainLimit, "the deletion", func(ctx context.Context) error {
 				_, err := influx.Authorization(ctx, m.id)
