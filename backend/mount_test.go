@@ -358,14 +358,6 @@ const (
 )
 
 // connection is the current connection in use.
-func (m *testMount) connectionTo() *connection.Connection {
-	m.t.Helper()
-	c, err := m.backend.connections.Current(m.t.Context(), m.storage, "influxdb/")
-	require.NoError(m.t, err)
-	return c
-}
-
-// connection is the current connection in use.
 func (m *testMount) connection() *connection.Connection {
 	m.t.Helper()
 	c, err := m.backend.connections.Current(m.t.Context(), m.storage, "influxdb/")

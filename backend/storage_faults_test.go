@@ -386,7 +386,7 @@ var operationsUnderFault = map[string]operationUnderFault{
 	"revoke": {prepare: connectedScene, act: revokeNow, done: targetIsGone},
 	"revoke, the deletion was pending": {
 		prepare: and(connectedScene, down, func(sc *scene) { require.Error(sc.t, revokeNow(sc)) }, func(sc *scene) { sc.server.Intercept(nil) }),
-		act:     revokeNow, done: and(targetIsGone, nothingPending), fatal: []string{"list pending/", "get pending/"},
+		act:     revokeNow, done: and(targetIsGone, nothingPending), fatal: []string{"list pending/"},
 	},
 	"revoke, InfluxDB is down": {
 		prepare: and(connectedScene, down),

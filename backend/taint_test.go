@@ -68,8 +68,8 @@ func TestMintsUnderWayWhenAMountIsDisabled(t *testing.T) {
 			go func() { done <- sees(m, first) }()
 			m.quiescing()
 			select {
-			case <-done:
-				t.Fatal("Vault goes on before the mints have ended")
+			case err := <-done:
+				t.Fatal("Vault goes on before the mints have ended:", err)
 			default:
 			}
 			release()
@@ -99,7 +99,7 @@ func TestAMintThatEndsAfterTheWait(t *testing.T) {
 	}()
 	m.quiescing()
 	cancel() // Vault does not wait any longer
-	<-done
+	_ = <-done
 	m.vault.Cleanup(t.Context())
 	m.asked.tainted.Store(false) // as a call that fails reads
 	release()

@@ -218,6 +218,9 @@ func requireFull(t *testing.T, entry any) {
 	t.Helper()
 	v := reflect.ValueOf(entry)
 	for i := range v.NumField() {
+		if !v.Type().Field(i).IsExported() {
+			continue
+		}
 		name := fmt.Sprintf("%T.%s", entry, v.Type().Field(i).Name)
 		require.False(t, v.Field(i).IsZero(), "%s is in no golden file of this version", name)
 		if value := reflect.Indirect(v.Field(i)); value.Kind() == reflect.Struct && value.Type() != reflect.TypeFor[time.Time]() {

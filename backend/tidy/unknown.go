@@ -13,6 +13,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/store"
 	"vault-plugin-secrets-influxdb/backend/token"
 )
@@ -101,9 +102,12 @@ func (t *Tidier) reconcile(ctx context.Context, s logical.Storage, id string, un
 }
 
 // cannotTell reports whether nobody can be asked, or InfluxDB is there and does not tell: it refuses to, or does not answer
-// in time. One that is down will tell.
+// in time. One that is down will tell, and so will storage that fails.
 func cannotTell(ctx context.Context, c *connection.Connection, err error) bool {
-	var incomplete *token.IncompleteListError
+	var (
+		incomplete *token.IncompleteListError
+		upstream   *influx.Error
+	)
 	switch {
 	case c == nil:
 		return errors.Is(err, connection.ErrPurged) || store.IsUnreadable(err)
@@ -112,6 +116,8 @@ func cannotTell(ctx context.Context, c *connection.Connection, err error) bool {
 	case errors.As(err, &incomplete), connection.Rejected(err), influx.Is(err, influx.InactiveUser),
 		influx.Is(err, influx.MissingPermission), influx.Is(err, influx.Forbidden):
 		return true
+	case !errors.As(err, &upstream) && !problem.HasField(err):
+		return false
 	}
 	_, down := c.Client.Ping(ctx)
 	return down == nil

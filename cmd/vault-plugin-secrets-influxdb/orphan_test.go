@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		}
 		select {}
 	case "child":
-		os.Stdout.WriteString(strconv.Itoa(os.Getpid()) + "\n")
+		_, _ = os.Stdout.WriteString(strconv.Itoa(os.Getpid()) + "\n")
 		endWithParent()
 	}
 	os.Exit(m.Run())
