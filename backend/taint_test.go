@@ -99,7 +99,9 @@ func TestAMintThatEndsAfterTheWait(t *testing.T) {
 	}()
 	m.quiescing()
 	cancel() // Vault does not wait any longer
-	_ = <-done
+	if err := <-done; err != nil { // whether Vault gave up before or behind the wait
+		t.Log(err)
+	}
 	m.vault.Cleanup(t.Context())
 	m.asked.tainted.Store(false) // as a call that fails reads
 	release()
