@@ -2,6 +2,7 @@ package backend
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,9 +11,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
 )
 
-var rewriteDocs = flag.Bool("update", false, "rewrite the generated tables in docs/api.md and CONTRIBUTING.md")
+var rewriteDocs = flag.Bool("update", false, "rewrite the generated tables in docs/ and CONTRIBUTING.md")
 
 // document is a Markdown file with generated parts. Each stands between <!-- name --> and <!-- /name -->, with blank lines
 // around it; what is outside of them is written by hand.
@@ -46,6 +49,22 @@ func (d *document) save(t *testing.T) {
 		return
 	}
 	require.Equal(t, openDocument(t, d.path).text, d.text, "%s is out of date: go test ./backend -run '^%s$' -update rewrites it", d.path, t.Name())
+}
+
+// TestRulesInTheDocs holds the table of what an answer proves, in docs/operations.md, to the rules by which the engine
+// judges. With -update it rewrites the table.
+func TestRulesInTheDocs(t *testing.T) {
+	require.NotEmpty(t, influx.Rules)
+	listed := func(list any) string { return strings.ReplaceAll(strings.Trim(fmt.Sprint(list), "[]"), " ", ", ") }
+	operations := openDocument(t, "../docs/operations.md")
+	operations.generate(t, "proofs", func(string) string {
+		rows := "| call | status | body | proves |\n| --- | --- | --- | --- |\n"
+		for _, r := range influx.Rules {
+			rows += fmt.Sprintf("| %s | %s | %s | %s |\n", listed(r.Methods), listed(r.Statuses), r.Body, r.Proves)
+		}
+		return rows + fmt.Sprintf("| any | any | what no line above has, or no answer after it was sent | %s |\n", influx.Unproven)
+	})
+	operations.save(t)
 }
 
 var (
