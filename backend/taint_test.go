@@ -98,7 +98,7 @@ func TestAMintThatEndsAfterTheWait(t *testing.T) {
 		done <- err
 	}()
 	m.quiescing()
-	cancel() // Vault does not wait any longer
+	cancel()                       // Vault does not wait any longer
 	if err := <-done; err != nil { // whether Vault gave up before or behind the wait
 		t.Log(err)
 	}
