@@ -54,7 +54,6 @@ func TestATokenOfACallerWhoHungUpIsDeleted(t *testing.T) {
 type answerGate struct {
 	*httptest.Server
 	what   string
-	mu     sync.Mutex
 	closed chan answerHeld
 }
 
