@@ -58,6 +58,7 @@ func TestATokenThatNoLeaseHoldsIsDeleted(t *testing.T) {
 	require.NoError(t, m.minute())
 	require.Len(t, live(server), 1)
 	require.Contains(t, live(server), held.id)
+	require.EqualValues(t, 2, m.read("check").Data["orphaned_tokens"])
 	require.Empty(t, m.pendingIDs())
 	require.EqualValues(t, 2, m.backend.revoker.Orphans())
 	require.NoError(t, held.renewBy(0))

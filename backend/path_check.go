@@ -35,6 +35,7 @@ var checkResponse = fields{
 	"mount_uuid":          {Type: framework.TypeString, Description: "UUID of this mount, which marks its tokens in InfluxDB."},
 	"pending_deletions":   {Type: framework.TypeInt, Description: "Deletions that failed and are tried again each minute, and mints that were not answered."},
 	"oldest_pending":      {Type: framework.TypeString, Description: "When the oldest of them failed first, RFC 3339; empty when there is none."},
+	"orphaned_tokens":     {Type: framework.TypeInt, Description: "Tokens deleted since the plugin started because no lease held them: their callers hung up."},
 	"next_vault_rotation": planTimes["next_vault_rotation"],
 }
 
@@ -55,6 +56,7 @@ func (b *backend) pathCheckRead(ctx context.Context, req request) (*logical.Resp
 		"mount_uuid":          b.mount.UUID,
 		"pending_deletions":   report.Pending,
 		"oldest_pending":      problem.RFC3339(report.OldestPending),
+		"orphaned_tokens":     report.Orphans,
 		"next_vault_rotation": problem.RFC3339(report.NextRotation),
 	}}, nil
 }

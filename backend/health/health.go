@@ -55,6 +55,8 @@ type Report struct {
 	// Pending counts the pending deletions and the creations of unknown outcome.
 	Pending                     int
 	OldestPending, NextRotation time.Time
+	// Orphans counts the tokens that were deleted since the start because no lease held them.
+	Orphans int64
 }
 
 func (r *Report) add(format string, args ...any) {
@@ -77,7 +79,7 @@ func (r *Report) full() bool { return len(r.Problems) >= MaxProblems }
 // Check looks at the connection, at what is pending, at rotations, and at one role if one is named, else at all. Its
 // errors are Vault's storage being out of order; whatever is wrong with InfluxDB is a problem.
 func (h *Health) Check(ctx context.Context, s logical.Storage, mountPath, roleName string) (*Report, error) {
-	r := &Report{}
+	r := &Report{Orphans: h.revoker.Orphans()}
 	if err := h.revoker.Load(ctx, s); err != nil {
 		return nil, err
 	}
