@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -77,4 +78,15 @@ func (p goPackage) inModule() string {
 		}
 	}
 	return strings.Join(found, ", ")
+}
+
+// A mount's struct holds objects: each package owns its own state.
+func TestTheMountHoldsObjects(t *testing.T) {
+	mounted := reflect.TypeFor[backend]()
+	require.LessOrEqual(t, mounted.NumField(), 14)
+	for i := range mounted.NumField() {
+		field := mounted.Field(i)
+		require.Equal(t, reflect.Pointer, field.Type.Kind(), "%s: neither a map, nor a lock, nor an atomic", field.Name)
+		require.NotContains(t, field.Type.String(), "sync", field.Name)
+	}
 }
