@@ -39,10 +39,16 @@ func (c *clock) stop(at time.Time) {
 	c.stopped = at
 }
 
+// freeze lets it stand still where it is, but for advance: a slow machine does not move it.
+func (c *clock) freeze() { c.stop(c.now()) }
+
 func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.offset += d
+	if !c.stopped.IsZero() {
+		c.stopped = c.stopped.Add(d)
+	}
 }
 
 // lockedBuffer takes log lines from any goroutine.

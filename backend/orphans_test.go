@@ -32,6 +32,7 @@ func (m *testMount) minute() error {
 
 func TestATokenThatNoLeaseHoldsIsDeleted(t *testing.T) {
 	m := newMount(t)
+	m.clock.freeze()
 	server := m.connected()
 	m.write("roles/capped", map[string]any{"read_buckets": "metrics", "ttl": "5m", "max_leases": 3})
 	m.mint("capped")
@@ -68,6 +69,7 @@ func TestATokenThatNoLeaseHoldsIsDeleted(t *testing.T) {
 // Vault gives a lease the increment that its holder asks for, however short the role's ttl is.
 func TestARenewalByALargerIncrementKeepsItsToken(t *testing.T) {
 	m := newMount(t)
+	m.clock.freeze()
 	server := m.connected()
 	larger, twice, beyond := m.mint("app"), m.mint("app"), m.mint("app")
 	require.NoError(t, larger.renewBy(40*time.Minute))
@@ -94,6 +96,7 @@ func TestARenewalByALargerIncrementKeepsItsToken(t *testing.T) {
 // A renewal that fails says nothing of how long the lease has still to live.
 func TestARenewalThatFailsEndsNothing(t *testing.T) {
 	m := newMount(t)
+	m.clock.freeze()
 	server := m.connected()
 	l := m.mint("app")
 	require.NoError(t, l.renewBy(40*time.Minute))
@@ -108,6 +111,7 @@ func TestARenewalThatFailsEndsNothing(t *testing.T) {
 // Only what this process has issued has such a moment; of the rest it may have missed renewals.
 func TestWhatAnEarlierProcessIssuedHasItsDeadlineAlone(t *testing.T) {
 	m := newMount(t)
+	m.clock.freeze()
 	server := m.connected()
 	old := m.backend
 	l := m.mint("app")
@@ -133,6 +137,7 @@ func TestOnlyTheActiveNodeDeletesWhatNoLeaseHolds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMount(t)
+			m.clock.freeze()
 			server := m.connected()
 			l := m.mint("app")
 			m.clock.advance(orphanAge + time.Second)
@@ -149,6 +154,7 @@ func TestOnlyTheActiveNodeDeletesWhatNoLeaseHolds(t *testing.T) {
 // What can't be written down is not deleted: it may be another node's by now.
 func TestWhatNoLeaseHoldsIsWrittenDownFirst(t *testing.T) {
 	m := newMount(t)
+	m.clock.freeze()
 	server := m.connected()
 	l := m.mint("app")
 	m.clock.advance(orphanAge + time.Second)
@@ -176,6 +182,7 @@ func TestWhatNoLeaseHoldsIsWrittenDownFirst(t *testing.T) {
 // The lease is renewed at the moment at which its token is taken for one without a lease.
 func TestARenewalWhileItsTokenIsWrittenDownIsRefused(t *testing.T) {
 	m := newMount(t)
+	m.clock.freeze()
 	server := m.connected()
 	l := m.mint("app")
 	m.clock.advance(orphanAge + time.Second)
@@ -195,6 +202,7 @@ func TestARenewalWhileItsTokenIsWrittenDownIsRefused(t *testing.T) {
 // A revocation that failed is retried as one, and is none of the tokens that no lease held.
 func TestAFailedRevocationIsNoOrphan(t *testing.T) {
 	m := newMount(t)
+	m.clock.freeze()
 	l, server := pendingDeletion(t, m)
 	m.clock.advance(orphanAge + time.Hour)
 	server.Intercept(nil)
@@ -206,6 +214,7 @@ func TestAFailedRevocationIsNoOrphan(t *testing.T) {
 // The mount has gone on to another InfluxDB: what was issued on the one before is deleted there.
 func TestWhatNoLeaseHoldsIsDeletedWhereItWasIssued(t *testing.T) {
 	m := newMount(t)
+	m.clock.freeze()
 	old := m.connected()
 	m.mint("app")
 	server := influxtest.New(t)
