@@ -94,17 +94,14 @@ var ErrPurged = errors.New("not in storage any more")
 func (p *Pool) Open(c *store.Connection) (*Connection, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	old := p.open[c.ID]
-	if old != nil && old.Revision == c.Revision {
-		return old, nil
+	if shared := p.open[c.ID]; shared != nil && shared.Revision == c.Revision {
+		return shared, nil
 	}
 	opened, err := p.Dial(c)
 	if err != nil {
 		return nil, err
 	}
-	if old != nil {
-		old.Client.Close()
-	}
+	// The old client is not closed: calls on it may be about to begin. Its connections close once nobody uses them.
 	p.open[c.ID] = opened
 	return opened, nil
 }
