@@ -99,7 +99,9 @@ func (c *Connection) identify(ctx context.Context, key string, look func(context
 		i.looking <- struct{}{}
 		defer func() { <-i.looking }()
 		i.looks.Forget(key) // whoever asks from now on needs a look that begins later
-		return look(context.WithoutCancel(ctx))
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Client.Timeout())
+		defer cancel()
+		return look(bounded)
 	}))
 }
 
@@ -134,6 +136,9 @@ func (c *Connection) look(ctx context.Context) (seen bool, err error) {
 		case influx.NotThere:
 			missing = append(missing, known.kind+" "+known.id)
 		case influx.NoAnswer:
+			if ctx.Err() != nil {
+				return false, fmt.Errorf("whether this is the InfluxDB that issued the token could not be seen: %w", lookErr)
+			}
 			err = fmt.Errorf("whether this is the InfluxDB that issued the token could not be seen: %w", lookErr)
 		}
 	}

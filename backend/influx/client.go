@@ -128,6 +128,9 @@ func (c *Client) URL() string { return c.base }
 // Close gives idle connections back. Calls under way go on.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
+// Timeout is how long one call may take.
+func (c *Client) Timeout() time.Duration { return c.timeout }
+
 // withTimeout bounds one call by the client's timeout.
 func (c *Client) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, c.timeout)

@@ -30,7 +30,10 @@ type owner struct{ role, connection string }
 // clock is the time on the clock of the ends.
 func (e *ends) clock(now time.Time) time.Duration { return now.Sub(e.start) }
 
-func (e *ends) shard(number uint64) *map[uint64]end { return &e.shards[number%uint64(len(e.shards))] }
+// shard spreads by the milliseconds of InfluxDB's IDs, which stand above a machine and a sequence number that is mostly 0.
+func (e *ends) shard(number uint64) *map[uint64]end {
+	return &e.shards[(number>>22^number)%uint64(len(e.shards))]
+}
 
 // of returns the end of a token's lease; never where the process has not issued it.
 func (e *ends) of(number uint64) time.Duration {
@@ -84,7 +87,10 @@ func (c *Counter) ClaimEnded(now time.Time, margin time.Duration, limit int) []D
 	for n := range c.ends.shards {
 		c.mu.Lock()
 		for number, e := range c.ends.shards[n] {
-			if len(ended) == limit || e.at+margin >= c.ends.clock(now) || c.claimed[number] {
+			if len(ended) == limit {
+				break
+			}
+			if e.at+margin >= c.ends.clock(now) || c.claimed[number] {
 				continue
 			}
 			if c.claimed == nil {
@@ -97,6 +103,19 @@ func (c *Counter) ClaimEnded(now time.Time, margin time.Duration, limit int) []D
 		c.mu.Unlock()
 	}
 	return ended
+}
+
+// MayHaveLease reports whether this process has issued a token and its lease may still run, whatever the wall clock says:
+// Vault's timers do not go by that either.
+func (c *Counter) MayHaveLease(id string, now time.Time) bool {
+	number, err := parseID(id)
+	if err != nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, ok := (*c.ends.shard(number))[number]
+	return ok && known.at >= c.ends.clock(now)
 }
 
 // Unclaim gives back what was claimed. What was not removed meanwhile is claimed again by the next ClaimEnded.

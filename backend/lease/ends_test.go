@@ -245,3 +245,19 @@ func BenchmarkEnds(b *testing.B) {
 	}
 	b.ReportMetric(size, "B/token")
 }
+
+// The IDs that InfluxDB makes in a row differ above their low bits, which hold a machine and a sequence number.
+func TestRealIDsSpreadOverTheShards(t *testing.T) {
+	var (
+		c   Counter
+		now = time.Now()
+	)
+	for i := range 10_000 {
+		r, _ := c.Reserve("app", 0, now)
+		id := fmt.Sprintf("%016x", uint64(0x11b0ea6516f4a000)+uint64(i)*7<<22)
+		r.Commit(Data{AuthorizationID: id, Connection: "c", Role: "app", Deadline: now.Add(time.Hour)}, time.Hour, now)
+	}
+	for _, shard := range c.ends.shards {
+		require.Less(t, len(shard), 1000)
+	}
+}

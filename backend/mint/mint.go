@@ -170,6 +170,9 @@ func (m *Minter) Mint(ctx context.Context, s logical.Storage, o Order) (*Token, 
 		if err == nil || errors.As(err, &unknown) || errors.Is(err, revoke.ErrNotRecorded) { // a second token of one nonce would hide the first
 			return t, err
 		}
+		if ctx.Err() != nil { // a caller that hung up says nothing of the configuration
+			return nil, err
+		}
 		// Any error may be a replaced root token's: an inactive one is shown no bucket and no user.
 		m.pool.Invalidate(store.ConfigKey)
 		current, readErr := m.pool.Current(ctx, s, o.MountPath)
@@ -215,7 +218,9 @@ func (m *Minter) mintOnce(ctx context.Context, s logical.Storage, c *connection.
 		}
 	}
 	if err != nil {
-		c.Names.Forget(scope.OrgID, org, owner.Name, permissions)
+		if isStaleName(err) || influx.Is(err, influx.Forbidden) || connection.IsForeign(err) { // an outage, or a caller that hung up, says nothing of names
+			c.Names.Forget(scope.OrgID, org, owner.Name, permissions)
+		}
 		err = c.RecheckOrg(ctx, o.Role, scope, err)
 		if created != nil {
 			err = errors.Join(err, m.revoker.Discard(ctx, s, c, o.Name, created.ID))

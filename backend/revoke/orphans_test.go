@@ -20,7 +20,8 @@ func (b *bench) issue(ids ...string) {
 	}
 }
 
-func TestOrphansAreBounded(t *testing.T) {
+// They are taken some at a time, so that Vault can revoke what it is at meanwhile, and all of them in one run.
+func TestOrphansAreTakenInBatches(t *testing.T) {
 	b := newBench(t)
 	for range maxOrphans + 1 {
 		b.issue(b.newToken())
@@ -28,8 +29,6 @@ func TestOrphansAreBounded(t *testing.T) {
 	require.NoError(t, b.Periodic(t.Context(), b.storage))
 	require.Len(t, b.server.Tokens(), maxOrphans+2)
 	b.now = b.now.Add(time.Minute + mount.LeaseMargin + 1)
-	require.NoError(t, b.Periodic(t.Context(), b.storage))
-	require.Len(t, b.server.Tokens(), 2, "Vault may be at them, too")
 	require.NoError(t, b.Periodic(t.Context(), b.storage))
 	require.Len(t, b.server.Tokens(), 1)
 	require.EqualValues(t, maxOrphans+1, b.Orphans())

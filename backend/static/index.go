@@ -102,10 +102,11 @@ func (x *index) markMissing(name, id string) {
 
 // markDead is markMissing of a token that InfluxDB does not know, although it has its authorization.
 func (x *index) markDead(name, id, at string) {
-	x.markMissing(name, id)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.entryLocked(name).dead = at
+	if e := x.byName[name]; e != nil && e.role.Current.AuthorizationID == id {
+		e.missing, e.dead = true, at
+	}
 }
 
 // clearDead begins a new look at which tokens are dead: those that were are replaced.

@@ -40,3 +40,14 @@ func TestDueAfterTheClockWentBack(t *testing.T) {
 	require.Equal(t, []string{"app"}, x.due(now.Add(-time.Hour), "here"))
 	require.Zero(t, testing.AllocsPerRun(10, func() { x.byName["app"].isDue(now) }))
 }
+
+// A token that was tried may have been rotated away before its answer came.
+func TestADeadTokenOfBeforeIsNobodys(t *testing.T) {
+	var x index
+	x.note("app", &store.StaticRole{Current: store.StaticToken{AuthorizationID: "new"}})
+	x.markDead("app", "old", "2026-01-01T00:00:00Z")
+	x.markDead("deleted", "old", "2026-01-01T00:00:00Z")
+	require.Empty(t, x.Problems())
+	x.markDead("app", "new", "2026-01-01T00:00:00Z")
+	require.Len(t, x.Problems(), 1)
+}

@@ -241,7 +241,7 @@ func (l *pass) look(a *influx.Authorization) {
 	stamp, stamped := token.ParseStamp(a.Description)
 	switch {
 	case !stamped || l.o.MountUUID == "" || stamp.Mount != l.o.MountUUID || stamp.Kind != token.Lease:
-	case l.expired(stamp.Deadline):
+	case l.expired(stamp.Deadline) && !l.counter.MayHaveLease(a.ID, l.asked):
 		l.found = append(l.found, orphan{a.ID, stamp})
 	default:
 		l.p.left.Add(1)

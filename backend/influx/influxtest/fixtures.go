@@ -121,6 +121,14 @@ func (s *Server) SetTokenActive(id string, isActive bool) {
 	find(s, s.store.authorizations, "authorization", id).status = statusWord(isActive)
 }
 
+// SetTokenDescription replaces an authorization's description.
+func (s *Server) SetTokenDescription(id, description string) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	find(s, s.store.authorizations, "authorization", id).description = description
+}
+
 // DeleteToken deletes an authorization, as somebody does by hand.
 func (s *Server) DeleteToken(id string) {
 	s.t.Helper()
