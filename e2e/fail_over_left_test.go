@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -21,7 +22,16 @@ func engineOnCluster(t *testing.T, cluster *lab.Cluster, influx *lab.Influx, pat
 	t.Helper()
 	require.NoError(t, cluster.Nodes[0].Mount(t.Context(), path, "1h", "24h"))
 	e := &engine{path: path, influx: influx, vault: cluster.Client()}
-	e.write(t, "config", leadingTo(influx, map[string]any{"url": url, "org": org, "request_timeout": patient}))
+	// A standby of OpenBao learns of a new mount some moments later.
+	require.NoError(t, lab.Await(t.Context(), time.Minute, "all nodes to know the mount", func(ctx context.Context) error {
+		for range cluster.Nodes {
+			settings := leadingTo(influx, map[string]any{"url": url, "org": org, "request_timeout": patient})
+			if _, err := e.vault.Logical().WriteWithContext(ctx, path+"/config", settings); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 	return e
 }
 

@@ -14,10 +14,11 @@ func tokenIsImported(t *testing.T, e *engine) func(*testing.T) {
 		return byHand(t, e.influx, e.influx.Onboarding.Org.ID, e.influx.Onboarding.User.ID, e.grants(actions...)...)
 	}
 	old, weaker := made("read", "write"), made("read")
-	// The next rotation would delete another's token. What else can be wrong with a pair is the unit tests'.
-	for _, wrong := range [][2]string{{old.ID, weaker.Token}, {weaker.ID, old.Token}} {
-		assert.Contains(t, e.refuses(t, "static-roles/imported", map[string]any{"authorization_id": wrong[0], "token": wrong[1]}),
-			"authorization_id: "+wrong[0]+" is not the authorization of the token")
+	if e.influx.Version == lab.OldInfluxVersion { // it shows the values of tokens; elsewhere a pair of one owner is trusted
+		for _, wrong := range [][2]string{{old.ID, weaker.Token}, {weaker.ID, old.Token}} {
+			assert.Contains(t, e.refuses(t, "static-roles/imported", map[string]any{"authorization_id": wrong[0], "token": wrong[1]}),
+				"authorization_id: "+wrong[0]+" is not the authorization of the token")
+		}
 	}
 	pair := map[string]any{"authorization_id": old.ID, "token": old.Token, "rotation_period": "24h"}
 	e.write(t, "static-roles/imported", pair)

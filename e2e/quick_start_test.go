@@ -200,8 +200,8 @@ func (n *newcomer) types(t *testing.T, commands string) string {
 	var shown strings.Builder
 	for {
 		line, err := n.out.ReadString('\n')
-		if strings.TrimSpace(line) == done {
-			return shown.String()
+		if last, found := strings.CutSuffix(strings.TrimSpace(line), done); found { // the answer before may not end its line
+			return shown.String() + last
 		}
 		shown.WriteString(line)
 		require.NoError(t, err, "a command failed:\n%s\nIt printed:\n%s", commands, &shown)

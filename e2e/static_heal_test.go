@@ -66,7 +66,7 @@ func TestStaticRolesOfARestoredVaultHeal(t *testing.T) {
 func outageIsOutlasted(t *testing.T) func(*testing.T) {
 	influx := newInflux(t, lab.InfluxOptions{})
 	e := connectedEngine(t, influx)
-	e.staticRole(t, "meter", map[string]any{"rotation_schedule": "* * * * *", "grace_period": "1h"})
+	e.staticRole(t, "meter", map[string]any{"rotation_schedule": "* * * * *", "grace_period": "1m"})
 	require.NoError(t, influx.Stop())
 	old := e.stands(t, "meter") // after the stop: no rotation can come between
 	return func(t *testing.T) {

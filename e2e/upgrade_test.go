@@ -213,7 +213,9 @@ func (u *upgraded) assertRootGoesOn(t *testing.T) {
 // assertNothingStray asserts that each token of the mount belongs to something.
 func (u *upgraded) assertNothingStray(t *testing.T) {
 	assertCounts(t, u.tidy(t, nil), 0, 0)
-	assert.Empty(t, u.problems(t))
+	for _, problem := range u.problems(t) { // the older version took what this one cuts
+		assert.Contains(t, problem, `static role "schedule": grace_period: 3600s is longer than the shortest time between two rotations`)
+	}
 	require.NoError(t, lab.Await(t.Context(), tickLimit, "all tokens to be known", func(context.Context) error {
 		known := []string{u.rootID, u.last.id}
 		for name := range u.standing {
