@@ -23,9 +23,20 @@ func TestNamesStayCachedOverHangUpsAndOutages(t *testing.T) {
 	require.Equal(t, one, m.costOf(server, func() { m.mint("app") }))
 
 	ctx, cancel := context.WithCancel(t.Context())
-	duringMint(server, 1, cancel)
+	var discarded atomic.Bool
+	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodPost {
+			cancel()
+			<-(*m.contexts.Load()).Done() // over gRPC the answer can overtake the cancellation
+		}
+		next.ServeHTTP(w, r)
+		if r.Method == http.MethodDelete {
+			discarded.Store(true)
+		}
+	})
 	_, err := m.send(ctx, &logical.Request{Operation: logical.ReadOperation, Path: "creds/app"})
 	require.Error(t, err)
+	m.until(discarded.Load) // over gRPC some time after the answer
 	server.Intercept(nil)
 	require.Equal(t, one, m.costOf(server, func() { m.mint("app") }), "after a caller hung up")
 

@@ -30,6 +30,8 @@ const (
 	staticRole = "telegraf"
 	// staticPeriod is the shortest there is.
 	staticPeriod = time.Minute
+	// takenEarly is how long before it is due a tick takes the rotation of a period.
+	takenEarly = 5 * time.Second
 )
 
 // traffic is what applications do all day: they mint, renew and revoke; some leases they leave to run out. What
