@@ -27,7 +27,7 @@ func leaving(t *testing.T, fault func(*influxtest.Server)) (m *testMount, server
 
 // An unanswered mint that InfluxDB refuses to tell about, or can't within one call's time, is logged with the mount's UUID
 // and holds no disable back; and it is not asked for by each revocation anew.
-func TestWhatCannotBeToldHoldsNoDisableBack(t *testing.T) {
+func TestWhatInfluxDBDoesNotTellHoldsNoDisableBack(t *testing.T) {
 	for name, fault := range map[string]func(m *testMount, server *influxtest.Server){
 		"the list hangs": func(_ *testMount, server *influxtest.Server) { t.Cleanup(server.Stall(http.MethodGet, authorizations)) },
 		"the list fails": func(_ *testMount, server *influxtest.Server) {

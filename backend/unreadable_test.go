@@ -175,7 +175,7 @@ func TestStaticRoleWhoseReadFailsIsReadAgain(t *testing.T) {
 	m := newMount(t)
 	m.statically(map[string]any{"rotation_period": "1h"})
 	m.write("static-roles/other", staticFields(map[string]any{"rotation_period": "1h"}))
-	kept, other := m.readStatic("kept")["authorization_id"], m.readStatic("other")["authorization_id"]
+	before, other := m.readStatic("kept")["authorization_id"], m.readStatic("other")["authorization_id"]
 	m.clock.advance(time.Hour)
 	m.reload()
 	m.storage.failOn("get", "static-role/kept")
@@ -183,7 +183,7 @@ func TestStaticRoleWhoseReadFailsIsReadAgain(t *testing.T) {
 	require.NotEqual(t, other, m.readStatic("other")["authorization_id"])
 	m.storage.failing(nil)
 	require.NoError(t, m.tick())
-	require.NotEqual(t, kept, m.readStatic("kept")["authorization_id"])
+	require.NotEqual(t, before, m.readStatic("kept")["authorization_id"])
 }
 
 // A rotation stops while its intention can't be read, and the end of the previous token's grace does not.

@@ -36,7 +36,7 @@ func counted(with fault) (fault, *atomic.Int64) {
 
 // A proxy's answer in InfluxDB's place proves nothing: each token that was made behind it is found and deleted, and none
 // is asked for again.
-func TestAProxyThatAnswersInInfluxDBsPlace(t *testing.T) {
+func TestAProxyThatAnswersForInfluxDB(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
 		t.Run(version, func(t *testing.T) {
