@@ -18,7 +18,7 @@ func main() {
 		fmt.Println("vault-plugin-secrets-influxdb", backend.Version)
 		return
 	}
-	go endWithParent()
+	go endWithParent(os.Getppid())
 	if err := plugin.ServeMultiplex(&plugin.ServeOpts{BackendFactoryFunc: backend.Factory}); err != nil {
 		hclog.New(&hclog.LoggerOptions{Output: os.Stderr, JSONFormat: true}).Error("the plugin could not be served", "error", err)
 		os.Exit(1)

@@ -28,8 +28,9 @@ func TestMain(m *testing.M) {
 		}
 		select {}
 	case "child":
+		parent := os.Getppid() // before the parent is killed
 		_, _ = os.Stdout.WriteString(strconv.Itoa(os.Getpid()) + "\n")
-		endWithParent()
+		endWithParent(parent)
 	}
 	os.Exit(m.Run())
 }
@@ -77,8 +78,8 @@ func TestAProcessIsOrphanedWhenItsParentChanges(t *testing.T) {
 				poll <- time.Time{}
 			}
 			asked := 0
-			awaitOrphaned(func() int { asked++; return parents[asked-1] }, poll)
-			assert.Equal(t, len(parents), asked, "it waited for the last of them")
+			awaitOrphaned(parents[0], func() int { asked++; return parents[asked] }, poll)
+			assert.Equal(t, len(parents)-1, asked, "it waited for the last of them")
 		})
 	}
 }
