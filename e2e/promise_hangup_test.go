@@ -119,6 +119,9 @@ type hangUps struct {
 	role   string
 	// clients read at once.
 	clients int
+	// ttl is the role's, lastEnd the last moment at which a lease that was read can end.
+	ttl     time.Duration
+	lastEnd time.Time
 
 	mu       sync.Mutex
 	patience time.Duration
@@ -145,6 +148,7 @@ func (h *hangUps) read(t *testing.T, reads int) {
 		})
 	}
 	all.Wait()
+	h.lastEnd = time.Now().Add(h.ttl)
 	t.Logf("%s: %d reads were answered, %d given up, at last after %s", h.role, h.answered, h.givenUp, h.patience)
 	require.Empty(t, h.failed)
 }
@@ -170,24 +174,14 @@ func (h *hangUps) readOnce(ctx context.Context) {
 	}
 }
 
-// leaseless is how many more tokens than leases the role has.
-func (h *hangUps) leaseless(t *testing.T) int {
-	t.Helper()
-	return len(h.engine.tokensOf(t, h.role)) - h.engine.leases(t.Context(), t, h.role)
-}
-
-// awaitNone waits until the role has no lease, and then so long until it has no token, whoever held it.
+// awaitNone waits until the role has no token, whoever held it: so long after its last lease has ended. When that is, the
+// times of the leases say. The host's list does not: Vault and OpenBao on raft may have stored the lease of a caller that
+// hung up though they took that for failed and had its token revoked, and list it until they are started anew.
 func (h *hangUps) awaitNone(t *testing.T, limit time.Duration) {
 	t.Helper()
-	require.NoError(t, lab.Await(t.Context(), reconcileLimit, "the leases of "+h.role+" to run out", func(ctx context.Context) error {
-		if left := h.engine.leases(ctx, t, h.role); left > 0 {
-			return fmt.Errorf("%d are left", left)
-		}
-		return nil
-	}))
-	ended := time.Now()
-	h.engine.awaitNoTokenOf(t, h.role, limit)
-	t.Logf("%s: no token is left %s after the last lease has ended", h.role, time.Since(ended).Round(time.Second))
+	t.Logf("%s: %d tokens, %d leases in the host's list", h.role, len(h.engine.tokensOf(t, h.role)), h.engine.leases(t.Context(), t, h.role))
+	h.engine.awaitNoTokenOf(t, h.role, time.Until(h.lastEnd)+limit)
+	t.Logf("%s: no token is left %s after the last lease has ended", h.role, time.Since(h.lastEnd).Round(time.Second))
 }
 
 // Callers hang up at all moments of their reads.
@@ -196,9 +190,8 @@ func TestCallersThatHangUp(t *testing.T) {
 	const reads = 400
 	e := briefEngine(t, "vault", influxOf(t, lab.InfluxVersion), nil)
 	e.role(t, "busy", bucketRole(map[string]any{"ttl": "20s", "max_leases": reads}))
-	h := &hangUps{engine: e, role: "busy", clients: 8}
+	h := &hangUps{engine: e, role: "busy", clients: 8, ttl: 20 * time.Second}
 	h.read(t, reads)
-	t.Logf("%d tokens have no lease", h.leaseless(t))
 	h.awaitNone(t, reconcileLimit)
 	e.role(t, "busy", bucketRole(map[string]any{"max_leases": 1}))
 	e.revoke(t, e.mint(t, "busy").lease)

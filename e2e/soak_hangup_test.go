@@ -49,6 +49,8 @@ func TestSoakHangUps(t *testing.T) {
 			after := e.soakHangUps(t, "after", map[string]any{"ttl": "1m"})
 			before.awaitNone(t, soakHangUpLimit)
 			after.awaitNone(t, soakHangUpLimit)
+			e.revokePrefix(t, "creds/before")
+			e.revokePrefix(t, "creds/after")
 
 			e.role(t, "after", bucketRole(map[string]any{"max_leases": 1}))
 			e.revoke(t, e.mint(t, "after").lease)
@@ -57,6 +59,9 @@ func TestSoakHangUps(t *testing.T) {
 				e.revoke(t, m.lease)
 			}
 			e.awaitOnly(t)
+			for _, role := range []string{"before", "after", heldRole} {
+				assert.Zero(t, e.leases(t.Context(), t, role), role)
+			}
 			assert.Equal(t, "0", e.irrevocable(t))
 		})
 	}
@@ -67,9 +72,8 @@ func (e *engine) soakHangUps(t *testing.T, role string, times map[string]any) *h
 	t.Helper()
 	times["max_leases"] = soakReads
 	e.role(t, role, bucketRole(times))
-	h := &hangUps{engine: e, role: role, clients: 8}
+	h := &hangUps{engine: e, role: role, clients: 8, ttl: time.Minute}
 	h.read(t, soakReads/2)
-	t.Logf("%s: %d tokens have no lease", role, h.leaseless(t))
 	return h
 }
 
