@@ -18,6 +18,9 @@ const (
 	// soakHangUpLimit is how long after the last lease has ended a token may be left that nobody holds: five minutes,
 	// Vault's tick, and the tick of the deletions.
 	soakHangUpLimit = 7 * time.Minute
+	// soakKilledLimit is the same where the process that minted was killed: a minute to the deadline, five minutes, a tick,
+	// and the time to look through the list.
+	soakKilledLimit = soakHangUpLimit + 30*time.Second
 	// soakRenewals is how often the leases are renewed that are to live.
 	soakRenewals = 15 * time.Second
 )
@@ -47,7 +50,7 @@ func TestSoakHangUps(t *testing.T) {
 			require.NoError(t, vault.Start(t.Context()))
 			held := e.renewed(t, 20)
 			after := e.soakHangUps(t, "after", map[string]any{"ttl": "1m"})
-			before.awaitNone(t, soakHangUpLimit)
+			before.awaitNone(t, soakKilledLimit)
 			after.awaitNone(t, soakHangUpLimit)
 			e.revokePrefix(t, "creds/before")
 			e.revokePrefix(t, "creds/after")

@@ -52,6 +52,9 @@ const (
 	firstRun = 3 * time.Minute
 	// jitter keeps mounts apart that were started together: up to this part of the time is added.
 	jitter = 0.1
+	// halfTick is half the time between two of Vault's ticks, which come once a minute. The tick that comes closest takes
+	// what is due: one that only took what is overdue would make two minutes of an interval of one.
+	halfTick = 30 * time.Second
 )
 
 // Timer says when something runs by itself. Its zero value is ready: the first run is some minutes after the first
@@ -71,7 +74,7 @@ func (t *Timer) Due(now time.Time, interval time.Duration) bool {
 	case t.next.IsZero(), t.next.After(now.Add(interval + maxJitter(interval))): // or planned with a longer interval
 		t.next = now.Add(jittered(min(firstRun, interval)))
 		return false
-	case now.Before(t.next):
+	case now.Add(halfTick).Before(t.next):
 		return false
 	}
 	t.next = now.Add(jittered(interval))

@@ -95,3 +95,23 @@ func TestBackoff(t *testing.T) {
 	require.True(t, b.Ready(now))
 	require.Empty(t, b.LastError())
 }
+
+// An interval of a minute is one run a tick, whatever is added to it.
+func TestTimerIsDueAtTheClosestTick(t *testing.T) {
+	for _, interval := range []time.Duration{time.Minute, time.Hour} {
+		var timer Timer
+		runs, now := 0, time.Now()
+		for range 20 * 60 {
+			now = now.Add(time.Minute)
+			if timer.Due(now, interval) {
+				runs++
+			}
+		}
+		ideal := int(20 * time.Hour / interval)
+		require.LessOrEqual(t, runs, ideal)
+		require.GreaterOrEqual(t, runs, int(float64(ideal)/(1+jitter))-1)
+		if interval == time.Minute {
+			require.GreaterOrEqual(t, runs, ideal-2)
+		}
+	}
+}
