@@ -33,13 +33,14 @@ func write(handle handler, summary string, response fields) framework.OperationH
 	}
 }
 
-// read is an operation that any node can answer.
-func read(handle handler, summary string, response fields) framework.OperationHandler {
+// anyNode is an operation that any node answers, also a standby, which learns some moments later of what was written.
+func anyNode(handle handler, summary string, response fields) framework.OperationHandler {
 	return &framework.PathOperation{Callback: callback(handle), Summary: summary, Responses: responses(response)}
 }
 
-// local is an operation that the active node of each cluster answers: what it does or tells is of that cluster alone.
-func local(handle handler, summary string, response fields) framework.OperationHandler {
+// activeNode is an operation that the active node of each cluster answers: what it does is of that cluster alone, or what
+// it tells is read by tools right after they wrote it.
+func activeNode(handle handler, summary string, response fields) framework.OperationHandler {
 	return &framework.PathOperation{
 		Callback: callback(handle), Summary: summary, Responses: responses(response), ForwardPerformanceStandby: true,
 	}
@@ -135,7 +136,7 @@ func listPath(name, synopsis, description string, handle handler, response field
 		Pattern:         name + "/?$",
 		Fields:          listFields,
 		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: name},
-		Operations:      map[logical.Operation]framework.OperationHandler{logical.ListOperation: read(handle, synopsis, response)},
+		Operations:      map[logical.Operation]framework.OperationHandler{logical.ListOperation: activeNode(handle, synopsis, response)},
 		HelpSynopsis:    synopsis,
 		HelpDescription: description + " after and limit give them in pages.",
 	}

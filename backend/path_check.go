@@ -16,7 +16,7 @@ func (b *backend) pathCheck() []*framework.Path {
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "check"},
 		Operations: map[logical.Operation]framework.OperationHandler{
 			// It makes a token that can't be used, and deletes it: not twice, on a standby and on the active node.
-			logical.ReadOperation: local(b.pathCheckRead, "Check the connection, and one role.", checkResponse),
+			logical.ReadOperation: activeNode(b.pathCheckRead, "Check the connection, and one role.", checkResponse),
 		},
 		HelpSynopsis: "What is wrong, and what to do about it.",
 		HelpDescription: `

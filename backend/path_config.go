@@ -24,7 +24,7 @@ func (b *backend) pathConfig() []*framework.Path {
 		DisplayAttrs:   &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "configuration"},
 		ExistenceCheck: b.pathConfigExists,
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.ReadOperation:   read(b.pathConfigRead, "Read the connection, without its secrets.", configResponse),
+			logical.ReadOperation:   activeNode(b.pathConfigRead, "Read the connection, without its secrets.", configResponse),
 			logical.CreateOperation: merge,
 			logical.UpdateOperation: merge,
 			logical.PatchOperation:  merge,

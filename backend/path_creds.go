@@ -28,8 +28,8 @@ func (b *backend) pathCreds() []*framework.Path {
 		},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "credentials"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.ReadOperation:   local(b.pathCredsRead, "Mint an InfluxDB token for a role.", credsResponse),
-			logical.UpdateOperation: local(b.pathCredsRead, "Mint an InfluxDB token for a role; the fields stand in the body.", credsResponse),
+			logical.ReadOperation:   activeNode(b.pathCredsRead, "Mint an InfluxDB token for a role.", credsResponse),
+			logical.UpdateOperation: activeNode(b.pathCredsRead, "Mint an InfluxDB token for a role; the fields stand in the body.", credsResponse),
 		},
 		HelpSynopsis: "Mint an InfluxDB token for a role.",
 		HelpDescription: `

@@ -17,7 +17,7 @@ func (b *backend) pathEntries() []*framework.Path {
 		Fields:       fields{"key": {Type: framework.TypeString, Required: true, Description: "The entry's key in the mount's storage, as check names it."}},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "entry"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.DeleteOperation: local(b.pathEntriesDelete, "Remove an entry of storage that can't be read.", noFields),
+			logical.DeleteOperation: activeNode(b.pathEntriesDelete, "Remove an entry of storage that can't be read.", noFields),
 		},
 		HelpSynopsis: "An entry of storage that can't be read.",
 		HelpDescription: `

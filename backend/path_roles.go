@@ -21,7 +21,7 @@ func (b *backend) pathRoles() []*framework.Path {
 			DisplayAttrs:   &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "role"},
 			ExistenceCheck: existence(store.Roles.Get),
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation:   read(b.pathRolesRead, "Read a role as it was written.", omitFields(roleFields, nameParam, "verify")),
+				logical.ReadOperation:   activeNode(b.pathRolesRead, "Read a role as it was written.", omitFields(roleFields, nameParam, "verify")),
 				logical.CreateOperation: replace,
 				logical.UpdateOperation: replace,
 				logical.PatchOperation:  write(b.pathRolesWrite(true), "Change some fields of a role.", noFields),

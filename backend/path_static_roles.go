@@ -22,7 +22,7 @@ func (b *backend) pathStaticRoles() []*framework.Path {
 			DisplayAttrs:   &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "static-role"},
 			ExistenceCheck: existence(b.statics.Get),
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation:   read(b.pathStaticRolesRead, "Read a static role and how its rotation stands; never its token.", staticRoleResponse),
+				logical.ReadOperation:   activeNode(b.pathStaticRolesRead, "Read a static role and how its rotation stands; never its token.", staticRoleResponse),
 				logical.CreateOperation: replace,
 				logical.UpdateOperation: replace,
 				logical.PatchOperation:  write(b.pathStaticRolesWrite(true), "Change some fields of a static role.", noFields),
@@ -151,7 +151,7 @@ func (b *backend) pathStaticCreds() []*framework.Path {
 		Fields:       fields{nameParam: {Type: framework.TypeString, Required: true, Description: "Name of the static role."}},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "static-credentials"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.ReadOperation: read(b.pathStaticCredsRead, "Read a static role's current token.", staticCredsResponse),
+			logical.ReadOperation: anyNode(b.pathStaticCredsRead, "Read a static role's current token.", staticCredsResponse),
 		},
 		HelpSynopsis: "Read a static role's current token.",
 		HelpDescription: `

@@ -22,7 +22,7 @@ func (b *backend) pathTidy() []*framework.Path {
 			},
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "tidy"},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.UpdateOperation: local(b.pathTidyStart, "Delete tokens of this mount that outlived their deadline.", noFields),
+				logical.UpdateOperation: activeNode(b.pathTidyStart, "Delete tokens of this mount that outlived their deadline.", noFields),
 			},
 			HelpSynopsis: "Delete tokens that outlived their deadline.",
 			HelpDescription: `
@@ -36,7 +36,7 @@ went. It also runs by itself, as tidy_interval in config says.`,
 			Fields:       fields{},
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "tidy-status"},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation: local(b.pathTidyStatus, "Read how the last run of tidy went.", tidyResponse),
+				logical.ReadOperation: activeNode(b.pathTidyStatus, "Read how the last run of tidy went.", tidyResponse),
 			},
 			HelpSynopsis:    "How the last run of tidy went.",
 			HelpDescription: "The state and the counts of the run that is under way, or of the last one. They are of this process alone.",

@@ -23,8 +23,8 @@ func (b *backend) pathTokens() []*framework.Path {
 			Fields:       fields{"authorization_id": {Type: framework.TypeString, Required: true, Description: "ID of the token's authorization."}},
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "token"},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation:   read(b.pathTokensRead, "Read what is known of a token; never its value.", tokenResponse),
-				logical.DeleteOperation: local(b.pathTokensDelete, "Delete a token at once; its lease ends cleanly later.", noFields),
+				logical.ReadOperation:   activeNode(b.pathTokensRead, "Read what is known of a token; never its value.", tokenResponse),
+				logical.DeleteOperation: activeNode(b.pathTokensDelete, "Delete a token at once; its lease ends cleanly later.", noFields),
 			},
 			HelpSynopsis: "One token of this mount.",
 			HelpDescription: `
