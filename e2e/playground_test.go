@@ -9,9 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,17 +25,24 @@ var wholeToken = regexp.MustCompile(`[A-Za-z0-9_-]{80,}==`)
 
 func TestDemoEndsByItself(t *testing.T) {
 	t.Parallel()
-	out, err := exec.CommandContext(t.Context(), playground(t), "-demo").CombinedOutput()
+	out, err := playground(t.Context(), t, "-demo").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Contains(t, string(out), "401: InfluxDB does not know it any more")
 	assert.False(t, wholeToken.Match(out), "a token is shown by its beginning only")
+	name, other := "Vault", "OpenBao"
+	if onOpenBao() {
+		name, other = other, name
+	}
+	assert.Regexp(t, "→ "+name+` v?[0-9.]+ runs at http`, string(out), "it says which server it is")
+	assert.NotContains(t, string(out), other)
+	assert.Contains(t, string(out), "$ "+lab.Host()+" read influxdb/creds/app")
 }
 
 func TestPlaygroundRunsUntilInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	program := exec.CommandContext(ctx, playground(t))
+	program := playground(ctx, t)
 	program.Cancel = func() error { return program.Process.Signal(os.Interrupt) } // so that it takes its servers along
 	program.WaitDelay = time.Minute
 	pipe, err := program.StdoutPipe()
@@ -44,7 +54,7 @@ func TestPlaygroundRunsUntilInterrupted(t *testing.T) {
 	t.Cleanup(func() { _ = program.Wait() }) // where the test ends early
 
 	shown := readUntil(t, out, "Ctrl-C stops both servers")
-	vaultToken := tokenFile(t, shown, "vault-token")
+	vaultToken := tokenFile(t, shown, lab.Host()+"-token")
 	operatorToken := tokenFile(t, shown, "influxdb-operator-token")
 	require.NoError(t, program.Process.Signal(os.Interrupt))
 	rest, err := io.ReadAll(out)
@@ -60,13 +70,42 @@ func TestPlaygroundRunsUntilInterrupted(t *testing.T) {
 	assert.False(t, wholeToken.MatchString(everything), "a token is shown whole")
 }
 
-// playground builds the program as `go run` would.
-func playground(t *testing.T) string {
+// playground is the program, built as `go run` would, on a machine that has both hosts; or, of OpenBao's tests, that one
+// alone.
+func playground(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "playground")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./playground").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "./playground").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	return path
+	program := exec.CommandContext(ctx, path, args...)
+	program.Env = os.Environ()
+	has := func(server string) {
+		binary, err := lab.Binary(ctx, server)
+		require.NoError(t, err)
+		program.Env = append(program.Env, strings.ToUpper(server)+"_BIN="+binary)
+	}
+	has("bao")
+	has("influxd")
+	if !onOpenBao() {
+		has("vault")
+		return program
+	}
+	goCaches, err := exec.CommandContext(ctx, "go", "env", "GOCACHE", "GOMODCACHE").Output()
+	require.NoError(t, err)
+	caches := strings.Fields(string(goCaches))
+	require.Len(t, caches, 2)
+	program.Env = append(program.Env, "GOCACHE="+caches[0], "GOMODCACHE="+caches[1],
+		"VAULT_BIN=", "PATH="+pathWithout("vault"), "XDG_CACHE_HOME="+t.TempDir(), "HOME="+t.TempDir())
+	return program
+}
+
+// pathWithout is the PATH without the directories that have a command.
+func pathWithout(command string) string {
+	directories := slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(directory string) bool {
+		_, err := os.Stat(filepath.Join(directory, command))
+		return err == nil
+	})
+	return strings.Join(directories, string(filepath.ListSeparator))
 }
 
 func readUntil(t *testing.T, from *bufio.Reader, wanted string) string {

@@ -7,6 +7,7 @@
 #   scripts/server.sh influxd 2.7.12  influxd 2.7.12 (stores tokens in clear)
 #   scripts/server.sh influx          the influx command-line client that influxd 2.9.1 is tested with
 #   scripts/server.sh telegraf        Telegraf 1.37.2, with the few plugins that the tests use
+#   scripts/server.sh --here vault    Vault, or nothing where this machine has none: --here builds nothing
 #
 # Where it looks, in this order:
 #   1. VAULT_BIN, BAO_BIN, INFLUXD_BIN, INFLUX_BIN or TELEGRAF_BIN, used as they are (INFLUXD_BIN stands for
@@ -200,6 +201,8 @@ remove_leftovers() {
   done
 }
 
+here=
+if [ "${1:-}" = --here ]; then here=yes && shift; fi
 name=${1:-}
 case $name in
   vault) version=$vault_version override=VAULT_BIN ;;
@@ -209,7 +212,7 @@ case $name in
   influxd)
     version=${2:-$influxd_version} override=INFLUXD_BIN
     if [ "$version" != "$influxd_version" ]; then override=INFLUXD_${version//./_}_BIN; fi ;;
-  *) die "usage: server.sh vault | bao | influxd [version] | influx | telegraf" ;;
+  *) die "usage: server.sh [--here] vault | bao | influxd [version] | influx | telegraf" ;;
 esac
 on_path_pattern="v${version//./\\.}([[:space:],]|\$)"
 # The client names no exact version of its own; from 2.5 on all of them create the same tokens.
@@ -226,6 +229,7 @@ if on_path; then exit 0; fi
 dir="$(cache_root)/vault-plugin-secrets-influxdb/$name-$version"
 target="$dir/$name"
 if [ -x "$target" ]; then echo "$target"; exit 0; fi
+if [ -n "$here" ]; then exit 0; fi
 
 if [ "$name" != bao ]; then need go "the Go toolchain (go.dev/dl)"; fi
 mkdir -p "$dir"

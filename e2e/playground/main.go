@@ -48,7 +48,7 @@ func play(ctx context.Context, demo bool) (err error) {
 	if demo {
 		return nil
 	}
-	story.inviteToPlay(ctx)
+	story.inviteToPlay()
 	<-ctx.Done()
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/hashicorp/vault/api"
+	"golang.org/x/sync/errgroup"
 
 	"vault-plugin-secrets-influxdb/e2e/lab"
 )
@@ -29,6 +30,7 @@ type story struct {
 	lab *lab.Lab
 	narrator
 
+	host   host
 	influx *lab.Influx
 	vault  *lab.Vault
 	client *api.Client
@@ -41,7 +43,7 @@ type story struct {
 // tell runs the steps in order and stops at the first that does not go as told.
 func (s *story) tell(ctx context.Context) error {
 	for _, next := range []func(context.Context) error{
-		s.buildPlugin, s.startInflux, s.startVault, s.registerPlugin, s.configure, s.writeRole, s.useToken,
+		s.build, s.startInflux, s.startVault, s.registerPlugin, s.configure, s.writeRole, s.useToken,
 	} {
 		if err := next(ctx); err != nil {
 			return fmt.Errorf("step %d: %w", s.steps, err)
@@ -66,9 +68,9 @@ func (s *story) startInflux(ctx context.Context) (err error) {
 }
 
 func (s *story) startVault(ctx context.Context) (err error) {
-	s.step("Start Vault, initialize and unseal it.")
-	s.command("vault operator init -key-shares=1 -key-threshold=1 && vault operator unseal")
-	if s.vault, err = s.lab.StartVault(ctx, lab.VaultOptions{}); err != nil {
+	s.step("Start %s, initialize and unseal it.", s.host.name())
+	s.command("%[1]s operator init -key-shares=1 -key-threshold=1 && %[1]s operator unseal", s.host.command)
+	if s.vault, err = s.lab.StartVault(ctx, lab.VaultOptions{Binary: s.host.binary}); err != nil {
 		return err
 	}
 	s.client = s.vault.Client()
@@ -76,15 +78,29 @@ func (s *story) startVault(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.vaultTokenFile = filepath.Join(s.lab.Dir(), "vault-token")
-	s.result("Vault %s runs at %s; its root token lies in %s", health.Version, s.vault.Address, s.vaultTokenFile)
+	s.vaultTokenFile = filepath.Join(s.lab.Dir(), s.host.command+"-token")
+	s.result("%s %s runs at %s; its root token lies in %s", s.host.name(), health.Version, s.vault.Address, s.vaultTokenFile)
 	return os.WriteFile(s.vaultTokenFile, []byte(s.vault.RootToken()+"\n"), 0o600)
 }
 
-func (s *story) buildPlugin(ctx context.Context) (err error) {
-	s.step("Build the plugin.")
+// build builds all that this machine lacks side by side: compiling Flux, which is in influxd, leaves a processor idle.
+func (s *story) build(ctx context.Context) error {
+	s.step("Build the plugin, and get the servers where this machine has none.")
 	s.command("make build")
-	if s.plugin, err = s.lab.Plugin(ctx, lab.PluginVersion); err != nil {
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() (err error) {
+		s.plugin, err = s.lab.Plugin(ctx, lab.PluginVersion)
+		return err
+	})
+	all.Go(func() (err error) {
+		s.host.command, s.host.binary, err = lab.AnyHost(ctx)
+		return err
+	})
+	all.Go(func() error {
+		_, err := lab.Binary(ctx, "influxd")
+		return err
+	})
+	if err := all.Wait(); err != nil {
 		return err
 	}
 	s.result("%s, version %s", filepath.Base(s.plugin.Path), s.plugin.Version)
@@ -92,14 +108,14 @@ func (s *story) buildPlugin(ctx context.Context) (err error) {
 }
 
 func (s *story) registerPlugin(ctx context.Context) error {
-	s.step("Register the plugin with Vault and enable it at %s/.", mount)
-	s.command("vault plugin register -sha256=%s -command=%s -version=%s secret %s",
-		s.plugin.SHA256, filepath.Base(s.plugin.Path), s.plugin.Version, lab.PluginName)
+	s.step("Register the plugin with %s and enable it at %s/.", s.host.name(), mount)
+	s.command("%s plugin register -sha256=%s -command=%s -version=%s secret %s",
+		s.host.command, s.plugin.SHA256, filepath.Base(s.plugin.Path), s.plugin.Version, lab.PluginName)
 	if err := s.vault.Register(ctx, s.plugin); err != nil {
 		return err
 	}
-	s.command("vault secrets enable -default-lease-ttl=%s -max-lease-ttl=%s -path=%s %s",
-		defaultLeaseTTL, maxLeaseTTL, mount, lab.PluginName)
+	s.command("%s secrets enable -default-lease-ttl=%s -max-lease-ttl=%s -path=%s %s",
+		s.host.command, defaultLeaseTTL, maxLeaseTTL, mount, lab.PluginName)
 	if err := s.vault.Mount(ctx, mount, defaultLeaseTTL, maxLeaseTTL); err != nil {
 		return err
 	}
@@ -109,7 +125,7 @@ func (s *story) registerPlugin(ctx context.Context) error {
 
 func (s *story) configure(ctx context.Context) error {
 	s.step("Tell the engine where InfluxDB is and which token to mint others with.")
-	s.command("vault write %s/config url=%s org=%s token=@%s", mount, s.influx.URL, org, s.operatorTokenFile)
+	s.command("%s write %s/config url=%s org=%s token=@%s", s.host.command, mount, s.influx.URL, org, s.operatorTokenFile)
 	written, err := s.client.Logical().WriteWithContext(ctx, mount+"/config", map[string]any{
 		"url": s.influx.URL, "org": org, "token": s.influx.Operator,
 	})
@@ -123,7 +139,7 @@ func (s *story) configure(ctx context.Context) error {
 
 func (s *story) writeRole(ctx context.Context) error {
 	s.step("Define the role %s: its tokens may read and write the bucket %s, and live for 5 minutes.", role, bucket)
-	s.command("vault write %s/roles/%s read_buckets=%s write_buckets=%s ttl=5m max_ttl=1h", mount, role, bucket, bucket)
+	s.command("%s write %s/roles/%s read_buckets=%s write_buckets=%s ttl=5m max_ttl=1h", s.host.command, mount, role, bucket, bucket)
 	written, err := s.client.Logical().WriteWithContext(ctx, mount+"/roles/"+role, map[string]any{
 		"read_buckets": bucket, "write_buckets": bucket, "ttl": "5m", "max_ttl": "1h",
 	})

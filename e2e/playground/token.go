@@ -39,7 +39,7 @@ func (s *story) useToken(ctx context.Context) error {
 
 func (s *story) mint(ctx context.Context) (minted, error) {
 	s.step("Ask for a token, as an application would.")
-	s.command("vault read %s/creds/%s", mount, role)
+	s.command("%s read %s/creds/%s", s.host.command, mount, role)
 	answer, err := s.client.Logical().ReadWithContext(ctx, mount+"/creds/"+role)
 	if err != nil {
 		return minted{}, err
@@ -96,11 +96,11 @@ func (s *story) readPoint(ctx context.Context, client influxdb2.Client) error {
 
 func (s *story) revoke(ctx context.Context, token minted) error {
 	s.step("Revoke the lease; its end would do the same.")
-	s.command("vault lease revoke -sync %s", token.leaseID)
+	s.command("%s lease revoke -sync %s", s.host.command, token.leaseID)
 	if err := s.client.Sys().RevokeWithOptionsWithContext(ctx, &api.RevokeOptions{LeaseID: token.leaseID, Sync: true}); err != nil {
 		return err
 	}
-	s.result("Vault has revoked it")
+	s.result("%s has revoked it", s.host.name())
 	return nil
 }
 
