@@ -26,8 +26,12 @@ func engineOnCluster(t *testing.T, cluster *lab.Cluster, influx *lab.Influx, pat
 	require.NoError(t, lab.Await(t.Context(), time.Minute, "all nodes to know the mount", func(ctx context.Context) error {
 		for range cluster.Nodes {
 			settings := leadingTo(influx, map[string]any{"url": url, "org": org, "request_timeout": patient})
-			if _, err := e.vault.Logical().WriteWithContext(ctx, path+"/config", settings); err != nil {
+			_, err := e.vault.Logical().WriteWithContext(ctx, path+"/config", settings)
+			switch {
+			case err != nil && onOpenBao() && isNoMount(err):
 				return err
+			case err != nil:
+				return lab.Final(err)
 			}
 		}
 		return nil

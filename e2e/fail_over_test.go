@@ -19,21 +19,11 @@ const (
 	mintsLimit = 5 * time.Minute
 )
 
-// Three nodes of Vault, one after another active, with applications at work on all of them.
+// Three nodes, one after another active, with applications at work on all of them. OpenBao's standbys run the engine too,
+// and answer reads themselves.
 func TestFailOver(t *testing.T) {
 	t.Parallel()
-	f := newFailOver(t, "")
-	f.survives(t)
-}
-
-// OpenBao's standbys run the engine too, and answer reads themselves.
-func TestFailOverOfOpenBao(t *testing.T) {
-	t.Parallel()
-	binary, err := lab.Binary(t.Context(), "bao")
-	require.NoError(t, err)
-	f := newFailOver(t, binary)
-	f.standbysRunPlugins = true
-	f.survives(t)
+	newFailOver(t).survives(t)
 }
 
 // failOver is a cluster, the traffic on it, and what the first leader left to its successors.
@@ -43,8 +33,6 @@ type failOver struct {
 	traffic    *traffic
 	elections  []election
 	unfinished *unfinished
-	// standbysRunPlugins is OpenBao's way.
-	standbysRunPlugins bool
 }
 
 // election is the time in which a request may fail: from the fail-over's beginning until every node that gets requests
@@ -55,10 +43,10 @@ type election struct {
 	begin, end time.Time
 }
 
-func newFailOver(t *testing.T, binary string) *failOver {
+func newFailOver(t *testing.T) *failOver {
 	t.Helper()
 	influx := newInflux(t, lab.InfluxOptions{})
-	cluster, err := shared.lab.StartCluster(t.Context(), 3, lab.VaultOptions{Binary: binary})
+	cluster, err := shared.lab.StartCluster(t.Context(), 3, lab.VaultOptions{})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		for _, node := range cluster.Nodes {
@@ -125,7 +113,7 @@ func (f *failOver) elect(t *testing.T, name string, old *lab.Vault, unseat func(
 
 func (f *failOver) stepDown(t *testing.T, leader *lab.Vault) {
 	f.elect(t, "step-down", leader, func() error { return leader.Client().Sys().StepDownWithContext(t.Context()) })
-	if f.standbysRunPlugins {
+	if onOpenBao() {
 		return
 	}
 	// Nothing is done in the background where no process is.

@@ -59,7 +59,14 @@ func TestMain(m *testing.M) {
 	os.Exit(runWithServers(m))
 }
 
+// onOpenBao says that OpenBao runs the engine, and not Vault.
+func onOpenBao() bool { return lab.Host() == "bao" }
+
 func runWithServers(m *testing.M) (code int) {
+	if host := lab.Host(); host != "vault" && host != "bao" {
+		fmt.Fprintf(os.Stderr, "HOST is %q: set it to vault or bao\n", host)
+		return 2
+	}
 	var err error
 	shared.commands = watchCommands()
 	if shared.lab, err = lab.New(); err == nil {

@@ -22,6 +22,7 @@ const (
 // policyTests has a case for each policy of docs/policies.md.
 var policyTests = map[string]func(*testing.T, *bearer){
 	"influxdb-install":    installs,
+	"influxdb-reload":     reloads,
 	"influxdb-operator":   operates,
 	"influxdb-auditor":    audits,
 	"influxdb-app":        isApplication,
@@ -41,7 +42,9 @@ func installs(t *testing.T, b *bearer) {
 	registration := map[string]any{"sha256": plugin.SHA256, "command": "vault-plugin-secrets-influxdb_" + plugin.Version, "version": plugin.Version}
 	b.may(t, put, catalog+"influxdb", registration)
 	b.may(t, get, catalog+"influxdb", map[string]any{"version": plugin.Version})
-	b.may(t, put, "sys/plugins/reload/secret/influxdb", nil)
+	if !onOpenBao() { // which has another path: reloads
+		b.may(t, put, "sys/plugins/reload/secret/influxdb", nil)
+	}
 	b.may(t, get, "sys/mounts/influxdb", nil)
 	b.may(t, get, "sys/mounts/influxdb/tune", nil)
 	b.may(t, post, "sys/mounts/influxdb/tune", map[string]any{"max_lease_ttl": "12h"})
@@ -57,6 +60,12 @@ func installs(t *testing.T, b *bearer) {
 	b.mayNot(t, get, "influxdb/config", nil)
 	b.mayNot(t, post, "influxdb/roles/app", map[string]any{"read_buckets": bucket})
 	b.mayNot(t, get, "influxdb/creds/app", nil)
+}
+
+func reloads(t *testing.T, b *bearer) {
+	b.may(t, put, "sys/plugins/reload/backend", map[string]any{"plugin": lab.PluginName})
+	b.mayNot(t, put, "sys/plugins/catalog/secret/influxdb", nil)
+	b.mayNot(t, post, "sys/mounts/influxdb/tune", map[string]any{"max_lease_ttl": "12h"})
 }
 
 func operates(t *testing.T, b *bearer) {

@@ -23,31 +23,24 @@ import (
 // lease that was renewed for longer than its role says is not taken for one that has ended.
 func TestATokenOfACallerWhoHungUpIsDeleted(t *testing.T) {
 	t.Parallel()
-	for host, version := range map[string]string{"vault": lab.InfluxVersion, "bao": lab.OldInfluxVersion} {
-		t.Run(host, func(t *testing.T) {
-			t.Parallel()
-			binary, err := lab.Binary(t.Context(), host)
-			require.NoError(t, err)
-			gate := startAnswerGate(t, "read creds/few")
-			vault := newVaultWith(t, lab.VaultOptions{Storage: "inmem", Binary: binary, Env: []string{"CRASHTEST_ADDR=" + gate.URL}}, crashTestPlugin(t))
-			e := engineIn(t, vault, "influxdb", influxOf(t, version))
-			e.role(t, "few", bucketRole(map[string]any{"ttl": "20s", "max_leases": 1}))
-			e.role(t, "app", bucketRole(map[string]any{"ttl": "20s"}))
-			renewed := e.mint(t, "app")
-			require.Equal(t, 1200, e.renew(t, renewed.lease, 1200))
+	gate := startAnswerGate(t, "read creds/few")
+	vault := newVaultWith(t, lab.VaultOptions{Storage: "inmem", Env: []string{"CRASHTEST_ADDR=" + gate.URL}}, crashTestPlugin(t))
+	e := engineIn(t, vault, "influxdb", influxOfHost(t))
+	e.role(t, "few", bucketRole(map[string]any{"ttl": "20s", "max_leases": 1}))
+	e.role(t, "app", bucketRole(map[string]any{"ttl": "20s"}))
+	renewed := e.mint(t, "app")
+	require.Equal(t, 1200, e.renew(t, renewed.lease, 1200))
 
-			lost := gate.hangUp(t, e)
-			require.Error(t, e.exceeds(t), "its lease might live")
-			require.NoError(t, lab.Await(t.Context(), reconcileLimit, "max_leases to be free", func(context.Context) error { return e.exceeds(t) }))
-			e.awaitOnly(t, renewed.id)
-			assert.False(t, e.exists(t, lost))
-			assertWorks(t, e.influx, renewed.token)
-			e.leaseTimes(t, renewed.lease)
-			assert.Empty(t, e.problems(t))
-			require.NoError(t, e.vault.Sys().UnmountWithContext(t.Context(), e.path))
-			assertGone(t, e.influx, renewed)
-		})
-	}
+	lost := gate.hangUp(t, e)
+	require.Error(t, e.exceeds(t), "its lease might live")
+	require.NoError(t, lab.Await(t.Context(), reconcileLimit, "max_leases to be free", func(context.Context) error { return e.exceeds(t) }))
+	e.awaitOnly(t, renewed.id)
+	assert.False(t, e.exists(t, lost))
+	assertWorks(t, e.influx, renewed.token)
+	e.leaseTimes(t, renewed.lease)
+	assert.Empty(t, e.problems(t))
+	require.NoError(t, e.vault.Sys().UnmountWithContext(t.Context(), e.path))
+	assertGone(t, e.influx, renewed)
 }
 
 // answerGate holds an answer of the engine to its host once, when it is closed.
@@ -188,7 +181,7 @@ func (h *hangUps) awaitNone(t *testing.T, limit time.Duration) {
 func TestCallersThatHangUp(t *testing.T) {
 	t.Parallel()
 	const reads = 400
-	e := briefEngine(t, "vault", influxOf(t, lab.InfluxVersion), nil)
+	e := briefEngine(t, influxOf(t, lab.InfluxVersion), nil)
 	e.role(t, "busy", bucketRole(map[string]any{"ttl": "20s", "max_leases": reads}))
 	h := &hangUps{engine: e, role: "busy", clients: 8, ttl: 20 * time.Second}
 	h.read(t, reads)

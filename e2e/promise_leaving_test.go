@@ -29,40 +29,35 @@ const (
 // A mount is disabled, or moved, while clients mint on it: no token is left, whoever got it.
 func TestAMountThatLeavesUnderLoadLeavesNothing(t *testing.T) {
 	t.Parallel()
-	for host, version := range map[string]string{"vault": lab.InfluxVersion, "bao": lab.OldInfluxVersion} {
-		t.Run(host, func(t *testing.T) {
-			t.Parallel()
-			influx := influxOf(t, version)
-			for name, takes := range map[string]time.Duration{"fast": 0, "slow": slowMint} {
-				t.Run("disable "+name, func(t *testing.T) {
-					e := leavingEngine(t, host, influx, takes)
-					mount, end := e.mountUUID(t), e.mintsUntilGone(t)
-					require.NoError(t, e.vault.Sys().UnmountWithContext(t.Context(), e.path))
-					end()
-					awaitNothingOf(t, influx, mount)
-				})
-				t.Run("move "+name, func(t *testing.T) {
-					e := leavingEngine(t, host, influx, takes)
-					mount, end := e.mountUUID(t), e.mintsUntilGone(t)
-					to := unique("moved")
-					require.NoError(t, e.vault.Sys().RemountWithContext(t.Context(), e.path, to))
-					end()
-					e.path = to
-					awaitNothingOf(t, influx, mount)
-					assert.Equal(t, 0, e.leases(t.Context(), t, "app"))
-					e.assertLeases(t)
-					require.NoError(t, e.vault.Sys().UnmountWithContext(t.Context(), to))
-				})
-			}
+	influx := influxOfHost(t)
+	for name, takes := range map[string]time.Duration{"fast": 0, "slow": slowMint} {
+		t.Run("disable "+name, func(t *testing.T) {
+			e := leavingEngine(t, influx, takes)
+			mount, end := e.mountUUID(t), e.mintsUntilGone(t)
+			require.NoError(t, e.vault.Sys().UnmountWithContext(t.Context(), e.path))
+			end()
+			awaitNothingOf(t, influx, mount)
+		})
+		t.Run("move "+name, func(t *testing.T) {
+			e := leavingEngine(t, influx, takes)
+			mount, end := e.mountUUID(t), e.mintsUntilGone(t)
+			to := unique("moved")
+			require.NoError(t, e.vault.Sys().RemountWithContext(t.Context(), e.path, to))
+			end()
+			e.path = to
+			awaitNothingOf(t, influx, mount)
+			assert.Equal(t, 0, e.leases(t.Context(), t, "app"))
+			e.assertLeases(t)
+			require.NoError(t, e.vault.Sys().UnmountWithContext(t.Context(), to))
 		})
 	}
 }
 
 // leavingEngine is connected through a proxy that answers each mint so much later.
-func leavingEngine(t *testing.T, host string, influx *lab.Influx, takes time.Duration) *engine {
+func leavingEngine(t *testing.T, influx *lab.Influx, takes time.Duration) *engine {
 	t.Helper()
 	p := startProxy(t, influx, "", nil)
-	e := briefEngine(t, host, influx, behind(p, influx))
+	e := briefEngine(t, influx, behind(p, influx))
 	e.role(t, "app", bucketRole(nil))
 	e.revoke(t, e.mint(t, "app").lease)
 	if takes > 0 {

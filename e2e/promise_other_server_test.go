@@ -56,7 +56,7 @@ func TestAnotherInfluxDBAtTheAddressEndsNothing(t *testing.T) {
 func newOtherServer(t *testing.T, version string) *otherServer {
 	t.Helper()
 	influx := newInflux(t, lab.InfluxOptions{Version: version})
-	o := &otherServer{engine: briefEngine(t, "vault", influx, nil)}
+	o := &otherServer{engine: briefEngine(t, influx, nil)}
 	o.role(t, "app", bucketRole(nil))
 	o.role(t, "brief", bucketRole(map[string]any{"ttl": "20s"}))
 	o.revoked, o.held = o.mint(t, "app"), o.mint(t, "app")
@@ -100,90 +100,80 @@ func (o *otherServer) assertNothingEnds(t *testing.T) {
 // looked for in an organization that is gone holds nothing back.
 func TestADefaultOrganizationThatWasMadeAnew(t *testing.T) {
 	t.Parallel()
-	for host, version := range map[string]string{"vault": lab.InfluxVersion, "bao": lab.OldInfluxVersion} {
-		t.Run(host, func(t *testing.T) {
-			t.Parallel()
-			influx := influxOf(t, version)
-			p := startProxy(t, influx, "", nil)
-			e := briefEngine(t, host, influx, behind(p, influx))
-			name := unique("home")
-			remake := func() lab.Named {
-				made, err := influx.CreateOrg(t.Context(), name)
-				require.NoError(t, err)
-				_, err = influx.CreateBucket(t.Context(), made.ID, bucket)
-				require.NoError(t, err)
-				return made
-			}
-			first := remake()
-			e.write(t, "config", map[string]any{"org": name})
-			other := newOrg(t, influx)
-			newBucket(t, influx, other.ID, bucket)
-			e.role(t, "default", bucketRole(nil))
-			e.role(t, "other", bucketRole(map[string]any{"org": other.Name}))
-			e.mint(t, "default")
-			e.revoke(t, e.mint(t, "other").lease)
-
-			p.failing(dropsAnswer, createsToken)
-			_, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/creds/other")
-			require.Error(t, err)
-			p.mend()
-			require.NoError(t, influx.DeleteOrg(t.Context(), first.ID))
-			second := remake()
-			t.Cleanup(func() { assert.NoError(t, influx.DeleteOrg(context.Background(), second.ID)) })
-
-			m := e.mint(t, "default")
-			assert.Equal(t, second.ID, e.authorization(t, m.id).OrgID)
-			assert.Equal(t, "done", e.tidy(t, nil)["state"])
-			require.NoError(t, lab.Await(t.Context(), reconcileLimit, "the mint that was lost", func(context.Context) error {
-				if left := e.tokensOf(t, "other"); len(left) > 0 {
-					return fmt.Errorf("%v are left", ids(left))
-				}
-				return nil
-			}))
-			require.NoError(t, e.vault.Sys().UnmountWithContext(t.Context(), e.path))
-			assertGone(t, influx, m)
-		})
+	influx := influxOfHost(t)
+	p := startProxy(t, influx, "", nil)
+	e := briefEngine(t, influx, behind(p, influx))
+	name := unique("home")
+	remake := func() lab.Named {
+		made, err := influx.CreateOrg(t.Context(), name)
+		require.NoError(t, err)
+		_, err = influx.CreateBucket(t.Context(), made.ID, bucket)
+		require.NoError(t, err)
+		return made
 	}
+	first := remake()
+	e.write(t, "config", map[string]any{"org": name})
+	other := newOrg(t, influx)
+	newBucket(t, influx, other.ID, bucket)
+	e.role(t, "default", bucketRole(nil))
+	e.role(t, "other", bucketRole(map[string]any{"org": other.Name}))
+	e.mint(t, "default")
+	e.revoke(t, e.mint(t, "other").lease)
+
+	p.failing(dropsAnswer, createsToken)
+	_, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/creds/other")
+	require.Error(t, err)
+	p.mend()
+	require.NoError(t, influx.DeleteOrg(t.Context(), first.ID))
+	second := remake()
+	t.Cleanup(func() { assert.NoError(t, influx.DeleteOrg(context.Background(), second.ID)) })
+
+	m := e.mint(t, "default")
+	assert.Equal(t, second.ID, e.authorization(t, m.id).OrgID)
+	assert.Equal(t, "done", e.tidy(t, nil)["state"])
+	require.NoError(t, lab.Await(t.Context(), reconcileLimit, "the mint that was lost", func(context.Context) error {
+		if left := e.tokensOf(t, "other"); len(left) > 0 {
+			return fmt.Errorf("%v are left", ids(left))
+		}
+		return nil
+	}))
+	require.NoError(t, e.vault.Sys().UnmountWithContext(t.Context(), e.path))
+	assertGone(t, influx, m)
 }
 
 // A mount is disabled whose default organization is gone for good, with a mint of unknown outcome in another one.
 func TestAnOrganizationThatIsGoneHoldsNoDisableBack(t *testing.T) {
 	t.Parallel()
-	for host, version := range map[string]string{"vault": lab.InfluxVersion, "bao": lab.OldInfluxVersion} {
-		t.Run(host, func(t *testing.T) {
-			t.Parallel()
-			influx := influxOf(t, version)
-			p := startProxy(t, influx, "", nil)
-			e := briefEngine(t, host, influx, behind(p, influx))
-			home, err := influx.CreateOrg(t.Context(), unique("home"))
-			require.NoError(t, err)
-			other := newOrg(t, influx)
-			newBucket(t, influx, other.ID, bucket)
-			e.write(t, "config", map[string]any{"org": home.Name})
-			e.role(t, "app", bucketRole(map[string]any{"org": other.Name}))
-			held := e.mint(t, "app")
-			p.failing(dropsAnswer, createsToken)
-			_, err = e.vault.Logical().ReadWithContext(t.Context(), e.path+"/creds/app")
-			require.Error(t, err)
-			p.mend()
-			require.NoError(t, influx.DeleteOrg(t.Context(), home.ID))
-			assert.Contains(t, fmt.Sprint(e.problems(t)), home.Name, "check names it")
-			mount := e.mountUUID(t)
-			// Until the list proves it, the mint may still make a token.
-			require.NoError(t, lab.Await(t.Context(), reachLimit, "the mount to be disabled", func(ctx context.Context) error {
-				return e.vault.Sys().UnmountWithContext(ctx, e.path)
-			}))
-			assertGone(t, influx, held)
-			awaitNothingOf(t, influx, mount)
-		})
-	}
+	influx := influxOfHost(t)
+	p := startProxy(t, influx, "", nil)
+	e := briefEngine(t, influx, behind(p, influx))
+	home, err := influx.CreateOrg(t.Context(), unique("home"))
+	require.NoError(t, err)
+	other := newOrg(t, influx)
+	newBucket(t, influx, other.ID, bucket)
+	e.write(t, "config", map[string]any{"org": home.Name})
+	e.role(t, "app", bucketRole(map[string]any{"org": other.Name}))
+	held := e.mint(t, "app")
+	p.failing(dropsAnswer, createsToken)
+	_, err = e.vault.Logical().ReadWithContext(t.Context(), e.path+"/creds/app")
+	require.Error(t, err)
+	p.mend()
+	require.NoError(t, influx.DeleteOrg(t.Context(), home.ID))
+	assert.Contains(t, fmt.Sprint(e.problems(t)), home.Name, "check names it")
+	mount := e.mountUUID(t)
+	// Until the list proves it, the mint may still make a token.
+	require.NoError(t, lab.Await(t.Context(), reachLimit, "the mount to be disabled", func(ctx context.Context) error {
+		return e.vault.Sys().UnmountWithContext(ctx, e.path)
+	}))
+	assertGone(t, influx, held)
+	awaitNothingOf(t, influx, mount)
 }
 
 // A token that this mount leased can't become its root token: it would end with its lease.
 func TestALeasedTokenIsNoRootToken(t *testing.T) {
 	t.Parallel()
 	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
-		e := briefEngine(t, "vault", influx, nil)
+		e := briefEngine(t, influx, nil)
 		e.role(t, "boot", map[string]any{"token_type": "operator", "allow_privileged": true})
 		m := e.mint(t, "boot")
 		for name, fields := range map[string]map[string]any{
@@ -209,7 +199,7 @@ func TestURLsAreHandedOutClean(t *testing.T) {
 	t.Parallel()
 	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
 		based := startProxy(t, influx, "/influx", nil)
-		e := briefEngine(t, "vault", influx, nil)
+		e := briefEngine(t, influx, nil)
 		e.role(t, "app", bucketRole(nil))
 		e.staticRole(t, "meter", nil)
 		for written, clean := range map[string]string{

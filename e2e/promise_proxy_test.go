@@ -48,7 +48,7 @@ func TestAProxyThatAnswersForInfluxDB(t *testing.T) {
 				denies(http.StatusUnauthorized, asJSON, `{"error":"denied"}`), denies(http.StatusTooManyRequests, "text/plain", ""),
 			} {
 				p, root := startProxy(t, influx, "", nil), operatorToken(t, influx)
-				e := briefEngine(t, "vault", influx, map[string]any{"url": p.URL, "token": root.Token, "authorization_id": root.ID})
+				e := briefEngine(t, influx, map[string]any{"url": p.URL, "token": root.Token, "authorization_id": root.ID})
 				e.role(t, "app", bucketRole(nil))
 				e.revoke(t, e.mint(t, "app").lease)
 				e.assertUnknownOutcomes(t, p, answer)
@@ -91,7 +91,7 @@ func TestInfluxDBsOwnRefusalIsNoUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
 		p := startProxy(t, influx, "", nil)
-		e := briefEngine(t, "vault", influx, behind(p, influx))
+		e := briefEngine(t, influx, behind(p, influx))
 		e.role(t, "app", bucketRole(nil))
 		e.revoke(t, e.mint(t, "app").lease)
 		for status, code := range map[int]string{
@@ -112,7 +112,7 @@ func TestAnInfluxDBThatStarts(t *testing.T) {
 	t.Parallel()
 	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
 		p := startProxy(t, influx, "", nil)
-		e := briefEngine(t, "vault", influx, behind(p, influx))
+		e := briefEngine(t, influx, behind(p, influx))
 		e.role(t, "app", bucketRole(nil))
 		m := e.mint(t, "app")
 		p.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -143,7 +143,7 @@ func TestAListThatHangsHoldsNoDeletionBack(t *testing.T) {
 			t.Parallel()
 			influx := influxOf(t, version)
 			p := startProxy(t, influx, "", nil)
-			e := briefEngine(t, "vault", influx, map[string]any{"url": p.URL, "token": influx.Operator, "request_timeout": "5m"})
+			e := briefEngine(t, influx, map[string]any{"url": p.URL, "token": influx.Operator, "request_timeout": "5m"})
 			e.role(t, "app", bucketRole(nil))
 			m := e.mint(t, "app")
 			p.failing(dropsAnswer, createsToken)

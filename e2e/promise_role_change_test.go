@@ -69,7 +69,7 @@ func TestAMintUnderWayHasTheRoleAsItIsThen(t *testing.T) {
 	t.Parallel()
 	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
 		p := startProxy(t, influx, "", nil)
-		e := briefEngine(t, "vault", influx, behind(p, influx))
+		e := briefEngine(t, influx, behind(p, influx))
 		dedicated := newUser(t, influx)
 		read := to("read", "buckets", influx.Onboarding.Bucket.ID, influx.Onboarding.Org.ID)
 		write := to("write", "buckets", influx.Onboarding.Bucket.ID, influx.Onboarding.Org.ID)

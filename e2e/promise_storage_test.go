@@ -20,42 +20,37 @@ import (
 // rotated, and check says how to remove it.
 func TestAnUnreadableEntrySpoilsOnlyItself(t *testing.T) {
 	t.Parallel()
-	for host, version := range map[string]string{"vault": lab.InfluxVersion, "bao": lab.OldInfluxVersion} {
-		t.Run(host, func(t *testing.T) {
-			t.Parallel()
-			vault := openHost(t, host)
-			for name, key := range map[string]string{
-				"a deletion by ID":         "pending/0011223344556677",
-				"a deletion by nonce":      "pending/nonce-0011223344556677",
-				"a role":                   "role/broken",
-				"a static role":            "static-role/broken",
-				"a static role's rotation": "intention/static/other",
-				"a former connection":      "connection/0011223344556677",
-			} {
-				t.Run(name, func(t *testing.T) {
-					e := engineIn(t, vault, unique("influxdb"), influxOf(t, version))
-					e.role(t, "app", bucketRole(nil))
-					e.write(t, "static-roles/meter", bucketRole(nil))
-					held := e.mint(t, "app")
-					for _, text := range []string{`{"version":1,"author`, `{"version":99}`} {
-						e.store(t, key, text)
-						e.reload(t)
-						assert.Equal(t, 7200, e.renew(t, held.lease, 7200))
-						e.assertLeases(t)
-						assertWorks(t, e.influx, e.rotate(t, "meter", "0").token)
-						assert.Equal(t, "done", e.tidy(t, nil)["state"])
-						assert.Contains(t, fmt.Sprint(e.problems(t)), "entries/"+key)
-						e.remove(t, "entries/"+key)
-						assert.Empty(t, e.problems(t))
-					}
-					_, err := e.vault.Logical().DeleteWithContext(t.Context(), e.path+"/entries/role/app")
-					answeredWith(t, http.StatusBadRequest, err)
-					e.revoke(t, held.lease)
-					e.remove(t, "static-roles/meter")
-					require.NoError(t, e.vault.Sys().UnmountWithContext(t.Context(), e.path))
-					assertGone(t, e.influx, held)
-				})
+	vault := openVault(t)
+	for name, key := range map[string]string{
+		"a deletion by ID":         "pending/0011223344556677",
+		"a deletion by nonce":      "pending/nonce-0011223344556677",
+		"a role":                   "role/broken",
+		"a static role":            "static-role/broken",
+		"a static role's rotation": "intention/static/other",
+		"a former connection":      "connection/0011223344556677",
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := engineIn(t, vault, unique("influxdb"), influxOfHost(t))
+			e.role(t, "app", bucketRole(nil))
+			e.write(t, "static-roles/meter", bucketRole(nil))
+			held := e.mint(t, "app")
+			for _, text := range []string{`{"version":1,"author`, `{"version":99}`} {
+				e.store(t, key, text)
+				e.reload(t)
+				assert.Equal(t, 7200, e.renew(t, held.lease, 7200))
+				e.assertLeases(t)
+				assertWorks(t, e.influx, e.rotate(t, "meter", "0").token)
+				assert.Equal(t, "done", e.tidy(t, nil)["state"])
+				assert.Contains(t, fmt.Sprint(e.problems(t)), "entries/"+key)
+				e.remove(t, "entries/"+key)
+				assert.Empty(t, e.problems(t))
 			}
+			_, err := e.vault.Logical().DeleteWithContext(t.Context(), e.path+"/entries/role/app")
+			answeredWith(t, http.StatusBadRequest, err)
+			e.revoke(t, held.lease)
+			e.remove(t, "static-roles/meter")
+			require.NoError(t, e.vault.Sys().UnmountWithContext(t.Context(), e.path))
+			assertGone(t, e.influx, held)
 		})
 	}
 }
@@ -64,7 +59,7 @@ func TestAnUnreadableEntrySpoilsOnlyItself(t *testing.T) {
 // their previous tokens end, and static-creds promises no year.
 func TestTimesThatAClockAheadHasSet(t *testing.T) {
 	t.Parallel()
-	e := engineIn(t, openHost(t, "vault"), "influxdb", influxOf(t, lab.InfluxVersion))
+	e := engineIn(t, openVault(t), "influxdb", influxOf(t, lab.InfluxVersion))
 	plans := map[string]map[string]any{
 		"period": {"rotation_period": "1h", "grace_period": "30m"}, "schedule": {"rotation_schedule": "0 * * * *", "grace_period": "30m"},
 	}
@@ -113,7 +108,7 @@ func TestTidyWhereClocksDiffer(t *testing.T) {
 	t.Parallel()
 	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
 		p := startProxy(t, influx, "", nil)
-		e := briefEngine(t, "vault", influx, map[string]any{"url": p.URL, "token": influx.Operator, "tidy_interval": 0})
+		e := briefEngine(t, influx, map[string]any{"url": p.URL, "token": influx.Operator, "tidy_interval": 0})
 		dead := e.handMade(t, lookAlike(e.mountUUID(t), "lease", time.Now().Add(-time.Hour)))
 		for _, differs := range []time.Duration{-time.Hour, time.Hour, -5 * time.Minute, 5 * time.Minute} {
 			p.intercept(tellsTime(differs))
@@ -134,7 +129,7 @@ func TestTidyWhereClocksDiffer(t *testing.T) {
 // A schedule is five fields in UTC, and nothing else.
 func TestSchedulesThatAreRefused(t *testing.T) {
 	t.Parallel()
-	e := briefEngine(t, "vault", influxOf(t, lab.InfluxVersion), nil)
+	e := briefEngine(t, influxOf(t, lab.InfluxVersion), nil)
 	for _, schedule := range []string{
 		"TZ=Europe/Berlin 0 3 * * *", "CRON_TZ=Europe/Berlin 0 3 * * *", "TZ=UTC 0 3 * * *", "TZ=", "TZ=UTC", "CRON_TZ=",
 		"TZ= 0 3 * * *", "@daily", "@every 1h", "0 3 * *", "0 0 3 * * *", "* * * * * * *", "0 3 31 2 *",
@@ -155,7 +150,7 @@ func TestSchedulesThatAreRefused(t *testing.T) {
 func TestANullNameGrantsNothing(t *testing.T) {
 	t.Parallel()
 	onBothVersions(t, func(t *testing.T, influx *lab.Influx) {
-		e := briefEngine(t, "vault", influx, nil)
+		e := briefEngine(t, influx, nil)
 		e.role(t, "broad", map[string]any{"token_type": "all-access", "allow_privileged": true})
 		for _, resource := range []string{
 			`{"type":"buckets","name":null}`, `{"type":"buckets","id":null}`, `{"type":"buckets","name":null,"id":null}`,
@@ -181,7 +176,7 @@ func TestANullNameGrantsNothing(t *testing.T) {
 func TestStaticTokensOfARestoredInfluxDB(t *testing.T) {
 	t.Parallel()
 	onOwnInfluxes(t, func(t *testing.T, influx *lab.Influx) {
-		e := briefEngine(t, "vault", influx, nil)
+		e := briefEngine(t, influx, nil)
 		e.staticRole(t, "meter", nil)
 		ended := e.stands(t, "meter")
 		backup := t.TempDir()
@@ -213,7 +208,7 @@ func TestStaticTokensOfARestoredInfluxDB(t *testing.T) {
 func TestStaticTokensOfADowngradedInfluxDB(t *testing.T) {
 	t.Parallel()
 	influx := newInflux(t, lab.InfluxOptions{})
-	e := briefEngine(t, "vault", influx, nil)
+	e := briefEngine(t, influx, nil)
 	e.role(t, "app", bucketRole(nil))
 	dead := map[string]standing{}
 	for _, name := range []string{"meter", "other", "third"} {

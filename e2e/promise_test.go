@@ -20,44 +20,39 @@ import (
 // The tests in promise_*_test.go are the cases in which a token could outlive its lease, a lease get stuck, or a mount
 // stop, though nothing of ours crashed.
 
-// hosts are the servers that run the engine.
-var hosts = []string{"vault", "bao"}
-
-// briefHosts are a Vault and an OpenBao that these tests share, with the build of the plugin whose waits are short.
-var briefHosts = map[string]func() (*lab.Vault, error){
-	"vault": sync.OnceValues(func() (*lab.Vault, error) { return startBrief(context.Background(), "vault") }),
-	"bao":   sync.OnceValues(func() (*lab.Vault, error) { return startBrief(context.Background(), "bao") }),
-}
-
-func startBrief(ctx context.Context, host string) (*lab.Vault, error) {
-	binary, err := lab.Binary(ctx, host)
+// briefVault is a Vault (or an OpenBao) that these tests share, with the build of the plugin whose waits are short.
+var briefVault = sync.OnceValues(func() (*lab.Vault, error) {
+	plugin, err := shared.lab.TestPlugin(context.Background(), lab.CrashTest)
 	if err != nil {
 		return nil, err
 	}
-	plugin, err := shared.lab.TestPlugin(ctx, lab.CrashTest)
+	vault, err := shared.lab.StartVault(context.Background(), lab.VaultOptions{Storage: "inmem"})
 	if err != nil {
 		return nil, err
 	}
-	vault, err := shared.lab.StartVault(ctx, lab.VaultOptions{Storage: "inmem", Binary: binary})
-	if err != nil {
-		return nil, err
-	}
-	return vault, vault.Register(ctx, plugin)
-}
+	return vault, vault.Register(context.Background(), plugin)
+})
 
-// openHost starts such a Vault or OpenBao of the test's own whose storage can be written behind the engine's back. To
-// reload one mount ends the process of all.
-func openHost(t *testing.T, host string) *lab.Vault {
+// openVault starts such a Vault of the test's own whose storage can be written behind the engine's back. To reload one
+// mount ends the process of all.
+func openVault(t *testing.T) *lab.Vault {
 	t.Helper()
-	binary, err := lab.Binary(t.Context(), host)
-	require.NoError(t, err)
-	return newVaultWith(t, lab.VaultOptions{Storage: "inmem", Binary: binary, Config: "raw_storage_endpoint = true\n"}, crashTestPlugin(t))
+	return newVaultWith(t, lab.VaultOptions{Storage: "inmem", Config: "raw_storage_endpoint = true\n"}, crashTestPlugin(t))
 }
 
-// briefEngine mounts the engine in the shared Vault whose waits are short, or in such an OpenBao, and connects it.
-func briefEngine(t *testing.T, host string, influx *lab.Influx, more map[string]any) *engine {
+// influxOfHost is the InfluxDB of tests for which one version on each host is enough.
+func influxOfHost(t *testing.T) *lab.Influx {
 	t.Helper()
-	vault, err := briefHosts[host]()
+	if onOpenBao() {
+		return influxOf(t, lab.OldInfluxVersion)
+	}
+	return influxOf(t, lab.InfluxVersion)
+}
+
+// briefEngine mounts the engine in the shared Vault whose waits are short, and connects it.
+func briefEngine(t *testing.T, influx *lab.Influx, more map[string]any) *engine {
+	t.Helper()
+	vault, err := briefVault()
 	require.NoError(t, err)
 	e := engineIn(t, vault, unique("influxdb"), influx)
 	if more != nil {

@@ -68,7 +68,7 @@ func TestQuickStartAfterMakeDev(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), quickStartLimit)
 	defer cancel()
-	dev := exec.CommandContext(ctx, playground(t))
+	dev := playground(ctx, t)
 	dev.Cancel = func() error { return dev.Process.Signal(os.Interrupt) } // so that it takes its servers along
 	dev.WaitDelay = time.Minute
 	out, err := dev.StdoutPipe()
@@ -155,8 +155,10 @@ type newcomer struct {
 	checkout      string
 	env           []string
 	vault, influx string // where the servers listen
-	in            io.Writer
-	out           *bufio.Reader
+	// reloadOfOpenBao is the command of docs/openbao.md.
+	reloadOfOpenBao string
+	in              io.Writer
+	out             *bufio.Reader
 }
 
 // The ports that the documents name.
@@ -170,8 +172,11 @@ const quickStartLimit = 30 * time.Minute
 
 func newNewcomer(t *testing.T) *newcomer {
 	t.Helper()
-	n := &newcomer{checkout: checkout(t), vault: freePort(t), influx: freePort(t)}
-	n.env = append(withoutServers(os.Environ()), "VAULT_DEV_LISTEN_ADDRESS="+n.vault)
+	n := &newcomer{
+		checkout: checkout(t), vault: freePort(t), influx: freePort(t),
+		reloadOfOpenBao: strings.TrimSpace(blocks(t, "docs/openbao.md", "## Upgrading")[0]),
+	}
+	n.env = append(withoutServers(os.Environ()), n.here("VAULT_DEV_LISTEN_ADDRESS=")+n.vault)
 	ctx, cancel := context.WithTimeout(t.Context(), quickStartLimit)
 	terminal := exec.CommandContext(ctx, "bash", "-euo", "pipefail")
 	terminal.Dir, terminal.Env = n.checkout, n.env
@@ -208,10 +213,19 @@ func (n *newcomer) types(t *testing.T, commands string) string {
 	}
 }
 
-// here are documented commands with this test's ports.
+// here are documented commands with this test's ports; on OpenBao, with what README.md and docs/openbao.md have instead.
 func (n *newcomer) here(commands string) string {
-	return strings.NewReplacer(documentedVault, n.vault, documentedInflux, n.influx).Replace(commands)
+	commands = strings.NewReplacer(documentedVault, n.vault, documentedInflux, n.influx).Replace(commands)
+	if !onOpenBao() {
+		return commands
+	}
+	const reload = "plugin reload -type=secret -plugin=influxdb"
+	commands = strings.ReplaceAll(commands, "vault "+reload, n.reloadOfOpenBao)
+	return strings.ReplaceAll(vaultCommand.ReplaceAllString(commands, "bao$1"), "VAULT_", "BAO_")
 }
+
+// vaultCommand is the command, and not the name of the plugin's file.
+var vaultCommand = regexp.MustCompile(`\bvault([ )])`)
 
 // startServers types what the first two terminals are for, and waits for the servers.
 func (n *newcomer) startServers(t *testing.T) {

@@ -162,7 +162,12 @@ func TestRolesGrantExactlyWhatTheySayAndReadBackAsWritten(t *testing.T) {
 		l := newLandmarks(t, e.influx)
 		for _, table := range [][]definition{bucketRoles(l), resourceRoles(l), permissionRoles(l), wholeRoles(l)} {
 			for _, d := range table {
-				t.Run(d.name, func(t *testing.T) { e.assertStored(t, l.landscape, d) })
+				t.Run(d.name, func(t *testing.T) {
+					if onOpenBao() && strings.HasPrefix(d.name, "a thousand") {
+						t.Skip("a list that OpenBao itself refuses: TestOpenBaoTakesFewStrings")
+					}
+					e.assertStored(t, l.landscape, d)
+				})
 			}
 		}
 		assert.Empty(t, e.inInflux(t), "each token was revoked, each trial deleted")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -142,16 +141,20 @@ func newLogin(t *testing.T, policy string) login {
 	return login{roleID: fmt.Sprint(id.Data["role_id"]), secretID: fmt.Sprint(secret.Data["secret_id"])}
 }
 
-// recipeBlock is a recipe of docs/static-roles.md that is tried here.
+// recipeBlock is a documented recipe that is tried here.
 var recipeBlock = regexp.MustCompile("(?ms)^```(?:toml|hcl)\n# tried: (\\S+)\n(.*?)^```$")
 
-// recipe is a documented configuration with what stands there replaced by what is here. All of that has to be
-// there, so that nothing is tried but the document.
+// recipe is one of docs/static-roles.md.
 func recipe(t *testing.T, name string, here map[string]string) string {
 	t.Helper()
-	text, err := os.ReadFile("../docs/static-roles.md")
-	require.NoError(t, err)
-	for _, block := range recipeBlock.FindAllStringSubmatch(string(text), -1) {
+	return recipeOf(t, "docs/static-roles.md", name, here)
+}
+
+// recipeOf is a documented configuration with what stands there replaced by what is here. All of that has to be
+// there, so that nothing is tried but the document.
+func recipeOf(t *testing.T, page, name string, here map[string]string) string {
+	t.Helper()
+	for _, block := range recipeBlock.FindAllStringSubmatch(document(t, page), -1) {
 		if block[1] != name {
 			continue
 		}
@@ -162,6 +165,6 @@ func recipe(t *testing.T, name string, here map[string]string) string {
 		}
 		return config
 	}
-	require.Fail(t, "docs/static-roles.md has no such recipe", name)
+	require.Fail(t, page+" has no such recipe", name)
 	return ""
 }

@@ -15,17 +15,22 @@ type Program struct{ process *process }
 
 // StartTelegraf starts a Telegraf.
 func (l *Lab) StartTelegraf(ctx context.Context, config string) (*Program, error) {
-	return l.startProgram(ctx, "telegraf", "telegraf.conf", config, "--config")
+	return l.startProgram(ctx, "telegraf", "telegraf.conf", config, nil, "--config")
 }
 
-// StartAgent starts a Vault Agent.
+// StartAgent starts a Vault Agent, or OpenBao's.
 func (l *Lab) StartAgent(ctx context.Context, config string) (*Program, error) {
-	return l.startProgram(ctx, "vault", "agent.hcl", config, "agent", "-config")
+	return l.startProgram(ctx, Host(), "agent.hcl", config, nil, "agent", "-config")
+}
+
+// StartServer starts a Vault or an OpenBao with a configuration that is the caller's alone.
+func (l *Lab) StartServer(ctx context.Context, config string, env ...string) (*Program, error) {
+	return l.startProgram(ctx, Host(), "server.hcl", config, env, "server", "-config")
 }
 
 // startProgram starts a binary with a configuration file, whose path follows the arguments. The secrets that it
 // holds are nobody else's to read.
-func (l *Lab) startProgram(ctx context.Context, binary, file, config string, args ...string) (*Program, error) {
+func (l *Lab) startProgram(ctx context.Context, binary, file, config string, env []string, args ...string) (*Program, error) {
 	path, err := Binary(ctx, binary)
 	if err != nil {
 		return nil, err
@@ -38,7 +43,7 @@ func (l *Lab) startProgram(ctx context.Context, binary, file, config string, arg
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	started := newProcess(dir, path, append(args, file), nil)
+	started := newProcess(dir, path, append(args, file), env)
 	l.own(started)
 	return &Program{started}, started.start()
 }

@@ -24,7 +24,7 @@ type VaultOptions struct {
 	Config string
 	// Env are further environment variables, NAME=value.
 	Env []string
-	// Binary is another server that speaks Vault's language, such as OpenBao's; else this machine's Vault.
+	// Binary is a Vault's or an OpenBao's; else that of Host.
 	Binary string
 
 	node node
@@ -74,7 +74,7 @@ func (l *Lab) StartVault(ctx context.Context, options VaultOptions) (*Vault, err
 // newVault makes what a Vault needs to be started.
 func (l *Lab) newVault(ctx context.Context, address string, options VaultOptions) (*Vault, error) {
 	if options.Binary == "" {
-		binary, err := Binary(ctx, "vault")
+		binary, err := Binary(ctx, Host())
 		if err != nil {
 			return nil, err
 		}

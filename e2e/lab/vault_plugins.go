@@ -57,7 +57,8 @@ func (v *Vault) Upgrade(ctx context.Context, plugin Plugin, paths ...string) err
 			return fmt.Errorf("tuning %s: %w", path, err)
 		}
 	}
-	_, err := v.Client().Logical().WriteWithContext(ctx, "sys/plugins/reload/secret/"+PluginName, nil)
+	// Of the two ways that Vault has, this is also OpenBao's.
+	_, err := v.Client().Logical().WriteWithContext(ctx, "sys/plugins/reload/backend", map[string]any{"plugin": PluginName})
 	return err
 }
 
