@@ -245,7 +245,8 @@ func (e *engine) assertLostUntilReload(t *testing.T) {
 	config, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/config")
 	require.NoError(t, err)
 	require.Nil(t, config, "docs/openbao.md says that a reload is needed")
-	e.role(t, "lost", bucketRole(nil))
+	lostRole := unique("lost")
+	e.role(t, lostRole, bucketRole(nil))
 	_, err = e.vault.Logical().WriteWithContext(t.Context(), "sys/plugins/reload/backend", map[string]any{"mounts": e.path, "scope": "global"})
 	require.NoError(t, err)
 	require.NoError(t, lab.Await(t.Context(), stale, "the mount's configuration", func(ctx context.Context) error {
@@ -255,7 +256,7 @@ func (e *engine) assertLostUntilReload(t *testing.T) {
 		}
 		return err
 	}))
-	lost, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/roles/lost")
+	lost, err := e.vault.Logical().ReadWithContext(t.Context(), e.path+"/roles/"+lostRole)
 	require.NoError(t, err)
 	assert.Nil(t, lost)
 }
