@@ -54,15 +54,19 @@ E2E := go test -count=1 -timeout 80m -parallel $(E2E_PARALLEL)
 # What the host has no say in is not run again on OpenBao: a table in CONTRIBUTING.md lists it.
 NOT_ON_OPENBAO = $(shell sed -n '/<!-- not on OpenBao -->/,/<!-- .not on OpenBao -->/p' CONTRIBUTING.md | cut -d '|' -f 2 | grep -o 'Test[A-Za-z]*' | paste -sd '|' -)
 
-.PHONY: e2e
+.PHONY: e2e e2e-vault e2e-bao
 ifdef HOST
-e2e: servers ## end-to-end tests: real Vault and OpenBao, real InfluxDB (HOST=bao or HOST=vault: all of them on that one)
+e2e: servers
 	cd e2e && HOST=$(HOST) $(E2E) ./...
 else
-e2e: servers
-	cd e2e && HOST=vault $(E2E) ./...
-	cd e2e && HOST=bao $(E2E) -skip '^($(NOT_ON_OPENBAO))$$' .
+e2e: e2e-vault e2e-bao ## end-to-end tests: real Vault and OpenBao, real InfluxDB (HOST=bao: all of them on OpenBao)
 endif
+
+e2e-vault: servers
+	cd e2e && HOST=vault $(E2E) ./...
+
+e2e-bao: servers
+	cd e2e && HOST=bao $(E2E) -skip '^($(NOT_ON_OPENBAO))$$' .
 
 .PHONY: test
 test: unit e2e ## all tests
