@@ -100,8 +100,8 @@ func newBackend(conf *logical.BackendConfig, now func() time.Time) *backend {
 	b.connections = connection.NewPool("vault-plugin-secrets-influxdb/" + Version)
 	b.connections.Now = now
 	b.issuer = token.NewIssuer(m)
-	b.roles = role.New(m, b.connections, b.issuer)
 	b.revoker = revoke.New(m, b.connections, b.leases)
+	b.roles = role.New(m, b.connections, b.issuer, b.revoker)
 	b.minter = mint.New(m, b.connections, b.roles, b.issuer, b.revoker, b.leases)
 	verifier := verify.New(b.connections, b.issuer)
 	b.root = root.New(m, b.connections, b.issuer, b.revoker, verifier)

@@ -25,13 +25,7 @@ func TestAProxysRefusalIsABadGateway(t *testing.T) {
 					server.ResetRequests()
 					got, text := m.refused(logical.ReadOperation, "creds/fresh", nil)
 					require.Equal(t, http.StatusBadGateway, got, text)
-					posts := 0
-					for _, r := range server.Requests() {
-						if r.Method == http.MethodPost {
-							posts++
-						}
-					}
-					require.LessOrEqual(t, posts, 1)
+					require.LessOrEqual(t, posted(server), 1)
 					server.Intercept(nil)
 				})
 			}

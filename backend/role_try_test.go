@@ -306,17 +306,55 @@ func TestTrialLeavesNoProbe(t *testing.T) {
 		}
 	}
 	require.Empty(t, m.pendingIDs())
-	// An answer that is lost is like that, too; it is never asked for again.
-	server.LoseAnswer("POST", "/api/v2/authorizations")
-	server.ResetRequests()
-	require.Contains(t, warned(m.write("roles/new", map[string]any{"read_buckets": "metrics"})), "stored without a look at InfluxDB: ")
+}
+
+// A trial without InfluxDB's own answer may have made its probe: it is written down, and not made again. A static role,
+// whose token would be asked for next, is not stored.
+func TestTrialWithoutAnAnswer(t *testing.T) {
+	for _, status := range []int{0, 400, 403, 429, 502} { // 0: none
+		for _, path := range []string{"roles/new", "static-roles/new"} {
+			t.Run(fmt.Sprint(status, path), func(t *testing.T) {
+				m := newMount(t)
+				server := m.connected()
+				if status == 0 {
+					server.LoseAnswer(http.MethodPost, authorizations)
+				} else {
+					server.ReplaceAnswer(http.MethodPost, authorizations, status, "text/html", "<html>")
+				}
+				server.ResetRequests()
+				resp, err := m.request(logical.UpdateOperation, path, map[string]any{"read_buckets": "metrics"})
+				if down := status == 0 || status == 429 || status == 502; down && path == "roles/new" {
+					require.NoError(t, err)
+					require.Contains(t, warned(resp), "stored without a look at InfluxDB: ")
+				} else {
+					status, text := refusal(t, resp, err)
+					require.Equal(t, http.StatusBadGateway, status)
+					require.Contains(t, text, "whether the token was created is not known")
+					require.Empty(t, m.keys("static-role/"))
+				}
+				require.Equal(t, 1, posted(server))
+				require.Len(t, m.pendingIDs(), 1)
+				require.Len(t, live(server), 1)
+
+				server.Intercept(nil)
+				m.clock.advance(nonceAge)
+				require.NoError(t, m.tick())
+				require.Empty(t, m.pendingIDs())
+				require.Empty(t, live(server))
+			})
+		}
+	}
+}
+
+// posted counts the requests that ask for a token.
+func posted(server *influxtest.Server) int {
 	posts := 0
 	for _, r := range server.Requests() {
 		if r.Method == http.MethodPost {
 			posts++
 		}
 	}
-	require.Equal(t, 1, posts)
+	return posts
 }
 
 func TestTrialWarnsOfTheRootTokensUser(t *testing.T) {

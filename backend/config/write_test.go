@@ -42,7 +42,8 @@ func newFixture(t *testing.T) *fixture {
 	}
 	pool, issuer, counter := connection.NewPool("test"), token.NewIssuer(m), &lease.Counter{}
 	t.Cleanup(pool.CloseAll)
-	roles, revoker, verifier := role.New(m, pool, issuer), revoke.New(m, pool, counter), verify.New(pool, issuer)
+	revoker, verifier := revoke.New(m, pool, counter), verify.New(pool, issuer)
+	roles := role.New(m, pool, issuer, revoker)
 	statics := static.New(m, pool, roles, mint.New(m, pool, roles, issuer, revoker, counter), revoker)
 	tidier := tidy.New(t.Context(), m, pool, issuer, revoker, statics, counter)
 	return &fixture{

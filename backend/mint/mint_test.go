@@ -43,7 +43,8 @@ func newScene(tb testing.TB) *scene {
 	}
 	pool, issuer, counter := connection.NewPool("test"), token.NewIssuer(m), &lease.Counter{}
 	tb.Cleanup(pool.CloseAll)
-	s.Minter = New(m, pool, role.New(m, pool, issuer), issuer, revoke.New(m, pool, counter), counter)
+	revoker := revoke.New(m, pool, counter)
+	s.Minter = New(m, pool, role.New(m, pool, issuer, revoker), issuer, revoker, counter)
 	require.NoError(tb, store.Config.Put(tb.Context(), s.storage, &store.Connection{
 		ID: "c", Revision: "1", URL: s.server.URL, Token: s.server.RootToken(), Org: influxtest.OrgName, RequestTimeout: 10, MaxOpenConnections: 2,
 	}))

@@ -12,6 +12,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/lease"
 	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/revoke"
 	"vault-plugin-secrets-influxdb/backend/store"
 	"vault-plugin-secrets-influxdb/backend/token"
 )
@@ -25,15 +26,17 @@ const longLived = 30 * 24 * time.Hour
 
 // Roles are the roles of a mount.
 type Roles struct {
-	mount  *mount.Mount
-	pool   *connection.Pool
-	issuer *token.Issuer
-	cache  *store.Cache[store.Role]
+	mount   *mount.Mount
+	pool    *connection.Pool
+	issuer  *token.Issuer
+	revoker *revoke.Revoker
+	cache   *store.Cache[store.Role]
 }
 
-// New makes the Roles of a mount, whose connections are in pool. issuer creates the probes of a dry run.
-func New(m *mount.Mount, pool *connection.Pool, issuer *token.Issuer) *Roles {
-	return &Roles{mount: m, pool: pool, issuer: issuer, cache: store.NewCache[store.Role](cacheSize)}
+// New makes the Roles of a mount, whose connections are in pool. issuer creates the probes of a dry run, and revoker deletes
+// those that may be left.
+func New(m *mount.Mount, pool *connection.Pool, issuer *token.Issuer, revoker *revoke.Revoker) *Roles {
+	return &Roles{mount: m, pool: pool, issuer: issuer, revoker: revoker, cache: store.NewCache[store.Role](cacheSize)}
 }
 
 // Get returns the role of a mint or a renewal; nil when there is none. It is shared: nobody may change it.
@@ -114,7 +117,7 @@ func (r *Roles) validate(ctx context.Context, s logical.Storage, w Write, role *
 	case config == nil:
 		warnings = append(warnings, fmt.Sprintf("%sconfig is not written yet: the role was stored without a look at InfluxDB", w.MountPath))
 	default:
-		more, err := r.ValidateAgainst(ctx, config, role)
+		more, err := WarnUnseen(r.ValidateAgainst(ctx, s, config, role))
 		problems = append(problems, err)
 		warnings = append(warnings, more...)
 	}

@@ -12,15 +12,18 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+	"vault-plugin-secrets-influxdb/backend/lease"
 	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/revoke"
 	"vault-plugin-secrets-influxdb/backend/store"
 	"vault-plugin-secrets-influxdb/backend/token"
 )
 
 func newRoles() *Roles {
 	m := &mount.Mount{UUID: mountUUID, Log: hclog.NewNullLogger(), Now: time.Now, System: logical.StaticSystemView{DefaultLeaseTTLVal: time.Hour, MaxLeaseTTLVal: 24 * time.Hour}}
-	return New(m, connection.NewPool("test"), token.NewIssuer(m))
+	pool := connection.NewPool("test")
+	return New(m, pool, token.NewIssuer(m), revoke.New(m, pool, &lease.Counter{}))
 }
 
 func reading(buckets ...string) func(*store.Role) {

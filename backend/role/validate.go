@@ -79,14 +79,20 @@ func orgLabel(role *store.Role, config *store.Connection) string {
 	return config.Org + config.OrgID
 }
 
-// ValidateAgainst asks the InfluxDB of a connection for everything that the role names and needs, with nothing cached.
-// That InfluxDB is down is no reason to refuse a role: a mint would fail.
-func (r *Roles) ValidateAgainst(ctx context.Context, config *store.Connection, role *store.Role) ([]string, error) {
+// ValidateAgainst asks the InfluxDB of a connection for everything that the role names and needs, with nothing cached. Where
+// it is not known whether a probe was created, that is written down, and the error is a token.UnknownOutcome.
+func (r *Roles) ValidateAgainst(ctx context.Context, s logical.Storage, config *store.Connection, role *store.Role) ([]string, error) {
 	c, err := r.pool.Uncached(config)
 	if err != nil {
 		return nil, err
 	}
 	warnings, err := r.DryRun(ctx, c, role)
+	return warnings, r.revoker.RecordUnknown(ctx, s, c, token.ProbeRole, err)
+}
+
+// WarnUnseen makes a warning of an error of ValidateAgainst that says nothing of the role: that InfluxDB is down is no
+// reason to refuse one, because a mint would fail.
+func WarnUnseen(warnings []string, err error) ([]string, error) {
 	var failed *influx.Error
 	if errors.As(err, &failed) && !problem.HasField(err) {
 		switch failed.Kind {

@@ -45,7 +45,8 @@ func newFixture(t *testing.T) *fixture {
 	m := &mount.Mount{UUID: "9e1a4b6c-0f2d-4a7e-8c35-d1f0b2a49e77", Log: hclog.NewNullLogger(), Now: func() time.Time { return f.now }, System: f.system}
 	pool, issuer, counter := connection.NewPool("test"), token.NewIssuer(m), &lease.Counter{}
 	t.Cleanup(pool.CloseAll)
-	roles, revoker := role.New(m, pool, issuer), revoke.New(m, pool, counter)
+	revoker := revoke.New(m, pool, counter)
+	roles := role.New(m, pool, issuer, revoker)
 	f.Roles = New(m, pool, roles, mint.New(m, pool, roles, issuer, revoker, counter), revoker)
 	require.NoError(t, store.Config.Put(t.Context(), f.storage, &store.Connection{
 		ID: "c", Revision: "r", URL: f.server.URL, Token: f.server.RootToken(), OrgID: f.server.OrgID(), RequestTimeout: 10, MaxOpenConnections: 4,

@@ -2,6 +2,7 @@ package static
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/role"
 	"vault-plugin-secrets-influxdb/backend/rotation"
 	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
 )
 
 // DefaultGracePeriod is how long a previous token goes on working unless the role says otherwise, in seconds.
@@ -106,7 +108,11 @@ func (x *Roles) validate(ctx context.Context, s logical.Storage, name string, w 
 	}
 	var warnings []string
 	if w.Verify { // else the mint will say it
-		warnings, err = x.roles.ValidateAgainst(ctx, config, &r.Role)
+		warnings, err = x.roles.ValidateAgainst(ctx, s, config, &r.Role)
+		var unknown *token.UnknownOutcome
+		if !errors.As(err, &unknown) { // after one the token, which is the same again, is not asked for
+			warnings, err = role.WarnUnseen(warnings, err)
+		}
 		problems = append(problems, err)
 	}
 	return warnings, problems.Err()

@@ -53,7 +53,8 @@ func newFixture(t *testing.T) *fixture {
 	m := &mount.Mount{UUID: testUUID, Log: hclog.NewNullLogger(), Now: func() time.Time { return f.now }, System: f.system}
 	pool, issuer, counter := connection.NewPool("test"), token.NewIssuer(m), &lease.Counter{}
 	t.Cleanup(pool.CloseAll)
-	roles, revoker := role.New(m, pool, issuer), revoke.New(m, pool, counter)
+	revoker := revoke.New(m, pool, counter)
+	roles := role.New(m, pool, issuer, revoker)
 	statics := static.New(m, pool, roles, mint.New(m, pool, roles, issuer, revoker, counter), revoker)
 	lifetime, end := context.WithCancel(context.Background())
 	t.Cleanup(end)
