@@ -31,10 +31,11 @@ demo: playground ## the same, and stop at the end
 	@bin/playground -demo
 
 .PHONY: unit
-unit: ## unit tests with the race detector, and the backend's once more over the plugin protocol; fails when too few statements of the backend are covered
+unit: ## unit tests with the race detector, the backend's once more over the plugin protocol, those of tokens once more on InfluxDB Cloud; fails when too few statements of the backend are covered
 	@mkdir -p bin
 	go test -timeout 40m -race -coverpkg=./backend/... -coverprofile=$(COVERAGE) ./...
 	TEST_MOUNT=grpc go test -count=1 -timeout 40m -race ./backend
+	TEST_INFLUXDB=cloud go test -count=1 -timeout 40m ./backend ./backend/mint ./backend/revoke ./backend/static ./backend/tidy
 	@scripts/coverage.sh $(COVERAGE) $(MINIMUM_COVERAGE)
 
 .PHONY: servers

@@ -4,12 +4,15 @@ import (
 	"strings"
 	"testing"
 
+	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 )
 
 func TestBadRoles(t *testing.T) {
 	t.Parallel()
+	influxtest.NotOnCloud(t, "it has no operator tokens")
 	m := newMount(t)
 	m.connected()
 	var cases []bad

@@ -75,6 +75,7 @@ func TestCloneCopiesPermissions(t *testing.T) {
 }
 
 func TestCloneExcludes(t *testing.T) {
+	influxtest.NotOnCloud(t, "it has no operator tokens")
 	m := newMount(t)
 	server := m.connected()
 	id := source(server, influxtest.InOrg("read", "tasks", server.OrgID()))

@@ -16,6 +16,7 @@ import (
 const untried = "verify_connection: the settings were stored without being tried"
 
 func TestConfigUntried(t *testing.T) {
+	influxtest.NotOnCloud(t, "it does not tell its version")
 	m := newMount(t)
 	server := influxtest.New(t)
 	for _, no := range []any{false, "false", "0"} {
@@ -53,6 +54,7 @@ func TestConfigUntriedKeepsWhatIsKnown(t *testing.T) {
 
 // A connection that was never tried and names no organization can't mint, and says what is missing.
 func TestConfigUntriedWithoutOrg(t *testing.T) {
+	influxtest.NotOnCloud(t, "its tokens reach one organization")
 	m := newMount(t)
 	server := influxtest.New(t)
 	m.write("roles/app", map[string]any{"read_buckets": "metrics"})

@@ -39,6 +39,7 @@ func looksForTheUser(server *influxtest.Server) (looks int) {
 }
 
 func TestAnotherInfluxDBRevokesNothing(t *testing.T) {
+	influxtest.NotOnCloud(t, "no two of them have the same root token")
 	m := newMount(t)
 	server := m.connected(influxtest.RootToken(operatorToken))
 	require.NoError(t, m.tick()) // the live tokens are counted
@@ -93,6 +94,7 @@ func (m *testMount) mintedThere(server, other *influxtest.Server) {
 
 // A mount that is being disabled can't be configured any more.
 func TestAnotherInfluxDBHoldsADisableBack(t *testing.T) {
+	influxtest.NotOnCloud(t, "no two of them have the same root token")
 	m := newMount(t)
 	server := m.connected(influxtest.RootToken(operatorToken))
 	l := m.mint("app")
@@ -107,6 +109,7 @@ func TestAnotherInfluxDBHoldsADisableBack(t *testing.T) {
 // A mint that another InfluxDB answers is a token that nobody gets: later, its absence from the right one would pass for
 // its revocation.
 func TestAnotherInfluxDBMintsNothing(t *testing.T) {
+	influxtest.NotOnCloud(t, "no two of them have the same root token")
 	for name, role := range map[string]map[string]any{
 		"the default organization": {"read_buckets": "metrics"},
 		"an organization by name":  {"org": influxtest.OrgName, "read_buckets": "metrics"},
@@ -140,6 +143,7 @@ func TestAnotherInfluxDBMintsNothing(t *testing.T) {
 // What another InfluxDB's list does not show proves nothing: not that a lost mint made no token, not that a static role's
 // token is gone.
 func TestTheListOfAnotherInfluxDBProvesNothing(t *testing.T) {
+	influxtest.NotOnCloud(t, "no two of them have the same root token")
 	m := newMount(t)
 	server := m.statically(map[string]any{"rotation_period": "1h"}, influxtest.RootToken(operatorToken))
 	m.write("roles/app", map[string]any{"read_buckets": "metrics"})
@@ -166,6 +170,7 @@ func TestTheListOfAnotherInfluxDBProvesNothing(t *testing.T) {
 
 // The operator who means the other InfluxDB says so.
 func TestAnotherInfluxDBIsConnectedByAbandoningThePrevious(t *testing.T) {
+	influxtest.NotOnCloud(t, "no two of them have the same root token")
 	m := newMount(t)
 	server := m.connected(influxtest.RootToken(operatorToken))
 	l := m.mint("app")
@@ -236,6 +241,7 @@ func TestAWriteAfterTheOrganizationWasMadeAnewKeepsTheConnection(t *testing.T) {
 
 // What another InfluxDB shows is not counted: max_leases would allow as many again.
 func TestTheTokensOfAnotherInfluxDBAreNotCounted(t *testing.T) {
+	influxtest.NotOnCloud(t, "no two of them have the same root token")
 	m := newMount(t)
 	server := m.connected(influxtest.RootToken(operatorToken))
 	m.write("roles/app", map[string]any{"read_buckets": "metrics", "max_leases": 1})

@@ -182,6 +182,7 @@ func TestOneStaticTokenIsTriedAtATime(t *testing.T) {
 
 // Once the server's version went down all are tried, whatever became of the one.
 func TestStaticTokensAreTriedAfterADowngrade(t *testing.T) {
+	influxtest.NotOnCloud(t, "it does not tell its version")
 	m := newMount(t)
 	server := m.statically(nil)
 	m.write("config", map[string]any{"tidy_interval": 0})

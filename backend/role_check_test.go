@@ -47,6 +47,7 @@ func TestRoleProblemsComeAtOnce(t *testing.T) {
 }
 
 func TestRoleWithUnknownOrgOrUser(t *testing.T) {
+	influxtest.NotOnCloud(t, "it looks up no users")
 	m := newMount(t)
 	server := m.connected()
 	const id = "03a2bbf46309a000"

@@ -15,6 +15,7 @@ import (
 
 // The lease, or the next rotation, of a token that this mount has issued would leave it without a root token.
 func TestAConfigurationRefusesATokenThatThisMountHasIssued(t *testing.T) {
+	influxtest.NotOnCloud(t, "it has no operator tokens")
 	operator := map[string]any{"token_type": "operator", "allow_privileged": true}
 	for name, hashed := range map[string]bool{"values shown": false, "values hidden, the ID given": true} {
 		t.Run(name, func(t *testing.T) {
@@ -53,6 +54,7 @@ func TestCheckNamesARootTokenThatThisMountHasIssued(t *testing.T) {
 }
 
 func TestAConfigurationWarnsOfWhatItsRootTokenDoesNotSee(t *testing.T) {
+	influxtest.NotOnCloud(t, "it looks up no users")
 	const warning = "token: InfluxDB does not show it the tokens that it makes, because it lacks "
 	m := newMount(t)
 	server := m.connected()
@@ -74,6 +76,7 @@ func TestAConfigurationWarnsOfWhatItsRootTokenDoesNotSee(t *testing.T) {
 
 // Where nothing shows which InfluxDB answers, an absence has to do, and that is said.
 func TestAnInfluxDBThatCanNotBeRecognized(t *testing.T) {
+	influxtest.NotOnCloud(t, "it looks up no users")
 	const warning = "which InfluxDB answers can't be known"
 	m := newMount(t)
 	server := m.connected()

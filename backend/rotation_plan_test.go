@@ -239,6 +239,7 @@ func TestRotationByPlanThatIsFinishedLater(t *testing.T) {
 
 // An authorization_id that turns out to be another token's is not tried again: each time that one would be switched off.
 func TestRotationByPlanForgetsAWrongID(t *testing.T) {
+	influxtest.NotOnCloud(t, "it has no operator tokens")
 	m := newMount(t)
 	server := influxtest.New(t)
 	alike, _ := server.AddToken(server.OrgID(), server.UserID(), influxtest.OperatorPermissions()...)

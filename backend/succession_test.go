@@ -158,6 +158,7 @@ func TestAnotherInfluxDBWhenTheOldRootCanNotTell(t *testing.T) {
 
 // Neither can it tell where an untried connection names what is not there.
 func TestAnotherInfluxDBWhenTheOldOneWasNeverTried(t *testing.T) {
+	influxtest.NotOnCloud(t, "it looks up no users")
 	m := newMount(t)
 	server, other := influxtest.New(t), influxtest.New(t)
 	for field, says := range map[string]string{"org": `org: no organization "nonsense"`, "user": `user: no user "nonsense"`} {

@@ -11,6 +11,7 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/problem"
 )
 
 // How much is cached, and for how long. A mint notices a stale name by InfluxDB's echo, so that the time only bounds what
@@ -202,6 +203,9 @@ func (n *Names) OrgName(ctx context.Context, id string) (string, error) {
 func (n *Names) UserID(ctx context.Context, name string) (string, error) {
 	e, err := n.lookup(ctx, nameKey{kind: userByName, name: name}, func(ctx context.Context) (entry, error) {
 		user, err := n.client.User(ctx, name)
+		if influx.Is(err, influx.NoSuchPath) {
+			err = problem.InField("user", "this InfluxDB looks up no users, as InfluxDB Cloud Serverless does not; write user_id instead")
+		}
 		return entry{id: user.ID}, err
 	})
 	return e.id, err

@@ -45,12 +45,17 @@ const pageSize = 100
 var pingStatuses = []int{http.StatusOK, http.StatusNoContent}
 
 // Ping asks what server this is. It shows the token only to a server that wants one for this, as InfluxDB 3 does:
-// nothing secret has been sent to an address that only redirects to https.
+// nothing secret has been sent to an address that only redirects to https. InfluxDB Cloud Serverless has no such endpoint:
+// then what is known is that InfluxDB answers.
 func (c *Client) Ping(ctx context.Context) (Server, error) {
 	server, err := c.ping(ctx, request{method: http.MethodGet, path: "/ping", success: pingStatuses, anonymous: true})
 	var e *Error
-	if errors.As(err, &e) && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
+	switch {
+	case !errors.As(err, &e):
+	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
 		return c.ping(ctx, request{method: http.MethodGet, path: "/ping", success: pingStatuses})
+	case e.Kind == NoSuchPath && e.FromInfluxDB():
+		return Server{Version: e.Version, Build: e.Build}, nil
 	}
 	return server, err
 }

@@ -35,7 +35,6 @@ func TestPing(t *testing.T) {
 		"a proxy that hides the version": {answer{status: 204}, influx.Server{}, 0},
 		"a page":                         {answer{status: 200, content: "text/html", body: "<html>"}, influx.Server{}, 0},
 		"3.1 that wants a token":         {answer{status: 401, content: jsonType, header: headers("3.1.0", "Enterprise"), body: `{"error":"the request was not authenticated"}`}, influx.Server{Version: "3.1.0", Build: "Enterprise"}, influx.NotInfluxDB},
-		"Cloud without the endpoint":     {envelope(404, "not found", "path not found"), influx.Server{}, influx.NoSuchPath},
 		"a proxy without the endpoint":   {answer{status: 404, content: "text/html", body: "<html>"}, influx.Server{}, influx.NotInfluxDB},
 		"a server that is starting":      {answer{status: 503, header: headers("v2.9.1", "OSS")}, influx.Server{Version: "2.9.1", Build: "OSS"}, influx.Unavailable},
 	}
@@ -53,6 +52,17 @@ func TestPing(t *testing.T) {
 			require.Equal(t, test.server, influx.Server{Version: e.Version, Build: e.Build})
 			require.ErrorContains(t, e, "GET "+client.URL()+"/ping: ")
 		})
+	}
+}
+
+// InfluxDB Cloud Serverless has no such endpoint; that its API says so is an answer. What a proxy says is none.
+func TestPingWithoutTheEndpoint(t *testing.T) {
+	server, err := serve(t, envelope(404, "not found", "path not found").ServeHTTP).Ping(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, server)
+	for _, answer := range []answer{{status: 404, content: jsonType, body: `{"detail":"Not Found"}`}, {status: 405}, envelope(404, "not found", "bucket not found")} {
+		_, err = serve(t, answer.ServeHTTP).Ping(t.Context())
+		require.Error(t, err)
 	}
 }
 

@@ -142,6 +142,9 @@ func (r *Root) setupAllowed(ctx context.Context, c *connection.Connection) (infl
 		return influx.Server{}, err
 	}
 	allowed, err := c.Client.SetupAllowed(ctx)
+	if influx.Is(err, influx.NoSuchPath) {
+		return influx.Server{}, problem.InField("url", "InfluxDB at %s has no setup, as InfluxDB Cloud has none; write its url and a token of it to config instead", c.Client.URL())
+	}
 	if err != nil {
 		return influx.Server{}, verify.Explain(c, &store.Found{}, err)
 	}

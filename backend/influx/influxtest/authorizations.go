@@ -46,7 +46,7 @@ type createRequest struct {
 // createAuthorization is POST /api/v2/authorizations. The order of the checks is InfluxDB's
 // (authorization/http_server.go, middleware_auth.go, service.go; the answers measured).
 func (s *Server) createAuthorization(c *call) (int, any, error) {
-	a, err := c.requestedAuthorization()
+	a, err := c.requestedAuthorization(s.resourceTypes())
 	if err != nil {
 		return 0, nil, err
 	}
@@ -69,8 +69,8 @@ func (s *Server) createAuthorization(c *call) (int, any, error) {
 	return http.StatusCreated, answer, err
 }
 
-// requestedAuthorization decodes and validates what the caller wants.
-func (c *call) requestedAuthorization() (*authorization, error) {
+// requestedAuthorization decodes and validates what the caller wants; types are the resource types that there are.
+func (c *call) requestedAuthorization(types []string) (*authorization, error) {
 	var request createRequest
 	if err := c.decode(&request); err != nil {
 		return nil, failure(invalid, "invalid json structure: %v", err)
@@ -84,7 +84,7 @@ func (c *call) requestedAuthorization() (*authorization, error) {
 	}
 	for _, r := range request.Permissions {
 		p := Permission{r.Action, Resource{r.Resource.Type, string(r.Resource.ID), string(r.Resource.OrgID)}}
-		if err := p.valid(); err != nil {
+		if err := p.valid(types); err != nil {
 			return nil, err
 		}
 		a.permissions = append(a.permissions, p)
@@ -150,7 +150,10 @@ func (c *call) answer(a *authorization, token string) (*authorizationAnswer, err
 // storedValue is the token value that an authorization still tells after its creation: none where tokens are
 // hashed, and that is an empty string (measured in both modes).
 func (s *Server) storedValue(a *authorization) string {
-	if s.hashed {
+	switch {
+	case s.cloud:
+		return maskedValue
+	case s.hashed:
 		return ""
 	}
 	return a.token

@@ -33,6 +33,9 @@ func (s *Server) Tokens() []Token {
 // AddOrg makes an organization, of which UserName is a member, and returns its ID.
 func (s *Server) AddOrg(name string) string {
 	s.t.Helper()
+	if s.orgID != "" {
+		NotOnCloud(s.t, "its tokens reach one organization")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o, err := s.store.addOrg(name, s.userID)
@@ -43,6 +46,9 @@ func (s *Server) AddOrg(name string) string {
 // AddUser makes an active user and returns its ID.
 func (s *Server) AddUser(name string) string {
 	s.t.Helper()
+	if s.userID != "" {
+		NotOnCloud(s.t, "it looks up no users")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u, err := s.store.addUser(name, active)

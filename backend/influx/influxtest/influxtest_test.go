@@ -123,3 +123,31 @@ func tokenIDs(srv *influxtest.Server) []string {
 	}
 	return ids
 }
+
+// Cloud shows a token's value once, and has no ping, no users and no setup; what it has answers as ever.
+func TestCloud(t *testing.T) {
+	srv := influxtest.New(t, influxtest.Cloud())
+	for _, path := range []string{"/ping", "/health", "/ready", "/api/v2/me", "/api/v2/users", "/api/v2/users/" + srv.UserID(), "/api/v2/resources", "/api/v2/setup"} {
+		answer, body := get(t, srv, path, srv.RootToken())
+		require.Equal(t, http.StatusNotFound, answer.StatusCode, path)
+		require.Contains(t, body, "path not found")
+	}
+	for _, path := range []string{"/api/v2/authorizations", "/api/v2/authorizations/" + srv.RootID()} {
+		answer, body := get(t, srv, path, srv.RootToken())
+		require.Equal(t, http.StatusOK, answer.StatusCode)
+		require.Contains(t, body, `"token": "redacted"`)
+		require.NotContains(t, body, srv.RootToken())
+	}
+	body := `{"orgID":"` + srv.OrgID() + `","permissions":[{"action":"read","resource":{"type":"flows","orgID":"` + srv.OrgID() + `"}}]}`
+	request, err := http.NewRequest(http.MethodPost, srv.URL+"/api/v2/authorizations", strings.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Token "+srv.RootToken())
+	answer, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.Equal(t, http.StatusCreated, answer.StatusCode)
+	require.Len(t, srv.IssuedTokens(), 2)
+	for _, root := range srv.Tokens()[:1] {
+		require.NotContains(t, root.Permissions, influxtest.Everywhere("read", "buckets"), "there is no operator token")
+	}
+}

@@ -137,9 +137,9 @@ func (a *authorization) checkAll(wanted ...Permission) error {
 	return nil
 }
 
-// valid is the check of a permission in a request (authz.go, Permission.Valid).
-func (p Permission) valid() error {
-	if !slices.Contains(ResourceTypes(), p.Resource.Type) {
+// valid is the check of a permission in a request, where there are these resource types (authz.go, Permission.Valid).
+func (p Permission) valid(types []string) error {
+	if !slices.Contains(types, p.Resource.Type) {
 		return failure(invalid, "invalid resource type for permission: unknown resource type for permission")
 	}
 	if p.Action != "read" && p.Action != "write" {

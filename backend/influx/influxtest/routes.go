@@ -82,6 +82,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 
 // handle is the server without any faults (http/platform_handler.go and http/handler.go; measured).
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
+	if s.cloud {
+		s.handleAsCloud(w, r)
+		return
+	}
 	w.Header().Set("X-Influxdb-Build", "OSS")
 	w.Header().Set("X-Influxdb-Version", s.version)
 	switch path := r.URL.Path; {

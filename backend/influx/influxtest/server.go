@@ -38,6 +38,7 @@ type Server struct {
 	t        testing.TB
 	listener *httptest.Server
 	hashed   bool
+	cloud    bool
 	fresh    bool // guarded by mu once the server runs
 	version  string
 	// rootValue is what the operator token is to be; empty for one of the server's own making.
@@ -73,12 +74,19 @@ func TLS(config *tls.Config) Option {
 // version before 2.8 can. Hashed is the default: an authorization that is read or listed then has an empty
 // "token". With false it has the value, as in 2.7.
 func HashedTokens(hashed bool) Option {
-	return func(s *Server) { s.hashed = hashed }
+	return func(s *Server) {
+		if s.hashed = hashed; !hashed {
+			NotOnCloud(s.t, "it shows a token's value once")
+		}
+	}
 }
 
 // Version sets the version that the server says it is, "v2.9.1" by default.
 func Version(version string) Option {
-	return func(s *Server) { s.version = version }
+	return func(s *Server) {
+		s.version = version
+		NotOnCloud(s.t, "it does not tell its version")
+	}
 }
 
 // RootToken gives the operator token this value, as a container does that sets itself up with one: another server may
@@ -89,14 +97,18 @@ func RootToken(value string) Option {
 
 // Fresh leaves the server as it is after its installation: it holds nothing and waits for its setup.
 func Fresh() Option {
-	return func(s *Server) { s.fresh = true }
+	return func(s *Server) {
+		s.fresh = true
+		NotOnCloud(s.t, "it has no setup")
+	}
 }
 
 // New starts a server with one organization, user, bucket and operator token. It stops when the test ends,
-// without waiting for requests that are still being answered.
+// without waiting for requests that are still being answered. With TEST_INFLUXDB=cloud in the environment it is Cloud.
 func New(t testing.TB, options ...Option) *Server {
 	t.Helper()
 	s := &Server{t: t, hashed: true, version: "v2.9.1", done: make(chan struct{}), store: newStore(), now: time.Now}
+	s.cloud = onCloud()
 	s.listener = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	// Clients that hang up or refuse the certificate are what many tests are about; they are no news.
 	s.listener.Config.ErrorLog = log.New(io.Discard, "", 0)

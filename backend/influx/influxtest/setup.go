@@ -12,7 +12,7 @@ func (s *Server) setUp() {
 	s.orgID = s.AddOrg(OrgName)
 	s.bucketID = s.AddBucket(s.orgID, BucketName)
 	root := s.store.addToken(&authorization{
-		description: UserName + "'s Token", orgID: s.orgID, userID: s.userID, permissions: OperatorPermissions(),
+		description: UserName + "'s Token", orgID: s.orgID, userID: s.userID, permissions: s.rootPermissions(s.orgID, s.userID),
 	})
 	s.rootID = root.id
 	if s.rootValue != "" {
