@@ -210,7 +210,7 @@ func TestCheckOneRole(t *testing.T) {
 	require.ElementsMatch(t, []string{
 		`read_buckets[1]: no bucket "metrcs" in org "acme"; buckets there that look alike: metrics`,
 		`write_buckets[0]: no bucket has the ID 03a2bbf46309a000`,
-		`read_resources[0]: "task" is not a resource type (buckets, tasks, …); for a bucket use read_buckets`,
+		`read_resources[0]: "task" is not a resource type (buckets, tasks, …); did you mean tasks?`,
 	}, m.examine(server, "bad").problems)
 	m.write("roles/own", map[string]any{"read_buckets": "{{identity.entity.name}},nope", "verify": false})
 	require.Equal(t, []string{`read_buckets[1]: no bucket "nope" in org "acme"`}, m.examine(server, "own").problems)

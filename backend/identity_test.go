@@ -314,7 +314,7 @@ func TestTemplatesDoNotHideOtherProblems(t *testing.T) {
 	require.ElementsMatch(t, []string{
 		`read_buckets[1]: no bucket "metrcs" in org "acme"; buckets there that look alike: metrics`,
 		`write_buckets[1]: no bucket has the ID 03a2bbf46309a000`,
-		`read_resources[0]: "task" is not a resource type (buckets, tasks, …); for a bucket use read_buckets`,
+		`read_resources[0]: "task" is not a resource type (buckets, tasks, …); did you mean tasks?`,
 	}, strings.Split(text, "\n"))
 	require.Contains(t, m.rejected(logical.UpdateOperation, "roles/own", map[string]any{"read_buckets": name, "user": "nobody"}), `user: no user "nobody"`)
 	require.Contains(t, m.rejected(logical.UpdateOperation, "roles/own", map[string]any{"read_buckets": "id:" + name}), "read_buckets[0]: ")

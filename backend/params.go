@@ -186,7 +186,7 @@ func decodeListString(s string) ([]string, error) {
 	if strings.HasPrefix(s, "[") {
 		var list []string
 		if err := json.Unmarshal([]byte(s), &list); err != nil {
-			return nil, errors.New("starts with [ but is not a JSON list of strings")
+			return nil, fmt.Errorf("starts with [ but is not a JSON list of strings%s", jsonProblem(s, err))
 		}
 		return list, nil
 	}
@@ -195,45 +195,6 @@ func decodeListString(s string) ([]string, error) {
 		list[i] = strings.TrimSpace(list[i])
 	}
 	return list, nil
-}
-
-// decodePermissions takes the permissions as a list of objects, as a JSON string, or as a list whose one element
-// is such a string.
-func decodePermissions(value any) ([]map[string]any, error) {
-	bad := errors.New(`must be a JSON list of objects such as [{"action": "read", "resource": {"type": "buckets", "name": "metrics"}}]`)
-	switch v := value.(type) {
-	case nil:
-		return nil, nil
-	case string:
-		if strings.TrimSpace(v) == "" {
-			return nil, nil
-		}
-		var objects []map[string]any
-		if err := json.Unmarshal([]byte(v), &objects); err != nil {
-			return nil, bad
-		}
-		return objects, nil
-	case []map[string]any:
-		return v, nil
-	case []any:
-		var objects []map[string]any
-		for _, item := range v {
-			switch element := item.(type) {
-			case map[string]any:
-				objects = append(objects, element)
-			case string:
-				more, err := decodePermissions(element)
-				if err != nil {
-					return nil, err
-				}
-				objects = append(objects, more...)
-			default:
-				return nil, bad
-			}
-		}
-		return objects, nil
-	}
-	return nil, bad
 }
 
 // omitFields is a copy of a schema with some fields left out.

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,20 +61,16 @@ func (b *backend) validateFields(req *logical.Request) string {
 	if path == nil {
 		return ""
 	}
-	var problems []string
-	var known string
+	var problems, unknown, more []string
 	for key, value := range req.Data {
-		if len(problems) == maxProblems {
-			problems = append(problems, "the fields that follow were not looked at")
+		if len(problems)+len(unknown) == maxProblems {
+			more = []string{"the fields that follow were not looked at"}
 			break
 		}
 		schema := path.Fields[key]
 		switch {
 		case schema == nil:
-			if known == "" {
-				known = fieldNames(path)
-			}
-			problems = append(problems, fmt.Sprintf("%s: unknown field; allowed here: %s", problem.Clip(key), known))
+			unknown = append(unknown, key)
 		case key == nameParam:
 			problems = append(problems, "name: stands in the path; leave it out of the body")
 		default:
@@ -82,25 +79,35 @@ func (b *backend) validateFields(req *logical.Request) string {
 			}
 		}
 	}
-	sort.Strings(problems[:min(len(problems), maxProblems)])
-	return strings.Join(problems, "\n")
+	problems = append(problems, unknownFields(unknown, fieldNames(path))...)
+	sort.Strings(problems)
+	return strings.Join(append(problems, more...), "\n")
 }
 
 // maxProblems bounds what is said of one request's fields, of which there may be millions.
 const maxProblems = 20
 
-func fieldNames(path *framework.Path) string {
+// unknownFields says of each field that it is not known, and once which are allowed.
+func unknownFields(unknown, known []string) (problems []string) {
+	sort.Strings(unknown)
+	allowed := "; allowed here: " + cmp.Or(strings.Join(known, ", "), "none")
+	for _, key := range unknown {
+		problems = append(problems, problem.Clip(key)+": unknown field"+allowed+problem.DidYouMean(key, known))
+		allowed = ""
+	}
+	return problems
+}
+
+// fieldNames are the fields that a request of a path may have.
+func fieldNames(path *framework.Path) []string {
 	var names []string
 	for name := range path.Fields {
 		if name != nameParam {
 			names = append(names, name)
 		}
 	}
-	if len(names) == 0 {
-		return "none"
-	}
 	sort.Strings(names)
-	return strings.Join(names, ", ")
+	return names
 }
 
 // typeError says why a value can't be of a field's type, or "". A null clears a field.

@@ -37,9 +37,9 @@ func TestRoleProblemsComeAtOnce(t *testing.T) {
 			`write_buckets[0]: no bucket has the ID 03a2bbf46309a000`,
 			`write_buckets[1]: no bucket named "03a2bbf46309a000"; if this is an ID write id:03a2bbf46309a000`,
 			`read_resources[0]: "metrics" is not a resource type (buckets, tasks, …); for a bucket use read_buckets`,
-			`write_resources[1]: "task" is not a resource type (buckets, tasks, …); for a bucket use write_buckets`,
+			`write_resources[1]: "task" is not a resource type (buckets, tasks, …); did you mean tasks?`,
 			`permissions[0]: no bucket "Metrics" in org "acme"; buckets there that look alike: metrics`,
-			`permissions[1]: "bucket" is not a resource type (buckets, tasks, …)`,
+			`permissions[1]: "bucket" is not a resource type (buckets, tasks, …); did you mean buckets?`,
 			`permissions[2]: organization "globex" is not the role's ("acme", ` + server.OrgID() + `); a token belongs to one organization`,
 		}, strings.Split(text, "\n"))
 	}
@@ -55,13 +55,13 @@ func TestRoleWithUnknownOrgOrUser(t *testing.T) {
 		data map[string]any
 		want []string
 	}{
-		{map[string]any{"org": "acne"}, []string{`org: no organization "acne" that the root token can see`}},
+		{map[string]any{"org": "acne"}, []string{`org: no organization "acne" that the root token can see; did you mean acme?`}},
 		{map[string]any{"org_id": id}, []string{"org_id: no organization has the ID " + id}},
 		{map[string]any{"user": "nobody"}, []string{`user: no user "nobody" that the root token can see`}},
 		{map[string]any{"user_id": id}, []string{"user_id: no user has the ID " + id}},
 		{map[string]any{"org": "acne", "user": "nobody", "read_resources": "task"}, []string{
-			`org: no organization "acne" that the root token can see`, `user: no user "nobody" that the root token can see`,
-			`read_resources[0]: "task" is not a resource type (buckets, tasks, …); for a bucket use read_buckets`}},
+			`org: no organization "acne" that the root token can see; did you mean acme?`, `user: no user "nobody" that the root token can see`,
+			`read_resources[0]: "task" is not a resource type (buckets, tasks, …); did you mean tasks?`}},
 		{map[string]any{"user_id": id, "read_buckets": "metrcs"}, []string{"user_id: no user has the ID " + id,
 			`read_buckets[0]: no bucket "metrcs" in org "acme"; buckets there that look alike: metrics`}},
 	} {

@@ -53,8 +53,8 @@ func TestAnIDOfAnotherTokenIsRefused(t *testing.T) {
 		foreign, _ := server.AddToken(server.OrgID(), server.AddUser("other"), influxtest.Everywhere("read", "buckets"))
 		own, _ := server.AddToken(server.OrgID(), server.UserID(), influxtest.Everywhere("read", "buckets"))
 		for id, says := range map[string]string{
-			"03a2bbf46309a000": "authorization_id: no authorization has the ID 03a2bbf46309a000" + unchangedText,
-			foreign:            "authorization_id: " + foreign + " is another token than the one in token" + unchangedText,
+			"03a2bbf46309a000": "authorization_id: no authorization has the ID 03a2bbf46309a000",
+			foreign:            "authorization_id: " + foreign + " is another token than the one in token",
 		} {
 			status, text := m.refused(logical.UpdateOperation, "config", connectionTo(server, map[string]any{"authorization_id": id}))
 			require.Equal(t, 400, status)

@@ -176,16 +176,16 @@ func (w *Writer) verify(ctx context.Context, candidate, old *store.Connection, u
 	}
 	result, err := w.verifier.Verify(ctx, candidate)
 	if err != nil {
-		return nil, withUnchanged(err)
+		return nil, withUnchanged(old, err)
 	}
 	candidate.Found = result.Found
 	return slices.Concat(warnings, result.Warnings), nil
 }
 
-// withUnchanged adds to an error that says what is wrong with a connection that the stored one stays.
-func withUnchanged(err error) error {
+// withUnchanged adds to an error that says what is wrong with a connection that the stored one stays, if there is one.
+func withUnchanged(old *store.Connection, err error) error {
 	var rejection *verify.Rejection
-	if errors.As(err, &rejection) {
+	if old != nil && errors.As(err, &rejection) {
 		return fmt.Errorf("%w%s", err, unchanged)
 	}
 	return err

@@ -128,8 +128,8 @@ func TestLiveTokensAfterASwitch(t *testing.T) {
 func TestARejectedWriteSaysThatNothingWasStored(t *testing.T) {
 	f := newFixture(t)
 	server := influxtest.New(t)
-	require.EqualError(t, f.write(server, "unknown"),
-		`token: InfluxDB at `+server.URL+` does not know it (401 "unauthorized access"); the stored configuration is unchanged`)
+	unknown := `token: InfluxDB at ` + server.URL + ` does not know it (401 "unauthorized access")`
+	require.EqualError(t, f.write(server, "unknown"), unknown, "there is no stored one")
 	_, weak := server.AddToken(server.OrgID(), server.UserID(), influxtest.InOrg("read", "buckets", server.OrgID()), influxtest.ByID("read", "orgs", server.OrgID()))
 	require.EqualError(t, f.write(server, weak),
 		`token lacks write:orgs/`+server.OrgID()+`/authorizations, needed to create tokens in org "acme"; see docs/root-token.md`)
@@ -137,4 +137,6 @@ func TestARejectedWriteSaysThatNothingWasStored(t *testing.T) {
 	stored, err := store.Config.Get(t.Context(), f.storage)
 	require.NoError(t, err)
 	require.Nil(t, stored)
+	require.NoError(t, f.write(server, server.RootToken()))
+	require.EqualError(t, f.write(server, "unknown"), unknown+"; the stored configuration is unchanged")
 }

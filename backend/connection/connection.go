@@ -21,7 +21,10 @@ type Connection struct {
 	Names  *Names
 	// Visibility is the pause between scans for mints of unknown outcome that were not shown every token.
 	Visibility *background.Backoff
-	identity   *identity
+	// Suggest has the error about a name that is not found tell similar ones that are there: it is for those who write the
+	// configuration or a role, and not for those who ask for a token.
+	Suggest  bool
+	identity *identity
 	// staleOrg says that InfluxDB does not know the default organization any more that was found when the connection was
 	// verified: it is looked up by its name again.
 	staleOrg *atomic.Bool

@@ -107,14 +107,14 @@ func (p *Pool) Open(c *store.Connection) (*Connection, error) {
 }
 
 // Uncached returns a stored connection with its shared client, but with names of its own: those cached may be stale, and
-// what is looked up through it is not cached for others.
+// what is looked up through it is not cached for others. It suggests similar names.
 func (p *Pool) Uncached(c *store.Connection) (*Connection, error) {
 	shared, err := p.Open(c)
 	if err != nil {
 		return nil, err
 	}
 	uncached := *shared
-	uncached.Names = newNames(uncached.Client)
+	uncached.Names, uncached.Suggest = newNames(uncached.Client), true
 	return &uncached, nil
 }
 

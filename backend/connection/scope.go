@@ -48,12 +48,15 @@ func (c *Connection) Scope(ctx context.Context, r *store.Role) (permission.Scope
 // letters, however it was given: it is compared with answers, and names are cached under it.
 func (c *Connection) OrgOf(ctx context.Context, r *store.Role) (id, name string, err error) {
 	switch {
+	case r.OrgID != "" && !permission.IsID(r.OrgID):
+		return "", "", NotAnID("org_id", r.OrgID)
 	case r.OrgID != "":
 		name, err = c.Names.OrgName(ctx, r.OrgID)
 		return strings.ToLower(r.OrgID), name, notFoundAs(err, "org_id", "no organization has the ID %s", r.OrgID)
 	case r.Org != "":
 		id, err = c.Names.OrgID(ctx, r.Org)
-		return id, r.Org, notFoundAs(err, "org", "no organization %q that the root token can see", r.Org)
+		err = notFoundAs(err, "org", "no organization %q that the root token can see", r.Org)
+		return id, r.Org, c.suggest(ctx, err, r.Org, c.Client.Organizations)
 	case c.Found != nil && !c.staleOrg.Load():
 		return c.Found.DefaultOrgID, c.Found.DefaultOrg, nil
 	case c.OrgID != "":
@@ -61,7 +64,8 @@ func (c *Connection) OrgOf(ctx context.Context, r *store.Role) (id, name string,
 		return strings.ToLower(c.OrgID), name, notFoundAs(err, "org_id", "no organization has the ID %s, which config names", c.OrgID)
 	case c.defaultOrg() != "":
 		id, err = c.Names.OrgID(ctx, c.defaultOrg())
-		return id, c.defaultOrg(), notFoundAs(err, "org", "no organization %q, which config names, that the root token can see", c.defaultOrg())
+		err = notFoundAs(err, "org", "no organization %q, which config names, that the root token can see", c.defaultOrg())
+		return id, c.defaultOrg(), c.suggest(ctx, err, c.defaultOrg(), c.Client.Organizations)
 	}
 	return "", "", problem.InField("org", "not given, and config has no default; set org or org_id")
 }
@@ -147,16 +151,20 @@ func (c *Connection) Defaults(ctx context.Context) (orgID, ownerID string, err e
 // OwnerOf returns the user that a role or the configuration names.
 func (c *Connection) OwnerOf(ctx context.Context, r *store.Role) (Owner, error) {
 	switch {
+	case r.UserID != "" && !permission.IsID(r.UserID):
+		return Owner{}, NotAnID("user_id", r.UserID)
 	case r.UserID != "":
 		return Owner{ID: strings.ToLower(r.UserID)}, nil
 	case r.User != "":
 		id, err := c.Names.UserID(ctx, r.User)
-		return Owner{r.User, id}, notFoundAs(err, "user", "no user %q that the root token can see", r.User)
+		err = notFoundAs(err, "user", "no user %q that the root token can see", r.User)
+		return Owner{r.User, id}, c.suggest(ctx, err, r.User, c.Client.Users)
 	case c.UserID != "":
 		return Owner{ID: strings.ToLower(c.UserID)}, nil
 	case c.User != "":
 		id, err := c.Names.UserID(ctx, c.User)
-		return Owner{c.User, id}, notFoundAs(err, "user", "no user %q, which config names, that the root token can see", c.User)
+		err = notFoundAs(err, "user", "no user %q, which config names, that the root token can see", c.User)
+		return Owner{c.User, id}, c.suggest(ctx, err, c.User, c.Client.Users)
 	}
 	return Owner{}, nil
 }
@@ -177,6 +185,27 @@ func (c *Connection) CheckOwner(ctx context.Context, owner Owner) (influx.User, 
 		return influx.User{}, problem.InField("user", "%q is inactive: its tokens would be refused", user.Name)
 	}
 	return user, nil
+}
+
+// NotAnID says that what was given for the ID of an organization or a user is none.
+func NotAnID(field, value string) error {
+	return problem.InField(field, "%q is not an ID of 16 hexadecimal digits; a name is written to %s", problem.Clip(value), strings.TrimSuffix(field, "_id"))
+}
+
+// suggest adds to a problem with a name those that are there and look alike, where the connection is to suggest some.
+func (c *Connection) suggest(ctx context.Context, err error, name string, list func(context.Context) ([]influx.Named, error)) error {
+	var unknown *problem.Error
+	if !c.Suggest || !errors.As(err, &unknown) {
+		return err
+	}
+	there, _ := list(ctx) // a failure here only leaves the hint out
+	names := make([]string, len(there))
+	for i, named := range there {
+		names[i] = named.Name
+	}
+	suggesting := *unknown
+	suggesting.Text += problem.DidYouMean(name, names)
+	return &suggesting
 }
 
 // notFoundAs turns "not found" into a problem of the field that named it. A look-up that the root token may not make is

@@ -106,6 +106,16 @@ func (c *Client) Organizations(ctx context.Context) ([]Named, error) {
 	return answer.Orgs, err
 }
 
+// Users lists the first hundred users that the token may see.
+func (c *Client) Users(ctx context.Context) ([]Named, error) {
+	var answer struct {
+		Users []Named `json:"users"`
+	}
+	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
+	err := c.call(ctx, request{method: http.MethodGet, path: "users", query: query}, &answer)
+	return answer.Users, err
+}
+
 // Organization finds an organization by its exact name. An unknown one is NotFound; one that the token may
 // not see is MissingPermission.
 func (c *Client) Organization(ctx context.Context, name string) (Named, error) {

@@ -83,8 +83,10 @@ func (o *apiObject) onlyKeys(prefix string, object map[string]any, known []strin
 		}
 	}
 	sort.Strings(unknown)
+	allowed := "; allowed: " + strings.Join(known, ", ") // said once
 	for _, key := range unknown {
-		o.problem(prefix+key, "unknown key; allowed: %s", strings.Join(known, ", "))
+		o.problem(prefix+key, "unknown key%s%s", allowed, problem.DidYouMean(key, known))
+		allowed = ""
 	}
 }
 
@@ -117,7 +119,11 @@ func (o *apiObject) checkType(t string) {
 
 func (o *apiObject) checkID(g Grant, given bool) {
 	if given && !IsID(g.ID) {
-		o.problem("resource.id", "%q is not an ID of 16 hexadecimal digits", g.ID)
+		named := ""
+		if g.Type == Buckets && strings.Trim(g.ID, "0123456789abcdef") != "" {
+			named = "; a bucket's name is written to name"
+		}
+		o.problem("resource.id", "%q is not an ID of 16 hexadecimal digits%s", problem.Clip(g.ID), named)
 	}
 }
 
@@ -126,6 +132,8 @@ func (o *apiObject) checkName(g Grant, given bool) {
 	case !given:
 	case g.Name == "":
 		o.problem("resource.name", "empty; leave it out for all buckets")
+	case g.Type != "" && !slices.Contains(KnownTypes, g.Type) && g.Type != instance && g.Type != All: // these are problems already
+		o.problem("resource.type", "%s", unknownType(g, KnownTypes))
 	case g.Type != Buckets:
 		o.problem("resource.name", "names are understood for buckets only; give the id")
 	case g.ID != "":
@@ -147,7 +155,7 @@ func (o *apiObject) inOrg(g *Grant, resource map[string]any) {
 			o.problem("resource.orgID", `"*" (every organization) excludes id, name and org`)
 		}
 	case !IsID(orgID):
-		o.problem("resource.orgID", `%q is not an ID of 16 hexadecimal digits, nor "*" for every organization`, orgID)
+		o.problem("resource.orgID", `%q is not an ID of 16 hexadecimal digits, nor "*" for every organization; a name is written to org`, problem.Clip(orgID))
 	case g.Org != "":
 		o.problem("resource.orgID", "give either org or orgID")
 	default:

@@ -76,8 +76,10 @@ func (d Definition) Grants() ([]Grant, error) {
 // whole reports whether the token type alone says everything.
 func (d Definition) whole() bool { return d.TokenType == AllAccess || d.TokenType == Operator }
 
-// Empty reports whether a token made from it could do nothing.
-func (d Definition) Empty() bool { return !d.whole() && d.Cloned == nil && d.listsGiven() == "" }
+// Empty reports whether a token made from it could do nothing. What a token type would grant that is not known, is not.
+func (d Definition) Empty() bool {
+	return (d.TokenType == "" || d.TokenType == Custom) && d.Cloned == nil && d.listsGiven() == ""
+}
 
 func (d Definition) counts() map[string]int {
 	return map[string]int{

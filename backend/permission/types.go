@@ -29,12 +29,12 @@ func CheckTypes(grants []Grant, types []string) problem.List {
 }
 
 func unknownType(g Grant, types []string) string {
-	some := strings.Join(preferred(types), ", ")
-	text := fmt.Sprintf("%q is not a resource type (%s, …)", g.Type, some)
-	if strings.HasSuffix(g.Place.List, "_resources") {
-		text += fmt.Sprintf("; for a bucket use %s_buckets", g.Action)
+	text := fmt.Sprintf("%q is not a resource type (%s, …)", g.Type, strings.Join(preferred(types), ", "))
+	meant := problem.DidYouMean(g.Type, grantable(types))
+	if strings.HasSuffix(g.Place.List, "_resources") && (meant == "" || strings.Contains(meant, Buckets)) {
+		meant = fmt.Sprintf("; for a bucket use %s_buckets", g.Action)
 	}
-	return text
+	return text + meant
 }
 
 // preferred picks the types named in a message: the two that are asked for most, where the server has them.

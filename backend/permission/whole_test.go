@@ -97,8 +97,8 @@ func TestTypesAreCheckedAgainstTheServers(t *testing.T) {
 	requireProblems(t, []string{
 		`read_resources[0]: "metrics" is not a resource type (buckets, tasks, …); for a bucket use read_buckets`,
 		`read_resources[3]: "instances" is not a resource type (buckets, tasks, …); for a bucket use read_buckets`,
-		`write_resources[0]: "Tasks" is not a resource type (buckets, tasks, …); for a bucket use write_buckets`,
-		`permissions[0]: "bucket" is not a resource type (buckets, tasks, …)`,
+		`write_resources[0]: "Tasks" is not a resource type (buckets, tasks, …); did you mean tasks?`,
+		`permissions[0]: "bucket" is not a resource type (buckets, tasks, …); did you mean buckets?`,
 		`permissions[1]: "flows" is not a resource type (buckets, tasks, …)`,
 	}, permission.CheckTypes(grants, served).Err())
 	require.Empty(t, permission.CheckTypes(grants[:1], []string{"buckets"}))

@@ -57,3 +57,24 @@ func TestWords(t *testing.T) {
 	require.Equal(t, "a, b", problem.NameSome([]string{"a", "b"}))
 	require.Contains(t, problem.NameSome(make([]string, 23)), " and 3 more")
 }
+
+func TestSimilar(t *testing.T) {
+	names := []string{"metrics", "zone-1", "zone-2", "zone-7", "zone-3", "zone-4", "zone-5", "zone-77"}
+	require.Equal(t, []string{"metrics"}, problem.Similar("METRIC", names))
+	require.Equal(t, []string{"zone-77", "zone-7", "zone-1", "zone-2", "zone-3"}, problem.Similar("Zone-77", names))
+	require.Empty(t, problem.Similar("something-else", names))
+	require.Empty(t, problem.Similar(strings.Repeat("m", 128+1), []string{strings.Repeat("m", 128+1)}))
+	require.Empty(t, problem.Similar("", []string{"a"}))
+	require.Equal(t, "; did you mean metrics?", problem.DidYouMean("metrcs", names))
+	require.Equal(t, "; did you mean zone-7 or zone-77?", problem.DidYouMean("zone-7x", []string{"zone-7", "zone-77"}))
+	require.Empty(t, problem.DidYouMean("something-else", names))
+}
+
+func TestLooksLikeFile(t *testing.T) {
+	for _, name := range []string{"perms.json", "@perms.json", "/etc/ssl/ca.pem", "./x", "../x", "~/x", "ca.CRT", "client.key\n"} {
+		require.True(t, problem.LooksLikeFile(name), name)
+	}
+	for _, content := range []string{"", "metrics", "read:buckets", "[]", `{"a":"b.json"}`, "-----BEGIN CERTIFICATE-----\nx\n", "3.11", strings.Repeat("/", 257)} {
+		require.False(t, problem.LooksLikeFile(content), content)
+	}
+}

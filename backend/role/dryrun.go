@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
-
-	"github.com/agext/levenshtein"
 
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
@@ -140,13 +137,10 @@ type suggesting struct {
 	searches int
 }
 
-// For how many names look-alikes are searched and among how many buckets, how many are named, and how long a name may
-// be: each comparison takes time by the square of it.
+// For how many names look-alikes are searched, and among how many buckets.
 const (
-	maxSearches  = 20
-	maxSearched  = 1000
-	maxSimilar   = 5
-	maxLookAlike = 128
+	maxSearches = 20
+	maxSearched = 1000
 )
 
 // BucketID adds look-alikes to a *permission.NoBucket error.
@@ -159,7 +153,7 @@ func (s *suggesting) BucketID(ctx context.Context, orgID, name string) (string, 
 	if !errors.As(err, &none) {
 		return id, err
 	}
-	if s.searches++; s.searches > maxSearches || len(name) > maxLookAlike {
+	if s.searches++; s.searches > maxSearches {
 		return "", none
 	}
 	if s.buckets == nil {
@@ -168,24 +162,7 @@ func (s *suggesting) BucketID(ctx context.Context, orgID, name string) (string, 
 	}
 	var names []string
 	for _, bucket := range s.buckets {
-		if len(bucket.Name) <= maxLookAlike {
-			names = append(names, bucket.Name)
-		}
+		names = append(names, bucket.Name)
 	}
-	return "", &permission.NoBucket{Similar: similar(name, names)}
-}
-
-// similar picks the names that differ from the wanted one by a typing error or two, or by case.
-func similar(wanted string, names []string) []string {
-	distance := func(name string) int {
-		return levenshtein.Distance(strings.ToLower(wanted), strings.ToLower(name), nil)
-	}
-	var alike []string
-	for _, name := range names {
-		if distance(name) <= max(1, len(wanted)/3) {
-			alike = append(alike, name)
-		}
-	}
-	slices.SortStableFunc(alike, func(a, b string) int { return distance(a) - distance(b) })
-	return alike[:min(len(alike), maxSimilar)]
+	return "", &permission.NoBucket{Similar: problem.Similar(name, names)}
 }

@@ -64,8 +64,8 @@ func TestWriteNamesEveryProblem(t *testing.T) {
 		want   []string
 	}{
 		{func(*store.Role) {}, true, []string{nothing}},
-		{unknownType, true, []string{nothing, `token_type: "root" is not known; allowed: custom, all-access, operator`}},
-		{unknownType, false, []string{nothing, `token_type: "root" is not known; allowed: custom, all-access, operator`}},
+		{unknownType, true, []string{`token_type: "root" is not known; allowed: custom, all-access, operator`}},
+		{unknownType, false, []string{`token_type: "root" is not known; allowed: custom, all-access, operator`}},
 		{func(r *store.Role) { r.User, r.TTL, r.MaxTTL = "nobody", 2, 1 }, true, []string{nothing, "ttl: 2s is longer than max_ttl, 1s", `user: no user "nobody" that the root token can see`}},
 		{func(r *store.Role) { r.CloneFrom = "x" }, true, []string{"clone_from: must be an authorization's ID of 16 hexadecimal digits"}},
 	} {
@@ -110,11 +110,4 @@ func TestCheckName(t *testing.T) {
 	for _, bad := range []string{"", "-app", "app-", ".", "a..b", "a/b", "a b", "ä", "a\n", strings.Repeat("a", 129)} {
 		require.ErrorContains(t, CheckName(bad), "name: ", bad)
 	}
-}
-
-func TestSimilar(t *testing.T) {
-	names := []string{"metrics", "zone-1", "zone-2", "zone-7", "zone-3", "zone-4", "zone-5", "zone-77"}
-	require.Equal(t, []string{"metrics"}, similar("METRIC", names))
-	require.Equal(t, []string{"zone-77", "zone-7", "zone-1", "zone-2", "zone-3"}, similar("Zone-77", names))
-	require.Empty(t, similar("something-else", names))
 }

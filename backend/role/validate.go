@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/permission"
 	"vault-plugin-secrets-influxdb/backend/problem"
@@ -50,7 +51,7 @@ func ValidateForm(role *store.Role, config *store.Connection) error {
 	}
 	for _, id := range []struct{ field, value string }{{"org_id", role.OrgID}, {"user_id", role.UserID}} {
 		if id.value != "" && !permission.IsID(id.value) {
-			problems.Add(id.field, "%q is not an ID of 16 hexadecimal digits", problem.Clip(id.value))
+			problems = append(problems, connection.NotAnID(id.field, id.value))
 		}
 	}
 	if role.Org != "" && role.OrgID != "" {

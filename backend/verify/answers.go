@@ -39,6 +39,9 @@ func Explain(c *connection.Connection, found *store.Found, err error) error {
 	}
 	switch failed.Kind {
 	case influx.BadToken:
+		if problem.LooksLikeFile(c.Token) {
+			answer += "; it " + problem.SendFile("token")
+		}
 		return rejected("token", err, "InfluxDB at %s does not know it %s", url, answer)
 	case influx.InactiveToken:
 		return rejected("token", err, "InfluxDB at %s knows it, but it is inactive %s; set it active there, or write another one", url, answer)

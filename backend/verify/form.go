@@ -2,6 +2,7 @@
 package verify
 
 import (
+	"cmp"
 	"errors"
 	"net/url"
 	"time"
@@ -28,12 +29,12 @@ func Form(c *store.Connection, before store.RotationPlan, now time.Time) error {
 	case !influx.ValidToken(c.Token):
 		problems.Add("token", "holds a character that no token has; allowed: printable ASCII without spaces")
 	}
-	for _, id := range []struct{ field, value string }{
-		{"authorization_id", c.AuthorizationID}, {"org_id", c.OrgID}, {"user_id", c.UserID},
+	for _, id := range []struct{ field, value, otherwise string }{
+		{"authorization_id", c.AuthorizationID, ""}, {"org_id", c.OrgID, "; a name is written to org"}, {"user_id", c.UserID, "; a name is written to user"},
 	} {
 		if id.value != "" && !permission.IsID(id.value) {
 			// Not repeated: a token could have been written here by mistake.
-			problems.Add(id.field, "must be an ID of 16 hexadecimal digits")
+			problems.Add(id.field, "must be an ID of 16 hexadecimal digits%s", id.otherwise)
 		}
 	}
 	if c.Org != "" && c.OrgID != "" {
@@ -62,8 +63,16 @@ func ReachForm(c *store.Connection) error {
 	if c.MaxOpenConnections < 1 || c.MaxOpenConnections > maxConnections {
 		problems.Add("max_open_connections", "must be 1 to %d", maxConnections)
 	}
+	fileNames := problem.List{}
+	for _, file := range []struct{ field, content string }{
+		{"ca_cert", c.CACert}, {"client_cert", c.ClientCert}, {"client_key", c.ClientKey},
+	} {
+		if problem.LooksLikeFile(file.content) {
+			fileNames.Add(file.field, "%s", problem.SendFile(file.field))
+		}
+	}
 	_, tlsProblems := connection.TLSOptions(c).Config()
-	return errors.Join(problems.Err(), tlsProblems)
+	return errors.Join(problems.Err(), cmp.Or(fileNames.Err(), tlsProblems))
 }
 
 // urlProblem says why a text is no URL that InfluxDB can be reached at, or "".

@@ -29,7 +29,7 @@ func TestForm(t *testing.T) {
 		"rotation_period: must be 1m or more, or 0 for none",
 		"token: holds a character that no token has; allowed: printable ASCII without spaces",
 		"authorization_id: must be an ID of 16 hexadecimal digits",
-		"user_id: must be an ID of 16 hexadecimal digits",
+		"user_id: must be an ID of 16 hexadecimal digits; a name is written to user",
 		"org: give either org or org_id",
 		"user: give either user or user_id",
 	}, strings.Split(Form(&bad, store.RotationPlan{}, time.Now()).Error(), "\n"))

@@ -51,6 +51,7 @@ func (v *Verifier) Verify(ctx context.Context, config *store.Connection) (*Resul
 		return &k.Result, err
 	}
 	defer k.c.Client.Close()
+	k.c.Suggest = true
 	for _, step := range []func(context.Context) error{k.server, k.rootUser, k.org, k.owner, k.probe, k.rootID, k.identity} {
 		if err := step(ctx); err != nil {
 			return &k.Result, err
