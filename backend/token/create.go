@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -200,7 +201,7 @@ func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at 
 		}
 		switch {
 		case probeErr == nil:
-		case influx.Is(probeErr, influx.Invalid): // the organization or the owner is gone
+		case LocationGone(probeErr):
 			l.Complete[location] = true
 		case n == 0 || !refused(probeErr):
 			return probeErr
@@ -259,6 +260,13 @@ func (i *Issuer) ListDefault(ctx context.Context, c *connection.Connection, visi
 		err = Incomplete(c, at)
 	}
 	return err
+}
+
+// LocationGone reports whether InfluxDB refused to create a token because the organization or the owner does not exist: 400
+// is all that it says of either. 413 and 422, which are influx.Invalid as well, say nothing of them.
+func LocationGone(err error) bool {
+	var failed *influx.Error
+	return errors.As(err, &failed) && failed.Kind == influx.Invalid && failed.Status == http.StatusBadRequest
 }
 
 // refused reports whether InfluxDB itself said no, rather than being out of reach.

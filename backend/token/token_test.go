@@ -177,6 +177,19 @@ func TestListVerified(t *testing.T) {
 	require.Len(t, listed, 2)
 }
 
+// Only a 400 says that a location is gone, where nothing can be: what else is refused says nothing of it.
+func TestALocationIsGoneOnlyByA400(t *testing.T) {
+	for status, code := range map[int]string{400: "invalid", 413: "request too large", 422: "unprocessable entity"} {
+		server := influxtest.New(t)
+		server.Fail("POST", "/api/v2/authorizations", status, "application/json", `{"code":"`+code+`","message":"x"}`)
+		usual := Location{OrgID: server.OrgID()}
+		var l Listing
+		err := newIssuer(mountUUID).ListVerified(t.Context(), dial(t, server, server.RootToken()), []Location{usual}, &l, func(*influx.Authorization) {})
+		require.Equal(t, status == 400, l.Complete[usual], status)
+		require.Equal(t, status == 400, err == nil, "%d: %v", status, err)
+	}
+}
+
 func TestAListThatIsNotShown(t *testing.T) {
 	server := influxtest.New(t)
 	issuer := newIssuer(mountUUID)

@@ -175,7 +175,7 @@ func (k *check) probe(ctx context.Context) error {
 		k.readBack(ctx, created)
 		err = errors.Join(err, k.c.Delete(context.WithoutCancel(ctx), created.ID))
 	}
-	if influx.Is(err, influx.Invalid) { // "unable to create token" is all that InfluxDB says of either
+	if token.LocationGone(err) {
 		return rejected("org_id, user_id", err, "one of them does not exist: %v", err)
 	}
 	if err != nil {
