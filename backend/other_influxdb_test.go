@@ -248,7 +248,11 @@ func TestTheTokensOfAnotherInfluxDBAreNotCounted(t *testing.T) {
 	l := m.mint("app")
 	m.otherwise(server)
 	m.reload()
-	require.NoError(t, m.tick())
+	server.ResetRequests()
+	for range 3 {
+		require.NoError(t, m.tick())
+	}
+	require.Zero(t, lists(server), "nor is it asked for its list")
 	server.Intercept(nil)
 	require.NoError(t, m.tick())
 	status, _ := m.refused(logical.ReadOperation, "creds/app", nil)
