@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
@@ -42,16 +43,18 @@ type identity struct {
 	looking chan struct{}
 
 	mu sync.Mutex
-	// userID is the root token's user, and orgIDs are organizations, as the answers to mints tell them.
+	// userID is the root token's user, and orgs are the organizations that were minted in last, by their IDs, as the
+	// answers to mints tell them.
 	userID string
-	orgIDs []string
+	orgs   *lru.Cache[string, struct{}]
 	// foreign is what the last look said, if it was of another InfluxDB; it holds until foreignUntil.
 	foreign      error
 	foreignUntil time.Time
 }
 
 func newIdentity(now func() time.Time) *identity {
-	return &identity{now: now, looking: make(chan struct{}, 1)}
+	orgs, _ := lru.New[string, struct{}](maxLearned) // its one error is a size below 1
+	return &identity{now: now, looking: make(chan struct{}, 1), orgs: orgs}
 }
 
 // Delete deletes an authorization; it is the only place that does. nil means that the InfluxDB that issued it says that
@@ -154,10 +157,17 @@ type landmark struct {
 	see      func(ctx context.Context, id string) (influx.Sighting, error)
 }
 
+// How many organizations are remembered, and how many of them, those that were minted in last, are looked for.
+const (
+	maxLearned   = 1000
+	maxLandmarks = 100
+)
+
 // landmarks are what is known of a connection's InfluxDB: the root token's user first, whose ID every token is told.
 func (c *Connection) landmarks() []landmark {
-	userID, orgIDs := c.identity.learned()
-	orgIDs = slices.Clone(orgIDs)
+	userID := c.identity.learnedUser()
+	orgIDs := c.identity.orgs.Keys()
+	orgIDs = orgIDs[max(0, len(orgIDs)-maxLandmarks):]
 	if c.Found != nil {
 		orgIDs = append(append(orgIDs, c.Found.OrgIDs...), c.Found.DefaultOrgID)
 	}
@@ -172,25 +182,25 @@ func (c *Connection) landmarks() []landmark {
 	return slices.DeleteFunc(marks, func(l landmark) bool { return l.id == "" })
 }
 
-func (i *identity) learned() (userID string, orgIDs []string) {
+func (i *identity) learnedUser() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.userID, i.orgIDs // appended to only as a copy
+	return i.userID
 }
 
 // CheckIssued returns a *ForeignError where another InfluxDB has issued a token; ownerID is who was asked for to own it.
 // A token without an owner of its own belongs to the root token's user, whose ID is known; of others the organization
 // is, or it is found out once which InfluxDB this is. What the answers tell is remembered: it is recognized by that.
 func (c *Connection) CheckIssued(ctx context.Context, a *influx.Authorization, ownerID string) error {
-	userID, orgIDs := c.identity.learned()
-	userID = cmp.Or(c.RootUserID(), userID)
+	userID := cmp.Or(c.RootUserID(), c.identity.learnedUser())
+	_, learned := c.identity.orgs.Get(a.OrgID) // which keeps it among those used last
 	switch {
 	case ownerID == "" && a.UserID != "":
 		if userID != "" && !strings.EqualFold(a.UserID, userID) {
 			return &ForeignError{URL: c.Client.URL(), Missing: "user " + userID}
 		}
 		userID = a.UserID
-	case slices.Contains(orgIDs, a.OrgID), c.Found != nil && slices.Contains(c.Found.OrgIDs, a.OrgID):
+	case learned, c.Found != nil && slices.Contains(c.Found.OrgIDs, a.OrgID):
 		return nil
 	default:
 		seen, err := c.Identify(ctx)
@@ -209,10 +219,8 @@ func (c *Connection) CheckIssued(ctx context.Context, a *influx.Authorization, o
 }
 
 func (i *identity) learn(orgID, userID string) {
+	i.orgs.Add(orgID, struct{}{})
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.userID = userID
-	if !slices.Contains(i.orgIDs, orgID) {
-		i.orgIDs = append(i.orgIDs[:len(i.orgIDs):len(i.orgIDs)], orgID)
-	}
 }

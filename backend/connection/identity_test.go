@@ -2,6 +2,7 @@ package connection
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -278,4 +279,26 @@ func TestTheDefaultsAreNotTakenFromAnotherInfluxDB(t *testing.T) {
 	orgID, _, err := c.Defaults(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, server.OrgID(), orgID)
+}
+
+// A mount whose roles mint in any number of organizations remembers those that it minted in last.
+func TestWhatIsLearnedIsBounded(t *testing.T) {
+	server := influxtest.New(t)
+	c, err := NewPool("test").Dial(stored(server, "one", "1"))
+	require.NoError(t, err)
+	t.Cleanup(c.Client.Close)
+	id := func(n int) string { return fmt.Sprintf("%016x", n+1) }
+	for n := range 3000 {
+		c.identity.learn(id(n), "")
+	}
+	marks := c.landmarks()
+	require.Len(t, marks, maxLandmarks)
+	require.Equal(t, []string{id(2900), id(2999)}, []string{marks[0].id, marks[maxLandmarks-1].id})
+	require.Equal(t, maxLearned, c.identity.orgs.Len())
+
+	require.NoError(t, c.CheckIssued(t.Context(), &influx.Authorization{OrgID: id(2000)}, "an owner"), "the oldest that is known")
+	c.identity.learn(id(3000), "")
+	require.True(t, c.identity.orgs.Contains(id(2000)), "it was used since")
+	require.False(t, c.identity.orgs.Contains(id(2001)))
+	require.Empty(t, server.Requests())
 }
