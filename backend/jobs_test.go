@@ -1,9 +1,16 @@
 package backend
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
@@ -99,4 +106,66 @@ func TestNullFieldsOfARequestOfCredsAreLeftOut(t *testing.T) {
 	require.Len(t, live(server)[l.id].Permissions, 1, "what is named")
 	tidyUp(t, server, l)
 	require.Contains(t, m.rejected(logical.UpdateOperation, "creds/app", map[string]any{"read_buckets": []any{}, "write_buckets": nil}), "read_buckets: empty")
+}
+
+// A job's steps are taken one after the other, whatever comes of those before.
+func TestStepsOfAJob(t *testing.T) {
+	m := newDirectMount(t)
+	begun, release, second := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	jobs := newJobs(m.backend.mount)
+	jobs.table = []*job{{name: "two steps", steps: []step{
+		func(context.Context, logical.Storage, string) error {
+			close(begun)
+			<-release
+			panic("the first is broken")
+		},
+		func(context.Context, logical.Storage, string) error {
+			close(second)
+			return errors.New("so is the second")
+		},
+	}}}
+	jobs.start(m.storage, "influxdb/")
+	<-begun
+	jobs.start(m.storage, "influxdb/") // the next minute leaves it alone
+	select {
+	case <-second:
+		require.Fail(t, "beside the first")
+	default:
+	}
+	close(release)
+	<-second
+	m.until(func() bool { return !jobs.table[0].Running() })
+	require.Contains(t, m.log.String(), "so is the second")
+	require.NotContains(t, m.log.String(), "the first is broken")
+}
+
+// Planned rotations that fall due in the same minute: a static role's begins when the root token's has ended.
+func TestRotationsOfTheSameMinute(t *testing.T) {
+	m := newMount(t)
+	server := influxtest.New(t)
+	m.configure(server, map[string]any{"authorization_id": server.RootID(), "rotation_period": "24h"})
+	m.write("static-roles/telegraf", map[string]any{"write_buckets": influxtest.BucketName, "rotation_period": "24h", "grace_period": 0})
+	var mu sync.Mutex
+	var changes []string // of the root token, and of others
+	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method != http.MethodGet {
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			mu.Lock()
+			switch {
+			case r.Method == http.MethodPost && strings.Contains(string(body), ":"+kindStatic+":"):
+				changes = append(changes, "static")
+			case r.Method == http.MethodPost, strings.HasSuffix(r.URL.Path, server.RootID()):
+				changes = append(changes, "root")
+			}
+			mu.Unlock()
+		}
+		next.ServeHTTP(w, r)
+	})
+	m.clock.advance(24 * time.Hour)
+	require.NoError(t, m.tick())
+	last := slices.Index(changes, "static")
+	require.Equal(t, len(changes)-1, last, changes)
+	require.GreaterOrEqual(t, last, 3, "the root token's: made, proven, deleted")
+	require.Empty(t, m.problems())
 }

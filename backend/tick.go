@@ -19,12 +19,15 @@ type jobs struct {
 	stop     context.CancelFunc
 }
 
-// job is one kind of work. A run of it may take longer than a minute; then the next tick leaves it alone.
+// job is one kind of work: steps that are taken one after the other, whatever comes of those before. A run of it may take
+// longer than a minute; then the next tick leaves it alone.
 type job struct {
 	background.Job
-	name string
-	run  func(ctx context.Context, s logical.Storage, mountPath string) error
+	name  string
+	steps []step
 }
+
+type step func(ctx context.Context, s logical.Storage, mountPath string) error
 
 func newJobs(m *mount.Mount) *jobs {
 	j := &jobs{mount: m}
@@ -36,29 +39,38 @@ func newJobs(m *mount.Mount) *jobs {
 func (j *jobs) start(s logical.Storage, mountPath string) {
 	for _, each := range j.table {
 		each.Start(j.mount.Log.With("job", each.name), func() error {
-			err := each.run(j.lifetime, s, mountPath)
-			if store.IsUnreadable(err) { // each minute is like the last
-				j.mount.LogUnreadable(err)
-				return nil
+			var failed []error
+			for _, run := range each.steps {
+				failed = append(failed, j.take(run, s, mountPath))
 			}
-			return err
+			return errors.Join(failed...)
 		})
 	}
 }
 
+func (j *jobs) take(run step, s logical.Storage, mountPath string) (err error) {
+	defer background.Recover(j.mount.Log, &err)
+	err = run(j.lifetime, s, mountPath)
+	if store.IsUnreadable(err) { // each minute is like the last
+		j.mount.LogUnreadable(err)
+		return nil
+	}
+	return err
+}
+
 // addJobs fills the table of background work. Each job says itself what is due.
 func (b *backend) addJobs() {
-	of := func(run func(context.Context, logical.Storage) error) func(context.Context, logical.Storage, string) error {
+	of := func(run func(context.Context, logical.Storage) error) step {
 		return func(ctx context.Context, s logical.Storage, _ string) error { return run(ctx, s) }
 	}
 	b.jobs.table = []*job{
-		{name: "pending deletions", run: of(b.revoker.Periodic)},
-		{name: "mints of unknown outcome", run: of(b.tidier.ReconcileUnknown)},
-		{name: formerConnections, run: of(b.config.CollectFormer)},
-		{name: "rotation of the root token", run: of(b.root.Periodic)},
-		{name: "rotation of static roles", run: b.statics.Periodic},
-		{name: "tidy", run: of(b.tidier.Periodic)},
-		{name: "count of live tokens", run: of(b.tidier.CountLive)},
+		{name: "pending deletions", steps: []step{of(b.revoker.Periodic)}},
+		{name: "mints of unknown outcome", steps: []step{of(b.tidier.ReconcileUnknown)}},
+		{name: formerConnections, steps: []step{of(b.config.CollectFormer)}},
+		// A static role's would meet the old root token while it is switched off, fail, and wait.
+		{name: "rotations", steps: []step{of(b.root.Periodic), b.statics.Periodic}},
+		{name: "tidy", steps: []step{of(b.tidier.Periodic)}},
+		{name: "count of live tokens", steps: []step{of(b.tidier.CountLive)}},
 	}
 }
 
