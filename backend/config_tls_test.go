@@ -67,7 +67,6 @@ func TestTLS(t *testing.T) {
 				require.True(t, strings.HasPrefix(text, "url: TLS with https://"), text)
 				require.Contains(t, text, c.says)
 				require.Contains(t, text, "; see ca_cert, tls_server_name")
-				require.True(t, strings.HasSuffix(text, unchangedText), text)
 				m.silent([]string{"PRIVATE KEY"}, text)
 				return
 			}
@@ -84,5 +83,5 @@ func TestHTTPToATLSPort(t *testing.T) {
 	server := influxtest.New(t, influxtest.TLS(&tls.Config{}))
 	text := m.rejected(logical.UpdateOperation, "config", connectionTo(server, map[string]any{"url": strings.Replace(server.URL, "https:", "http:", 1)}))
 	require.True(t, strings.HasPrefix(text, "url: "), text)
-	require.True(t, strings.HasSuffix(text, unchangedText), text)
+	require.NotContains(t, text, unchangedText, "there is no stored one")
 }
