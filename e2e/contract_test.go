@@ -4,13 +4,12 @@ import (
 	"testing"
 
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
-	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
 // TestInfluxKeepsTheContract holds the real servers to the suite that the unit tests' fake passes: so
 // what the unit tests show with the fake holds for these versions.
 func TestInfluxKeepsTheContract(t *testing.T) {
-	for version, hashed := range map[string]bool{lab.InfluxVersion: true, lab.OldInfluxVersion: false} {
+	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
 			influx := influxOf(t, version)
 			made := influx.Onboarding
@@ -21,8 +20,8 @@ func TestInfluxKeepsTheContract(t *testing.T) {
 				OrgID:         made.Org.ID,
 				User:          made.User.Name,
 				UserID:        made.User.ID,
-				HashedTokens:  hashed,
-				Version:       "v" + version,
+				HashedTokens:  influx.HashesTokens,
+				Version:       "v" + influx.Version,
 			})
 		})
 	}

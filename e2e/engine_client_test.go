@@ -31,9 +31,9 @@ func connectedEngine(t *testing.T, influx *lab.Influx) *engine {
 	return e
 }
 
-// onBothInfluxes runs a test once for each InfluxDB version, with an engine connected to it.
+// onBothInfluxes runs a test once for each of the versions, with an engine connected to it.
 func onBothInfluxes(t *testing.T, test func(t *testing.T, e *engine)) {
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		t.Run(version, func(t *testing.T) { test(t, connectedEngine(t, influxOf(t, version))) })
 	}
 }

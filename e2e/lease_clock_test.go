@@ -7,8 +7,6 @@ import (
 	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
 // TestLeaseClock has what takes time to happen. All of it, on both versions, happens at once: each scenario
@@ -23,7 +21,7 @@ func TestLeaseClock(t *testing.T) {
 		"a token that nobody unwrapped dies as well":     wrappedLeaseRunsOut,
 	}
 	ends := map[string]func(*testing.T){}
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		e := connectedEngine(t, influxOf(t, version))
 		for name, begin := range scenarios {
 			ends[version+"/"+name] = begin(t, e)

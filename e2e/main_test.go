@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -24,15 +25,19 @@ var shared struct {
 	commands *commandWatch
 }
 
-// oldInflux is the InfluxDB that stores tokens in clear, started when the first test asks for it.
-var oldInflux = sync.OnceValues(func() (*lab.Influx, error) {
-	influx, err := shared.lab.StartInflux(context.Background(), lab.InfluxOptions{Version: lab.OldInfluxVersion})
-	if err != nil {
-		return nil, err
+// versions are the InfluxDBs that tests of every version run on, as lab.InfluxOptions names them: those that the
+// variable INFLUX_VERSIONS lists, or the two that each change is tested with.
+var versions = versionsOr(os.Getenv("INFLUX_VERSIONS"), lab.InfluxVersion, lab.OldInfluxVersion)
+
+func versionsOr(listed string, usual ...string) []string {
+	if named := strings.Fields(listed); len(named) > 0 {
+		return named
 	}
-	_, err = influx.Setup(context.Background(), org, bucket, user)
-	return influx, err
-})
+	return usual
+}
+
+// others are the InfluxDBs of other versions than the shared one's, each started when the first test asks for it.
+var others sync.Map
 
 // influxOf is the shared InfluxDB of a version, set up.
 func influxOf(t *testing.T, version string) *lab.Influx {
@@ -40,7 +45,14 @@ func influxOf(t *testing.T, version string) *lab.Influx {
 	if version == lab.InfluxVersion {
 		return shared.influx
 	}
-	influx, err := oldInflux()
+	once, _ := others.LoadOrStore(version, sync.OnceValues(func() (*lab.Influx, error) {
+		influx, err := shared.lab.StartInflux(context.Background(), lab.InfluxOptions{Version: version})
+		if err == nil {
+			_, err = influx.Setup(context.Background(), org, bucket, user)
+		}
+		return influx, err
+	}))
+	influx, err := once.(func() (*lab.Influx, error))()
 	require.NoError(t, err)
 	return influx
 }

@@ -31,7 +31,7 @@ type outage struct {
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	var outages []*outage
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		outages = append(outages, newOutage(t, version))
 	}
 	for _, o := range outages {

@@ -65,9 +65,9 @@ func freshInflux(t *testing.T, options lab.InfluxOptions) *lab.Influx {
 	return influx
 }
 
-// onOwnInfluxes runs a test once for each InfluxDB version, with a server of its own.
+// onOwnInfluxes runs a test once for each of the versions, with a server of its own.
 func onOwnInfluxes(t *testing.T, test func(t *testing.T, influx *lab.Influx)) {
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		t.Run(version, func(t *testing.T) { test(t, newInflux(t, lab.InfluxOptions{Version: version})) })
 	}
 }

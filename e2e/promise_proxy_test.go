@@ -38,7 +38,7 @@ func counted(with fault) (fault, *atomic.Int64) {
 // is asked for again.
 func TestAProxyThatAnswersForInfluxDB(t *testing.T) {
 	t.Parallel()
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			influx := influxOf(t, version)
@@ -138,7 +138,7 @@ func TestAnInfluxDBThatStarts(t *testing.T) {
 // outcome waits for the list.
 func TestAListThatHangsHoldsNoDeletionBack(t *testing.T) {
 	t.Parallel()
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			influx := influxOf(t, version)

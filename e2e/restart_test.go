@@ -49,7 +49,7 @@ func (e *engine) hold(t *testing.T) held {
 
 func TestLeasesOutliveInterruptions(t *testing.T) {
 	var engines []*engine
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		engines = append(engines, connectedEngine(t, influxOf(t, version)))
 	}
 	for _, way := range interruptions() {

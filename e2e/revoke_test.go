@@ -89,7 +89,7 @@ func TestLeasesEndWhateverIsGone(t *testing.T) {
 
 // onBothVersions runs a test once for each shared InfluxDB.
 func onBothVersions(t *testing.T, test func(t *testing.T, influx *lab.Influx)) {
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		t.Run(version, func(t *testing.T) { test(t, influxOf(t, version)) })
 	}
 }

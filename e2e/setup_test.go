@@ -21,11 +21,11 @@ func founding(url string) map[string]any {
 // log, and neither is the one that takes its place.
 func TestAFreshInfluxDBIsSetUp(t *testing.T) {
 	t.Parallel()
-	for name, options := range map[string]lab.InfluxOptions{
-		"hashed":   {},
-		"in clear": {Args: []string{"--use-hashed-tokens=false"}},
-		"old":      {Version: lab.OldInfluxVersion},
-	} {
+	all := map[string]lab.InfluxOptions{"in clear": {Args: []string{"--use-hashed-tokens=false"}}}
+	for _, version := range versions {
+		all[version] = lab.InfluxOptions{Version: version}
+	}
+	for name, options := range all {
 		t.Run(name, func(t *testing.T) {
 			influx := freshInflux(t, options)
 			e := &engine{path: mountEngine(t), influx: influx, vault: shared.vault.Client()}

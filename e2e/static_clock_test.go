@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"testing"
-
-	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
 // TestStaticClock has what waits for Vault's ticks, which come once a minute. All of it happens at once: each
@@ -15,7 +13,7 @@ func TestStaticClock(t *testing.T) {
 		end  func(*testing.T)
 	}
 	scenarios := []scenario{{"Vault Agent follows rotations and keeps a lease", agentFollows(t, connectedEngine(t, shared.influx))}}
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		e := connectedEngine(t, influxOf(t, version))
 		scenarios = append(scenarios,
 			scenario{version + "/Telegraf loses no point to a rotation", telegrafLosesNothing(t, e)},

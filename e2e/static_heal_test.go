@@ -36,7 +36,7 @@ func TestStaticRolesOfARestoredVaultHeal(t *testing.T) {
 	t.Parallel()
 	vault := newVaultOn(t, "raft")
 	var engines []*engine
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		e := engineIn(t, vault, "influxdb-"+version, influxOf(t, version))
 		e.staticRole(t, "meter", map[string]any{"grace_period": 0})
 		engines = append(engines, e)

@@ -95,7 +95,7 @@ type departure struct {
 func TestTeardownDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	var all []*departure
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		d := newDeparture(t, newInflux(t, lab.InfluxOptions{Version: version}))
 		require.NoError(t, d.influx.Stop())
 		all = append(all, d)

@@ -99,7 +99,7 @@ func TestRestoredVaultDeletesNothingBeforeItsDeadline(t *testing.T) {
 		before, after, dead minted
 	}
 	var all []*handedOut
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		h := &handedOut{engine: engineIn(t, vault, "influxdb-"+version, influxOf(t, version))}
 		h.write(t, "config", map[string]any{"tidy_interval": 0})
 		h.role(t, "app", bucketRole(nil))

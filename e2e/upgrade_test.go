@@ -33,7 +33,7 @@ func TestUpgrade(t *testing.T) {
 	require.NoError(t, err)
 	vault := newVaultWith(t, lab.VaultOptions{Storage: "inmem"}, former)
 	var all []*upgraded
-	for _, version := range []string{lab.InfluxVersion, lab.OldInfluxVersion} {
+	for _, version := range versions {
 		all = append(all, newUpgraded(t, vault, influxOf(t, version)))
 	}
 	var paths []string

@@ -30,16 +30,3 @@ func (i *Influx) RecoverOperator(ctx context.Context) error {
 }
 
 var tokenValue = regexp.MustCompile(`[A-Za-z0-9_-]{86}==`)
-
-// Downgrade makes an older version serve the data, as its documentation says to. It has to be stopped, and stays so.
-func (i *Influx) Downgrade(ctx context.Context, version string) error {
-	// The newest version that influxd 2.9.1 knows to go back to: what comes after it brings the data up again.
-	const oldest = "2.4"
-	out, err := exec.CommandContext(ctx, i.process.path, "downgrade", "--bolt-path", i.boltPath(), "--sqlite-path", i.sqlitePath(), oldest).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("influxd downgrade: %w: %s", err, out)
-	}
-	i.process.path, err = Binary(ctx, "influxd", version)
-	i.Version = version
-	return err
-}
