@@ -56,18 +56,35 @@ type agent struct {
 // startAgent starts the agent that the documentation shows.
 func startAgent(t *testing.T, e *engine) agent {
 	t.Helper()
-	l := newLogin(t, fmt.Sprintf(`path "%[1]s/static-creds/app" { capabilities = ["read"] }
+	a := newAgent(t, fmt.Sprintf(`path "%[1]s/static-creds/app" { capabilities = ["read"] }
 		path "%[1]s/creds/app" { capabilities = ["read"] }`, e.path))
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "role-id"), []byte(l.roleID), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "secret-id"), []byte(l.secretID), 0o600))
-	program, err := shared.lab.StartAgent(t.Context(), recipe(t, "vault-agent", map[string]string{
+	a.start(t, recipe(t, "vault-agent", a.here(e, "/run/app/")))
+	return a
+}
+
+// newAgent makes a place for an agent that logs in with a policy.
+func newAgent(t *testing.T, policy string) agent {
+	t.Helper()
+	l, a := newLogin(t, policy), agent{dir: t.TempDir()}
+	require.NoError(t, os.WriteFile(filepath.Join(a.dir, "role-id"), []byte(l.roleID), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(a.dir, "secret-id"), []byte(l.secretID), 0o600))
+	return a
+}
+
+// here is what stands for the documented agent's surroundings, and for where it writes.
+func (a agent) here(e *engine, writes string) map[string]string {
+	return map[string]string{
 		"https://vault.example:8200": shared.vault.Address, `"influxdb/`: `"` + e.path + "/",
-		"/etc/vault-agent/": dir + "/", "/run/app/": dir + "/",
-	}))
+		"/etc/vault-agent/": a.dir + "/", writes: a.dir + "/",
+	}
+}
+
+func (a *agent) start(t *testing.T, config string) {
+	t.Helper()
+	program, err := shared.lab.StartAgent(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, program.Stop()) })
-	return agent{program, dir}
+	a.program = program
 }
 
 // token is the one in a file that the agent has written; empty when it has not.

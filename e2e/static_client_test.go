@@ -141,30 +141,40 @@ func newLogin(t *testing.T, policy string) login {
 	return login{roleID: fmt.Sprint(id.Data["role_id"]), secretID: fmt.Sprint(secret.Data["secret_id"])}
 }
 
-// recipeBlock is a documented recipe that is tried here.
-var recipeBlock = regexp.MustCompile("(?ms)^```(?:toml|hcl)\n# tried: (\\S+)\n(.*?)^```$")
+// recipeBlock is a documented configuration or program that is tried here.
+var recipeBlock = regexp.MustCompile("(?ms)^```(?:toml|hcl|python)\n# tried: (\\S+)\n(.*?)^```$")
 
 // recipe is one of docs/static-roles.md.
 func recipe(t *testing.T, name string, here map[string]string) string {
 	t.Helper()
-	return recipeOf(t, "docs/static-roles.md", name, here)
+	return recipeOf(t, staticRoles, name, here)
 }
 
-// recipeOf is a documented configuration with what stands there replaced by what is here. All of that has to be
-// there, so that nothing is tried but the document.
+// The documents with recipes.
+const (
+	staticRoles = "docs/static-roles.md"
+	v1Clients   = "docs/v1-clients.md"
+)
+
+// recipeOf is such a block of a document with what stands there replaced by what is here.
 func recipeOf(t *testing.T, page, name string, here map[string]string) string {
 	t.Helper()
 	for _, block := range recipeBlock.FindAllStringSubmatch(document(t, page), -1) {
-		if block[1] != name {
-			continue
+		if block[1] == name {
+			return replaced(t, block[2], here)
 		}
-		config := block[2]
-		for documented, real := range here {
-			require.Contains(t, config, documented)
-			config = strings.ReplaceAll(config, documented, real)
-		}
-		return config
 	}
 	require.Fail(t, page+" has no such recipe", name)
 	return ""
+}
+
+// replaced is a documented text with what is here. All that is replaced has to be there, so that nothing is tried but
+// the document.
+func replaced(t *testing.T, text string, here map[string]string) string {
+	t.Helper()
+	for documented, real := range here {
+		require.Contains(t, text, documented)
+		text = strings.ReplaceAll(text, documented, real)
+	}
+	return text
 }

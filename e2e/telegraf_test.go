@@ -35,7 +35,7 @@ const telegrafInput = `
 // A Telegraf that reads static-creds writes through three rotations and loses nothing: the first with a grace, the
 // second as after a leak, with none, the third with one that is seen to end.
 func telegrafLosesNothing(t *testing.T, e *engine) func(*testing.T) {
-	w := startTelegraf(t, e)
+	w := startTelegraf(t, e, staticRoles, "telegraf")
 	w.awaitMore(t)
 	first := e.stands(t, "telegraf")
 	second := e.rotate(t, "telegraf", "1h")
@@ -52,21 +52,44 @@ func telegrafLosesNothing(t *testing.T, e *engine) func(*testing.T) {
 		assertEnded(t)
 		w.awaitMore(t)
 		require.NoError(t, w.program.Stop())
-		numbers := w.numbers(t.Context(), t)
-		for i, number := range numbers {
-			require.Equal(t, i, number, "of %d points", len(numbers))
-		}
-		fmt.Printf("telegraf: %d points through three rotations on InfluxDB %s, none lost\n", len(numbers), e.influx.Version)
+		fmt.Printf("telegraf: %d points through three rotations on InfluxDB %s, none lost\n", w.assertNoneLost(t), e.influx.Version)
 	}
 }
 
-// startTelegraf starts the Telegraf that the documentation shows, with something to write.
-func startTelegraf(t *testing.T, e *engine) *writer {
+// The older output loses nothing to a rotation with a grace, either. What is refused it drops, unlike the newer one.
+func TestTelegrafWithTheOutputFor1x(t *testing.T) {
+	t.Parallel()
+	onBothInfluxes(t, func(t *testing.T, e *engine) {
+		w := startTelegraf(t, e, v1Clients, "telegraf-v1")
+		w.awaitMore(t)
+		for range 2 {
+			e.rotate(t, "telegraf", "1h")
+			w.awaitMore(t)
+		}
+		w.assertNoneLost(t)
+
+		require.NoError(t, e.influx.DeleteAuthorization(t.Context(), e.stands(t, "telegraf").id))
+		require.NoError(t, w.program.Await(t.Context(), "a refusal", func(context.Context) error {
+			if log := w.program.Logs(); !strings.Contains(log, "will be dropped: 401") {
+				return fmt.Errorf("its log:\n%s", log)
+			}
+			return nil
+		}))
+		assert.Equal(t, "done", e.tidy(t, nil)["state"], "it makes another token")
+		w.awaitMore(t)
+		require.NoError(t, w.program.Stop())
+		numbers := w.numbers(t.Context(), t)
+		assert.Less(t, len(numbers)-1, numbers[len(numbers)-1], "points are lost")
+	})
+}
+
+// startTelegraf starts a Telegraf that a document shows, with something to write.
+func startTelegraf(t *testing.T, e *engine, document, name string) *writer {
 	t.Helper()
 	counted := newBucket(t, e.influx, e.influx.Onboarding.Org.ID, unique("counted"))
 	e.staticRole(t, "telegraf", map[string]any{"write_buckets": []string{counted.Name, bucket}})
 	l := newLogin(t, `path "`+e.path+`/static-creds/telegraf" { capabilities = ["read"] }`)
-	telegraf, err := shared.lab.StartTelegraf(t.Context(), telegrafInput+recipe(t, "telegraf", map[string]string{
+	telegraf, err := shared.lab.StartTelegraf(t.Context(), telegrafInput+recipeOf(t, document, name, map[string]string{
 		"https://vault.example:8200": shared.vault.Address, "https://influxdb.example:8086": e.influx.URL,
 		`"influxdb"`: strconv.Quote(e.path), `"metrics"`: strconv.Quote(counted.Name),
 		"00000000-0000-0000-0000-000000000000": l.roleID, "${VAULT_SECRET_ID}": l.secretID,
@@ -93,6 +116,16 @@ func (w *writer) awaitMore(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// assertNoneLost asserts that each number is there once, and returns how many there are.
+func (w *writer) assertNoneLost(t *testing.T) int {
+	t.Helper()
+	numbers := w.numbers(t.Context(), t)
+	for i, number := range numbers {
+		require.Equal(t, i, number, "of %d points", len(numbers))
+	}
+	return len(numbers)
 }
 
 // numbers are the numbers in the bucket, sorted.
