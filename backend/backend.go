@@ -7,7 +7,6 @@ package backend
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -134,16 +133,15 @@ func newBackend(conf *logical.BackendConfig, now func() time.Time) *backend {
 func (b *backend) onWrite(key string) {
 	b.connections.Invalidate(key)
 	b.roles.Invalidate(key)
+	b.statics.Invalidate(key)
 }
 
 // invalidate drops what is known of an entry that another node has written.
 func (b *backend) invalidate(_ context.Context, key string) {
 	b.onWrite(key)
-	switch {
-	case key == store.ConfigKey:
+	b.statics.Reload(key)
+	if key == store.ConfigKey {
 		b.connections.CloseAll()
-	case strings.HasPrefix(key, store.StaticRolePrefix):
-		b.statics.Invalidate(key)
 	}
 }
 

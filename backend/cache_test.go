@@ -2,8 +2,10 @@ package backend
 
 import (
 	"context"
+	"net/http"
 	"testing"
 
+	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
@@ -54,6 +56,72 @@ func TestMintSeesWhatAnotherNodeHasWritten(t *testing.T) {
 		_, text := m.refused(logical.ReadOperation, "creds/app", nil)
 		require.Contains(t, text, "not configured")
 	})
+}
+
+// What static-creds answers is in memory, and what it answers is never older than the last write.
+func TestStaticReadsSeeEachWrite(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *testMount) {
+		server := m.statically(map[string]any{"grace_period": 0})
+		first := m.readStatic("kept")["token"]
+		m.write("rotate-role/kept", nil)
+		second := m.readStatic("kept")["token"].(string)
+		require.NotEqual(t, first, second)
+		require.Equal(t, http.StatusNoContent, writes(t, server, second))
+		m.ok(logical.PatchOperation, "static-roles/kept", map[string]any{"rotation_period": "24h"})
+		require.EqualValues(t, 86400, m.readStatic("kept")["rotation_period"])
+		m.write("config", map[string]any{"external_url": "https://influx.example"})
+		require.Equal(t, "https://influx.example", m.readStatic("kept")["url"])
+
+		m.storage.failing(func(op, key string) bool { return op == "put" && key == "static-role/kept" })
+		m.refused(logical.UpdateOperation, "rotate-role/kept", nil)
+		m.storage.failing(nil)
+		require.Equal(t, second, m.readStatic("kept")["token"], "what was not stored is not answered")
+
+		m.ok(logical.DeleteOperation, "static-roles/kept", nil)
+		_, text := m.refused(logical.ReadOperation, "static-creds/kept", nil)
+		require.Contains(t, text, `static role "kept" does not exist`)
+	})
+}
+
+// A standby serves static-creds. It learns of a write by Vault's word, and of one whose word was lost within a minute.
+func TestStaticReadsAtAStandbySeeWhatTheActiveNodeHasWritten(t *testing.T) {
+	everyHost(t, func(t *testing.T, m *testMount) {
+		m.statically(nil)
+		m.system.ReplicationStateVal = consts.ReplicationPerformanceStandby
+		m.cacheSystemView()
+		read := func() any { return m.readStatic("kept")["token"] }
+		role := m.storedStatic("kept")
+		rotated := func(token string) {
+			role.Current.Token = token
+			require.NoError(t, store.StaticRoles.Put(t.Context(), m.storage.Storage, "kept", role))
+		}
+		require.Equal(t, role.Current.Token, read())
+		rotated("second")
+		m.vault.InvalidateKey(t.Context(), "static-role/kept")
+		require.Equal(t, "second", read())
+
+		rotated("third")
+		require.Equal(t, "second", read(), "it is in memory")
+		require.NoError(t, m.tick())
+		require.Equal(t, "third", read())
+
+		require.NoError(t, store.StaticRoles.Delete(t.Context(), m.storage.Storage, "kept"))
+		m.vault.InvalidateKey(t.Context(), "static-role/kept")
+		m.refused(logical.ReadOperation, "static-creds/kept", nil)
+	})
+}
+
+// A process that was being reloaded may have stored a rotation after the next one has read the role.
+func TestTheFirstTickReadsStaticRolesAfresh(t *testing.T) {
+	m := newMount(t)
+	m.statically(nil)
+	m.crash()
+	m.readStatic("kept")
+	role := m.storedStatic("kept")
+	role.Current.Token = "stored by the one before"
+	require.NoError(t, store.StaticRoles.Put(t.Context(), m.storage.Storage, "kept", role))
+	require.NoError(t, m.loadStatics(t.Context()))
+	require.Equal(t, role.Current.Token, m.readStatic("kept")["token"])
 }
 
 // Revocations of a connection that mints no more see that it was abandoned, or forgotten, at once.

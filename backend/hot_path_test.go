@@ -54,7 +54,8 @@ func TestARequestCostsOneCall(t *testing.T) {
 		require.NoError(t, err)
 	}), "renew")
 	require.Equal(t, costs{http: []string{"DELETE"}}, m.costOf(server, func() { require.NoError(t, l.revoke(t.Context())) }), "revoke")
-	require.Equal(t, costs{storage: []string{"get static-role/kept"}}, m.costOf(server, func() { m.read("static-creds/kept") }), "static read")
+	m.read("static-creds/kept")
+	require.Equal(t, costs{}, m.costOf(server, func() { m.read("static-creds/kept") }), "static read")
 }
 
 // A role of many buckets costs no more calls than one of one.
@@ -92,7 +93,17 @@ func BenchmarkLease(b *testing.B) {
 	}
 }
 
-// BenchmarkStaticRead asks nobody but storage.
+// What a static read allocates is the framework's, and the answer: 38 objects, and 71 when it read storage. Over the plugin
+// protocol there are Vault's and gRPC's besides, which make bench counts.
+func TestAStaticReadAllocatesLittle(t *testing.T) {
+	m := newDirectMount(t)
+	m.statically(nil)
+	m.remembering()
+	read := func() { m.ok(logical.ReadOperation, "static-creds/kept", nil) }
+	require.LessOrEqual(t, testing.AllocsPerRun(200, read), 45.0)
+}
+
+// BenchmarkStaticRead asks nobody.
 func BenchmarkStaticRead(b *testing.B) {
 	m := newDirectMount(b)
 	m.statically(nil)

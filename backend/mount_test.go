@@ -316,7 +316,7 @@ func (m *testMount) rotateStatics(ctx context.Context) error {
 
 // loadStatics reads all static roles, as after a start.
 func (m *testMount) loadStatics(ctx context.Context) error {
-	m.backend.statics.Invalidate(store.StaticRolePrefix)
+	m.backend.statics.Reload(store.StaticRolePrefix)
 	return m.backend.statics.Load(ctx, m.storage)
 }
 

@@ -168,7 +168,7 @@ var staticCredsResponse = mergeFields(omitFields(credsResponse, "read_buckets", 
 	"ttl":                 {Type: framework.TypeInt, Description: "Seconds until the next rotation is due, and so until the next read; above 0."},
 })
 
-// pathStaticCredsRead asks nobody but storage. The answer holds nothing but ttl that changes between two rotations: Vault
+// pathStaticCredsRead asks nobody. The answer holds nothing but ttl that changes between two rotations: Vault
 // Secrets Operator restarts workloads when something does. Both rotation_period and ttl are always there: without them
 // Vault Agent reads each five minutes.
 func (b *backend) pathStaticCredsRead(ctx context.Context, req request) (*logical.Response, error) {

@@ -41,6 +41,7 @@ func TestStaticCredsGolden(t *testing.T) {
 	} {
 		role.RotationPlan, role.NextRotation = c.plan, c.next
 		require.NoError(t, store.StaticRoles.Put(t.Context(), m.storage, "kept", &role))
+		m.vault.InvalidateKey(t.Context(), "static-role/kept")
 		encoded, err := json.Marshal(m.readStatic("kept"))
 		require.NoError(t, err, name)
 		require.JSONEq(t, c.want, string(encoded), name)

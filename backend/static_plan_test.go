@@ -35,10 +35,11 @@ func TestStaticRotationAfterAnotherNodes(t *testing.T) {
 	other := p.in(t)
 	other.reload()
 	other.minutes(60)
-	p.seen = p.current()
 	require.Len(t, staticTokens(p.server), 2, "rotated over there")
 
 	p.vault.InvalidateKey(t.Context(), "static-role/kept")
+	require.NotEqual(t, p.seen, p.current())
+	p.seen = p.current()
 	p.pass(time.Minute)
 	require.Empty(t, p.rotated)
 	require.Len(t, staticTokens(p.server), 2)

@@ -82,6 +82,10 @@ const formerConnections = "former connections"
 // right after.
 func (b *backend) tick(ctx context.Context, req *logical.Request) error {
 	if !b.mount.Active() {
+		// static-creds is read here, too. A standby that was so far behind that it is sent a snapshot is not told which keys
+		// have changed, and a word that comes too late is dropped (OpenBao 2.7): what it missed lasts for a minute.
+		b.connections.Invalidate(store.ConfigKey)
+		b.statics.Forget()
 		return nil
 	}
 	if b.mount.Tainted() {

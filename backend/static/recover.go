@@ -25,7 +25,7 @@ func (x *Roles) withRole(ctx context.Context, s logical.Storage, name string, do
 	if err := x.revoker.Load(ctx, s); err != nil {
 		return err
 	}
-	r, err := store.StaticRoles.Get(ctx, s, name)
+	r, err := x.stored(ctx, s, name)
 	if err != nil {
 		return err
 	}

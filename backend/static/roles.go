@@ -29,15 +29,23 @@ type Roles struct {
 	minter  *mint.Minter
 	revoker *revoke.Revoker
 
+	// cache holds the roles for those who only read them. Whoever changes one, or decides what is deleted, reads storage.
+	cache *store.Cache[store.StaticRole]
 	index
 	load background.Once
 	// locks has one holder at a time change a role.
 	locks keymutex.Map
 }
 
+// cacheSize is how many static roles stay in memory: those read last.
+const cacheSize = 10000
+
 // New returns the static roles of a mount.
 func New(m *mount.Mount, pool *connection.Pool, roles *role.Roles, minter *mint.Minter, revoker *revoke.Revoker) *Roles {
-	return &Roles{mount: m, pool: pool, roles: roles, minter: minter, revoker: revoker}
+	return &Roles{
+		mount: m, pool: pool, roles: roles, minter: minter, revoker: revoker,
+		cache: store.NewCache[store.StaticRole](cacheSize),
+	}
 }
 
 // Load reads every static role once after a start. Who comes meanwhile waits: half of the roles would pass for all of
@@ -74,7 +82,7 @@ func (x *Roles) read(ctx context.Context, s logical.Storage, name string) error 
 		return err
 	}
 	defer unlock()
-	r, err := store.StaticRoles.Get(ctx, s, name)
+	r, err := x.stored(ctx, s, name)
 	switch {
 	case err != nil:
 		x.mount.LogUnreadable(err)
@@ -85,16 +93,33 @@ func (x *Roles) read(ctx context.Context, s logical.Storage, name string) error 
 	return nil
 }
 
-// Invalidate has the roles read again: another node has written the key.
+// Invalidate makes the next Get of a static role read storage, where key is a static role's key in storage.
 func (x *Roles) Invalidate(key string) {
+	if name, isRole := strings.CutPrefix(key, store.StaticRolePrefix); isRole {
+		x.cache.Invalidate(name)
+	}
+}
+
+// Forget makes the next Get of every static role read storage.
+func (x *Roles) Forget() { x.cache.Clear() }
+
+// Reload has the roles read again, where key is a static role's: another node has written it.
+func (x *Roles) Reload(key string) {
 	if strings.HasPrefix(key, store.StaticRolePrefix) {
 		x.load.Reset()
 	}
 }
 
-// Get reads a static role; nil when there is none, or its deletion is under way.
+// stored reads a static role from storage, for whoever holds its lock. The next Get reads it, too: a process that was being
+// reloaded may have written it after this one has read it first, and nobody tells.
+func (x *Roles) stored(ctx context.Context, s logical.Storage, name string) (*store.StaticRole, error) {
+	x.cache.Invalidate(name)
+	return store.StaticRoles.Get(ctx, s, name)
+}
+
+// Get returns a static role; nil when there is none, or its deletion is under way. It is shared: nobody may change it.
 func (x *Roles) Get(ctx context.Context, s logical.Storage, name string) (*store.StaticRole, error) {
-	r, err := store.StaticRoles.Get(ctx, s, name)
+	r, err := x.cache.Get(name, func() (*store.StaticRole, error) { return store.StaticRoles.Get(ctx, s, name) })
 	if err != nil || r == nil || r.Deleted {
 		return nil, err
 	}
@@ -122,8 +147,8 @@ func (x *Roles) IsCurrent(ctx context.Context, s logical.Storage, stamp token.St
 	if stamp.Kind != token.Static {
 		return false, nil
 	}
-	r, err := x.Get(ctx, s, stamp.Role)
-	return r != nil && r.Current.Nonce == stamp.Nonce, err
+	r, err := store.StaticRoles.Get(ctx, s, stamp.Role)
+	return r != nil && !r.Deleted && r.Current.Nonce == stamp.Nonce, err
 }
 
 // What Credentials says where no next rotation is known, in seconds.
@@ -147,7 +172,7 @@ type Credentials struct {
 	TTL int
 }
 
-// Credentials returns a static role's current token. It asks nobody but storage.
+// Credentials returns a static role's current token. It asks nobody: the role and its connection are in memory.
 func (x *Roles) Credentials(ctx context.Context, s logical.Storage, mountPath, name string) (*Credentials, error) {
 	r, err := x.Get(ctx, s, name)
 	if err != nil {

@@ -55,6 +55,14 @@ func (c *Cache[T]) Invalidate(key string) {
 	c.entries.Remove(key)
 }
 
+// Clear has the next Get of every key read storage.
+func (c *Cache[T]) Clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.generation++
+	c.entries.Purge()
+}
+
 // InvalidatingStorage is a request's storage. OnWrite is called with each key that is written through it, also when the
 // write failed: it may have been done.
 type InvalidatingStorage struct {

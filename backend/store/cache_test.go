@@ -35,6 +35,10 @@ func TestCachedEntriesAreReadOnce(t *testing.T) {
 	require.Equal(t, 4, reads)
 	read("b")
 	require.Equal(t, 5, reads, "there was no room for three: the one used last but two went")
+	c.Clear()
+	read("b")
+	read("a")
+	require.Equal(t, 7, reads, "nothing is left")
 }
 
 func TestNeitherFailuresNorAbsencesAreCached(t *testing.T) {
