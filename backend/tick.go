@@ -65,12 +65,10 @@ func (b *backend) addJobs() {
 	}
 	b.jobs.table = []*job{
 		{name: "pending deletions", steps: []step{of(b.revoker.Periodic)}},
-		{name: "mints of unknown outcome", steps: []step{of(b.tidier.ReconcileUnknown)}},
 		{name: formerConnections, steps: []step{of(b.config.CollectFormer)}},
 		// A static role's would meet the old root token while it is switched off, fail, and wait.
 		{name: "rotations", steps: []step{of(b.root.Periodic), b.statics.Periodic}},
-		{name: "tidy", steps: []step{of(b.tidier.Periodic)}},
-		{name: "count of live tokens", steps: []step{of(b.tidier.CountLive)}},
+		{name: "tidy, the count of live tokens and mints of unknown outcome", steps: []step{of(b.tidier.Periodic)}},
 	}
 }
 

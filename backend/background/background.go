@@ -81,6 +81,13 @@ func (t *Timer) Due(now time.Time, interval time.Duration) bool {
 	return true
 }
 
+// Restart plans the next run as if one began now.
+func (t *Timer) Restart(now time.Time, interval time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next = now.Add(jittered(interval))
+}
+
 func jittered(d time.Duration) time.Duration {
 	return d + time.Duration(rand.Float64()*float64(maxJitter(d)))
 }

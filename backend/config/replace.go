@@ -15,6 +15,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
 )
 
 // replace makes the candidate the current connection. Where it reaches the same InfluxDB as a connection that is known,
@@ -131,9 +132,9 @@ func (w *Writer) outstanding(ctx context.Context, s logical.Storage, old *store.
 	defer cancel()
 	var live []string
 	now := w.mount.Now()
-	err = w.issuer.ListDefault(ctx, c, func(a *influx.Authorization) {
-		if stamp, ok := w.issuer.LiveLease(a, now); ok {
-			live = append(live, a.ID+" (role "+stamp.Role+")")
+	err = w.issuer.ListDefault(ctx, c, func(a *influx.Listed) {
+		if stamp, ok := token.FindStamp(a.Description); ok && w.issuer.LiveLease(stamp, now) {
+			live = append(live, string(a.ID)+" (role "+stamp.Role+")")
 		}
 	})
 	if err != nil {

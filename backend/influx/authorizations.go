@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -72,14 +71,17 @@ type authorizationAnswer struct {
 	CreatedAt optionalTime `json:"createdAt"` // decoded instead of the one above
 }
 
-// value returns what was decoded. What InfluxDB Cloud puts in the place of a value that it hides is taken away.
+// value returns what was decoded, without what stands in the place of a value that is hidden.
 func (a *authorizationAnswer) value() *Authorization {
 	a.Authorization.CreatedAt = time.Time(a.CreatedAt)
-	if strings.EqualFold(a.Token, "redacted") {
+	if strings.EqualFold(a.Token, redacted) {
 		a.Token = ""
 	}
 	return &a.Authorization
 }
+
+// redacted is what InfluxDB Cloud puts in the place of a value.
+const redacted = "redacted"
 
 // optionalTime is a time that is zero where it can't be read: nothing that is decided depends on it, and the
 // answer that creates a token must not be lost to it.
@@ -151,97 +153,6 @@ func (c *Client) SetAuthorizationStatus(ctx context.Context, id string, active b
 	return err
 }
 
-// A list may take listTimeouts times as long as another call, which makes 10 minutes of the usual 10 seconds, and
-// maxListTimeout at most.
-const (
-	listTimeouts   = 60
-	maxListTimeout = 10 * time.Minute
-)
-
-// EachAuthorization hands each authorization that the token may see to visit, one decoded at a time: the
-// server has no paging, and 100,000 tokens are some 85 MB. What the pointer points to is overwritten after the call;
-// a copy of the value may be kept. Entries whose owner or organization was deleted are left out by the server, as
-// are those that the token may not see. The time is bounded: an answer that never comes would hold up what waits for
-// the list for ever.
-func (c *Client) EachAuthorization(ctx context.Context, visit func(*Authorization) error) error {
-	return c.DatedAuthorizations(ctx, func(time.Time) {}, visit)
-}
-
-// DatedAuthorizations is EachAuthorization for who compares clocks: before the first visit it hands on what time it
-// is for the server, from the answer's Date, or the zero time where there is none.
-func (c *Client) DatedAuthorizations(ctx context.Context, dated func(time.Time), visit func(*Authorization) error) error {
-	patient := *c
-	patient.timeout = min(listTimeouts*patient.timeout, maxListTimeout)
-	ctx, cancel := patient.withTimeout(ctx)
-	defer cancel()
-	var stopped error
-	err := patient.stream(ctx, request{method: http.MethodGet, path: "authorizations"}, func(resp *http.Response) error {
-		date, _ := http.ParseTime(resp.Header.Get("Date")) // zero where it is none
-		dated(date)
-		decoder := json.NewDecoder(resp.Body)
-		err := each(decoder, "authorizations", func(a *authorizationAnswer) error {
-			stopped = visit(a.value())
-			return stopped
-		})
-		if errors.Is(err, io.EOF) && decoder.InputOffset() > 0 {
-			return io.ErrUnexpectedEOF // the list was cut off
-		}
-		return err
-	})
-	if stopped != nil {
-		return stopped
-	}
-	return err
-}
-
-// each decodes the array that stands under key, up to its closing bracket. All entries are decoded into one value,
-// which is zero before each.
-func each[T any](decoder *json.Decoder, key string, visit func(*T) error) error {
-	if err := skipTo(decoder, key); err != nil {
-		return err
-	}
-	var entry, zero T
-	for decoder.More() {
-		entry = zero
-		if err := decoder.Decode(&entry); err != nil {
-			return err
-		}
-		if err := visit(&entry); err != nil {
-			return err
-		}
-	}
-	return expect(decoder, ']')
-}
-
-// skipTo moves the decoder behind the opening bracket of the array that stands under key.
-func skipTo(decoder *json.Decoder, key string) error {
-	if err := expect(decoder, '{'); err != nil {
-		return err
-	}
-	for decoder.More() {
-		name, err := decoder.Token()
-		if err != nil {
-			return err
-		}
-		if name == key {
-			return expect(decoder, '[')
-		}
-		var other json.RawMessage
-		if err := decoder.Decode(&other); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: no %q in it", errUnexpected, key)
-}
-
-func expect(decoder *json.Decoder, delimiter json.Delim) error {
-	token, err := decoder.Token()
-	if err == nil && token != delimiter {
-		err = fmt.Errorf("%w: %v instead of %v", errUnexpected, token, delimiter)
-	}
-	return err
-}
-
 // errUnexpected is an answer that can be read but is not what was asked for.
 var errUnexpected = errors.New("not the expected answer")
 
@@ -251,5 +162,5 @@ func isForeign(err error) bool {
 		syntax *json.SyntaxError
 		typed  *json.UnmarshalTypeError
 	)
-	return errors.As(err, &syntax) || errors.As(err, &typed) || errors.Is(err, errUnexpected) || errors.Is(err, io.EOF)
+	return isMalformedList(err) || errors.As(err, &syntax) || errors.As(err, &typed) || errors.Is(err, errUnexpected) || errors.Is(err, io.EOF)
 }

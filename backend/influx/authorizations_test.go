@@ -94,18 +94,15 @@ func TestTheListSaysTheServersTime(t *testing.T) {
 	srv.ShiftClock(-time.Hour)
 	var steps []string
 	var date time.Time
-	err := connect(t, srv).DatedAuthorizations(t.Context(), func(at time.Time) {
+	err := connect(t, srv).ScanAuthorizations(t.Context(), func(at time.Time) {
 		steps, date = append(steps, "dated"), at
-	}, func(a *influx.Authorization) error {
-		steps = append(steps, a.ID)
-		return nil
-	})
+	}, func(a *influx.Listed) { steps = append(steps, string(a.ID)) })
 	require.NoError(t, err)
 	require.Equal(t, []string{"dated", srv.RootID()}, steps)
 	require.WithinDuration(t, time.Now().Add(-time.Hour), date, time.Minute)
 
 	client := serve(t, answer{status: 200, content: jsonType, header: map[string]string{"Date": "yesterday"}, body: `{"authorizations":[]}`}.ServeHTTP)
-	require.NoError(t, client.DatedAuthorizations(t.Context(), func(at time.Time) { date = at }, nil))
+	require.NoError(t, client.ScanAuthorizations(t.Context(), func(at time.Time) { date = at }, nil))
 	require.Zero(t, date)
 }
 
@@ -217,12 +214,14 @@ func TestAListIsWholeOrAnError(t *testing.T) {
 		t.Run(says, func(t *testing.T) {
 			client := serve(t, answer{status: 200, content: jsonType, body: test.body}.ServeHTTP)
 			_, err := list(t.Context(), client)
-			if test.kind < 0 { // all entries are there
-				require.NoError(t, err)
-				return
+			for _, err := range []error{err, client.ScanAuthorizations(t.Context(), func(time.Time) {}, func(*influx.Listed) {})} {
+				if test.kind < 0 { // all entries are there
+					require.NoError(t, err)
+					continue
+				}
+				e := failed(t, err)
+				require.Equal(t, test.kind, e.Kind, e.Error())
 			}
-			e := failed(t, err)
-			require.Equal(t, test.kind, e.Kind, e.Error())
 		})
 	}
 	t.Run("the connection is cut", func(t *testing.T) {
@@ -278,6 +277,22 @@ func TestATimeThatCannotBeReadIsNone(t *testing.T) {
 		require.NoError(t, err, created)
 		require.Equal(t, &influx.Authorization{ID: "0c", Token: "v"}, a, created)
 	}
+}
+
+// What a scan says is what is there, whatever an entry leaves out or writes in another way.
+func TestAScanReadsWhatTellsWhoseATokenIs(t *testing.T) {
+	client := serve(t, answer{status: 200, content: jsonType, body: `{"authorizations":[
+		{"links":{"id":"no","description":["no"]},"id":"a","token":"t","description":"d \u0022\n\u00e9 [\ud83d\ude00]","permissions":[{"id":"no"}]},
+		{"description":"","token":"","id":"b"},{"token":"Redacted","description":null},{"id":"c","token":null,"id":"d"},{}]}`}.ServeHTTP)
+	type entry struct {
+		id, description string
+		hidden          bool
+	}
+	var seen []entry
+	require.NoError(t, client.ScanAuthorizations(t.Context(), func(time.Time) {}, func(l *influx.Listed) {
+		seen = append(seen, entry{string(l.ID), string(l.Description), l.Hidden})
+	}))
+	require.Equal(t, []entry{{"a", "d \"\né [😀]", false}, {"b", "", true}, {"", "", true}, {"d", "", true}, {"", "", true}}, seen)
 }
 
 // Nothing of an entry shows in the next one, and nothing of the next one in a copy of it.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Counter counts the live tokens of each role, so that max_leases costs no call. Count adds those that exist already,
+// Counter counts the live tokens of each role, so that max_leases costs no call. A Count adds those that exist already,
 // once after a start; until then it knows what was issued since. Of what was issued since it knows when the lease ends,
 // too. Its zero value is ready.
 type Counter struct {
@@ -16,16 +16,20 @@ type Counter struct {
 	// claimed are the tokens that ClaimEnded has returned and Unclaim has not given back.
 	claimed map[uint64]bool
 
-	counted bool
-	// run is the Count under way; nil when none is.
-	run    *countRun
+	counted, needed bool
+	// lookedAt says that it was looked whether some role has a cap, since the start or the last Reset.
+	lookedAt bool
+	// count is the Count under way; nil when none is.
+	count  *Count
 	byRole map[string]*roleTokens
 	// reserved counts the reservations that are open, by role.
 	reserved map[string]int
 }
 
-// countRun is one run of Count. Reset ends it: what it adds from then on is dropped.
-type countRun struct {
+// Count is the count of the tokens that exist already, from one list of them. A nil one counts nothing. Reset ends it: what
+// it adds from then on is dropped.
+type Count struct {
+	counter *Counter
 	// removed are the tokens removed meanwhile, which the list that is being counted may still name.
 	removed map[uint64]bool
 }
@@ -52,6 +56,7 @@ type Reservation struct {
 func (c *Counter) Reserve(role string, max int, now time.Time) (*Reservation, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.needed = c.needed || max > 0
 	if max > 0 && c.liveLocked(role, max, now)+c.reserved[role] >= max {
 		return nil, false
 	}
@@ -90,37 +95,60 @@ func (r *Reservation) releaseLocked() {
 	}
 }
 
-// Count adds the tokens that exist already: list hands each of them to add. It runs list unless the tokens are counted;
-// a list that fails is read again by the next call. What is removed meanwhile is not added. Reset ends the run: the
-// rest of the list is dropped, and the next call counts anew.
-func (c *Counter) Count(list func(add func(role, id string, deadline time.Time)) error) error {
-	run := &countRun{removed: map[uint64]bool{}}
-	if !c.startCount(run) {
-		return nil
+// NeedsCount reports whether the tokens that exist already are still to be counted: they are not, and some role has a cap.
+// anyCapped looks whether one has. It is asked once: a role that is given a cap later needs the count with its first mint.
+func (c *Counter) NeedsCount(anyCapped func() (bool, error)) (bool, error) {
+	c.mu.Lock()
+	counted, needed, looked := c.counted, c.needed, c.lookedAt
+	c.mu.Unlock()
+	if counted || needed || looked {
+		return needed && !counted, nil
 	}
-	err := list(func(role, id string, deadline time.Time) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if number, err := parseID(id); err == nil && c.run == run && !run.removed[number] {
-			c.putLocked(role, number, deadline, c.ends.of(number))
-		}
-	})
+	capped, err := anyCapped()
+	if err != nil {
+		return false, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.run == run {
-		c.run, c.counted = nil, err == nil
-	}
-	return err
+	c.lookedAt, c.needed = true, c.needed || capped
+	return c.needed && !c.counted, nil
 }
 
-// startCount returns false when the tokens are counted.
-func (c *Counter) startCount(run *countRun) bool {
+// StartCount begins to count the tokens that exist already; nil where they are counted. One that fails is begun anew by
+// the next call.
+func (c *Counter) StartCount() *Count {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.counted {
-		c.run = run
+	if c.counted {
+		return nil
 	}
-	return !c.counted
+	c.count = &Count{counter: c, removed: map[uint64]bool{}}
+	return c.count
+}
+
+// Add counts a token, unless it was removed since the count began.
+func (n *Count) Add(role, id string, deadline time.Time) {
+	if n == nil {
+		return
+	}
+	c := n.counter
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if number, err := parseID(id); err == nil && c.count == n && !n.removed[number] {
+		c.putLocked(role, number, deadline, c.ends.of(number))
+	}
+}
+
+// End ends the count. complete says that all of the list was read.
+func (n *Count) End(complete bool) {
+	if n == nil {
+		return
+	}
+	n.counter.mu.Lock()
+	defer n.counter.mu.Unlock()
+	if n.counter.count == n {
+		n.counter.count, n.counter.counted = nil, complete
+	}
 }
 
 // Remove takes a token out that was revoked.
@@ -131,8 +159,8 @@ func (c *Counter) Remove(role, id string) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.run != nil {
-		c.run.removed[number] = true
+	if c.count != nil {
+		c.count.removed[number] = true
 	}
 	c.forgetLocked(number)
 	if tokens := c.byRole[role]; tokens != nil {
@@ -162,7 +190,7 @@ func (c *Counter) Last(now time.Time) (count int, deadline time.Time) {
 func (c *Counter) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.byRole, c.counted, c.run = nil, false, nil
+	c.byRole, c.counted, c.needed, c.lookedAt, c.count = nil, false, false, false, nil
 }
 
 func (c *Counter) putLocked(role string, number uint64, deadline time.Time, end time.Duration) {

@@ -44,7 +44,7 @@ func TestTokensWithoutALeaseAreClaimed(t *testing.T) {
 	issue(&c, 2, time.Minute, now)
 	issue(&c, 3, time.Minute, now)
 	issue(&c, 0x7bcdef0123456789, 2*time.Minute, now)
-	require.NoError(t, c.Count(func(add func(role, id string, deadline time.Time)) error {
+	require.NoError(t, countAll(&c, func(add func(role, id string, deadline time.Time)) error {
 		add("app", id(9), now.Add(time.Second)) // an earlier process issued it
 		return nil
 	}))
@@ -109,7 +109,7 @@ func TestTokensStopCountingWhenTheirLeasesEnd(t *testing.T) {
 	var c Counter
 	issue(&c, 1, time.Minute, now)
 	issue(&c, 2, 2*time.Minute, now)
-	require.NoError(t, c.Count(func(add func(role, id string, deadline time.Time)) error {
+	require.NoError(t, countAll(&c, func(add func(role, id string, deadline time.Time)) error {
 		add("app", id(3), now.Add(time.Hour))
 		return nil
 	}))
@@ -132,7 +132,7 @@ func TestWhatIsListedHasTheEndThatIsKnown(t *testing.T) {
 	issue(&c, 1, time.Minute, now)
 	later := now.Add(2 * time.Minute)
 	require.False(t, full(&c, "app", 1, later))
-	require.NoError(t, c.Count(func(add func(role, id string, deadline time.Time)) error {
+	require.NoError(t, countAll(&c, func(add func(role, id string, deadline time.Time)) error {
 		add("app", id(1), now.Add(time.Hour))
 		return nil
 	}))

@@ -16,6 +16,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/background"
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/lease"
 	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/revoke"
@@ -49,7 +50,8 @@ type Report struct {
 }
 
 // Scan streams the list of all tokens of one InfluxDB once. It deletes what creations of unknown outcome have created,
-// by their nonces, and the lease tokens of a mount that are past their deadline. Nothing else is ever deleted: no token
+// by their nonces, and the lease tokens of a mount that are past their deadline, and counts the live ones where they are
+// not counted. Nothing else is ever deleted: no token
 // made by hand, no other mount's, no static or root token, and nothing that is merely unknown. The report is there also
 // with an error.
 func (t *Tidier) Scan(ctx context.Context, s logical.Storage, c *connection.Connection, o Options) (*Report, error) {
@@ -93,7 +95,15 @@ func (t *Tidier) scan(ctx context.Context, s logical.Storage, c *connection.Conn
 	}
 	at := locations(o.Unknown, usual, err == nil) // a default that is gone is nowhere
 	p.restart()
-	if err := l.list(ctx, at); err != nil {
+	if l.current {
+		l.count = t.counter.StartCount()
+	}
+	err = l.list(ctx, at)
+	l.count.End(err == nil)
+	if l.current {
+		t.pause.Done(err, t.mount.Now())
+	}
+	if err != nil {
 		return nil, err
 	}
 	p.matched.Store(int64(len(l.found)))
@@ -106,14 +116,15 @@ func (t *Tidier) scan(ctx context.Context, s logical.Storage, c *connection.Conn
 	return &l.seen, l.doubts(usual, at)
 }
 
-// addUnreadable has a scan of the current connection look for the nonces of pending entries that can't be read, too: where
+// addUnreadable notes whether the scan is of the current connection, and has such a one look for the nonces of pending entries that can't be read, too: where
 // the token may be is not known.
 func (l *pass) addUnreadable(ctx context.Context) error {
 	config, err := store.Config.Get(ctx, l.s)
 	if err != nil && !store.IsUnreadable(err) {
 		return err
 	}
-	if config != nil && config.ID == l.c.ID {
+	l.current = config != nil && config.ID == l.c.ID
+	if l.current {
 		for _, nonce := range l.unreadableNonces() {
 			l.nonces[nonce] = store.Pending{Nonce: nonce}
 		}
@@ -164,6 +175,9 @@ type pass struct {
 	p *progress
 
 	token.Listing
+	// current says that it is the current connection's, and count is then the count of its live tokens.
+	current bool
+	count   *lease.Count
 	// asked is when it was asked for.
 	asked time.Time
 	// nonces are those to look for, and present those that were seen.
@@ -202,7 +216,7 @@ func (l *pass) expired(deadline time.Time) bool {
 // doubts is why a list that was read to its end does not say all that it was asked for.
 func (l *pass) doubts(usual token.Location, at []token.Location) error {
 	for _, location := range at {
-		if !l.Complete[location] {
+		if !l.Complete[location] && (location == usual || l.o.MountUUID == "") { // a run of tidy is about leases
 			return token.Incomplete(l.c, location)
 		}
 	}
@@ -224,25 +238,34 @@ type orphan struct {
 	stamp token.Stamp
 }
 
-// look notes what one token in the list says.
-func (l *pass) look(a *influx.Authorization) {
+// look notes what one token in the list says. Of one that is none of ours nothing is kept, and nothing allocated.
+func (l *pass) look(a *influx.Listed) {
 	l.p.scanned.Add(1)
-	delete(l.seen.Missing, a.ID)
-	l.seen.ValuesHidden = l.seen.ValuesHidden || a.Token == ""
-	stamp, owned := l.issuer.Owned(a)
+	l.seen.ValuesHidden = l.seen.ValuesHidden || a.Hidden
+	delete(l.seen.Missing, string(a.ID))
+	stamp, stamped := token.FindStamp(a.Description)
+	if stamped && (stamp.Mount == l.mount.UUID || stamp.Mount == l.o.MountUUID) {
+		l.lookAtOurs(string(a.ID), stamp)
+	}
+}
+
+// lookAtOurs notes what a token says that bears the stamp of this mount, or of the one that is tidied up after.
+func (l *pass) lookAtOurs(id string, stamp token.Stamp) {
+	owned := stamp.Mount == l.mount.UUID
 	if _, sought := l.nonces[stamp.Nonce]; owned && sought && stamp.Nonce != l.c.RootNonce {
 		l.present[stamp.Nonce] = true
-		l.found = append(l.found, orphan{a.ID, stamp})
+		l.found = append(l.found, orphan{id, stamp})
 		return
 	}
-	if owned && stamp.Kind == token.Static {
-		l.seen.Stamps[a.ID] = stamp
+	if l.issuer.LiveLease(stamp, l.asked) {
+		l.count.Add(stamp.Role, id, stamp.Deadline)
 	}
-	stamp, stamped := token.ParseStamp(a.Description)
 	switch {
-	case !stamped || l.o.MountUUID == "" || stamp.Mount != l.o.MountUUID || stamp.Kind != token.Lease:
-	case l.expired(stamp.Deadline) && !l.counter.MayHaveLease(a.ID, l.asked):
-		l.found = append(l.found, orphan{a.ID, stamp})
+	case owned && stamp.Kind == token.Static:
+		l.seen.Stamps[id] = stamp
+	case l.o.MountUUID == "" || stamp.Mount != l.o.MountUUID || stamp.Kind != token.Lease:
+	case l.expired(stamp.Deadline) && !l.counter.MayHaveLease(id, l.asked):
+		l.found = append(l.found, orphan{id, stamp})
 	default:
 		l.p.left.Add(1)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,7 +15,6 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/background"
 	"vault-plugin-secrets-influxdb/backend/connection"
-	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/lease"
 	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/problem"
@@ -51,26 +51,30 @@ type Tidier struct {
 	// lifetime ends when the mount is unmounted, sealed or reloaded.
 	lifetime context.Context
 
-	timer  background.Timer
+	timer background.Timer
+	// pause is that between counts of the live tokens whose list failed.
+	pause  background.Backoff
 	search search
 
-	mu  sync.Mutex
-	run run
+	mu   sync.Mutex
+	last lastRun
 }
 
-// run is the run that is under way, or the last one.
-type run struct {
+// lastRun is the run that is under way, or the last one.
+type lastRun struct {
 	state             string
 	started, finished time.Time
 	err               error
 	progress          *progress
+	// connection is the one whose mints of unknown outcome it settles; "" where it changes nothing.
+	connection string
 }
 
 // New returns a Tidier whose runs end with lifetime.
 func New(lifetime context.Context, m *mount.Mount, pool *connection.Pool, issuer *token.Issuer, revoker *revoke.Revoker, statics *static.Roles, counter *lease.Counter) *Tidier {
 	return &Tidier{
 		lifetime: lifetime, mount: m, pool: pool, issuer: issuer, revoker: revoker, statics: statics, counter: counter,
-		run:    run{state: Idle, progress: &progress{}},
+		last:   lastRun{state: Idle, progress: &progress{}},
 		search: search{slot: make(chan struct{}, 1), abandoned: map[string]bool{}},
 	}
 }
@@ -78,23 +82,31 @@ func New(lifetime context.Context, m *mount.Mount, pool *connection.Pool, issuer
 // Start runs a scan in the background, and then has the static tokens replaced that InfluxDB does not know any more.
 // false means that a run is under way.
 func (t *Tidier) Start(s logical.Storage, c *connection.Connection, o Options) bool {
-	p, started := t.begin()
-	if !started {
-		return false
+	p := t.begin(c, o)
+	if p != nil {
+		go t.run(s, c, o, p)
 	}
-	go func() {
-		var err error
-		defer func() { t.finish(err) }()
-		defer background.Recover(t.mount.Log, &err)
-		if err = t.tidy(t.lifetime, s, c, o, p); err != nil {
-			t.mount.Log.Warn("tidy did not finish", "error", err)
-		}
-	}()
-	return true
+	return p != nil
 }
 
-// tidy scans, a second time where the root token was rotated meanwhile.
+// run is a run that has begun.
+func (t *Tidier) run(s logical.Storage, c *connection.Connection, o Options, p *progress) {
+	var err error
+	defer func() { t.finish(err) }()
+	defer background.Recover(t.mount.Log, &err)
+	if err = t.tidy(t.lifetime, s, c, o, p); err != nil {
+		t.mount.Log.Warn("tidy did not finish", "error", err)
+	}
+}
+
+// tidy scans, a second time where the root token was rotated meanwhile. The list settles mints of unknown outcome, too.
 func (t *Tidier) tidy(ctx context.Context, s logical.Storage, c *connection.Connection, o Options, p *progress) error {
+	if err := t.revoker.Load(ctx, s); err != nil {
+		return err
+	}
+	if !o.DryRun {
+		o.Unknown = t.unknownOn(c.ID)
+	}
 	seen, err := t.scan(ctx, s, c, o, p)
 	if err != nil {
 		if newer := t.pool.Refresh(ctx, s, c); newer != nil {
@@ -108,36 +120,46 @@ func (t *Tidier) tidy(ctx context.Context, s logical.Storage, c *connection.Conn
 	return err
 }
 
-// begin marks a run as started, unless one is under way.
-func (t *Tidier) begin() (*progress, bool) {
+// begin marks a run as started; nil while one is under way.
+func (t *Tidier) begin(c *connection.Connection, o Options) *progress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.run.state == Running {
-		return nil, false
+	if t.last.state == Running {
+		return nil
 	}
-	t.run = run{state: Running, started: t.mount.Now(), progress: &progress{}}
-	return t.run.progress, true
+	t.last = lastRun{state: Running, started: t.mount.Now(), progress: &progress{}}
+	if !o.DryRun {
+		t.last.connection = c.ID
+	}
+	return t.last.progress
+}
+
+// settles reports whether a run is under way that settles a connection's mints of unknown outcome.
+func (t *Tidier) settles(connection string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last.state == Running && t.last.connection == connection
 }
 
 func (t *Tidier) finish(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.run.finished, t.run.err = t.mount.Now(), err
+	t.last.finished, t.last.err = t.mount.Now(), err
 	var (
 		incomplete *token.IncompleteListError
 		skewed     *SkewedError
 	)
 	switch {
 	case err == nil:
-		t.run.state = Done
+		t.last.state = Done
 	case errors.As(err, &skewed):
-		t.run.state = Skewed
+		t.last.state = Skewed
 	case errors.As(err, &incomplete):
-		t.run.state = Blind
+		t.last.state = Blind
 	case errors.Is(err, context.Canceled):
-		t.run.state = Cancelled
+		t.last.state = Cancelled
 	default:
-		t.run.state = Failed
+		t.last.state = Failed
 	}
 }
 
@@ -154,9 +176,9 @@ type Status struct {
 func (t *Tidier) Status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	status := Status{State: t.run.state, Started: t.run.started, Finished: t.run.finished, Counts: t.run.progress.counts()}
-	if t.run.err != nil {
-		status.LastError = t.run.err.Error()
+	status := Status{State: t.last.state, Started: t.last.started, Finished: t.last.finished, Counts: t.last.progress.counts()}
+	if t.last.err != nil {
+		status.LastError = t.last.err.Error()
 	}
 	return status
 }
@@ -176,58 +198,78 @@ func (t *Tidier) Problems() []string {
 	return nil
 }
 
-// Periodic starts a run on the current connection when one is due.
+// Periodic does what needs a list of all tokens. A run on the current connection starts when one is due; at once where the
+// live tokens are to be counted or, as the first after a start, where there are mints of unknown outcome to settle: one list
+// is enough for all of them.
 func (t *Tidier) Periodic(ctx context.Context, s logical.Storage) error {
+	settled, err := t.startDue(ctx, s)
+	if !settled {
+		err = errors.Join(err, t.ReconcileUnknown(ctx, s))
+	}
+	return err
+}
+
+// startDue starts the run that is due. It reports whether a list was made for what waited for one, and has settled that.
+func (t *Tidier) startDue(ctx context.Context, s logical.Storage) (settled bool, err error) {
 	config, err := store.Config.Get(ctx, s)
 	if err != nil || config == nil {
-		return err
+		return false, err
 	}
-	if !t.timer.Due(t.mount.Now(), time.Duration(config.TidyInterval)*time.Second) {
-		return nil
+	if err := t.revoker.Load(ctx, s); err != nil {
+		return false, err
+	}
+	uncounted, err := t.counter.NeedsCount(func() (bool, error) { return anyCapped(ctx, s) })
+	if err != nil {
+		return false, err
+	}
+	now, interval := t.mount.Now(), time.Duration(config.TidyInterval)*time.Second
+	due := t.timer.Due(now, interval)
+	sought := t.dueOn(config.ID)
+	waited := uncounted && t.pause.Ready(now) || len(sought) > 0 && interval > 0 && (due || t.Status().State == Idle)
+	if !due && !waited {
+		return false, nil
 	}
 	c, err := t.pool.Open(config)
 	if err != nil {
-		return err
+		return false, err
 	}
-	t.Start(s, c, Options{MountUUID: t.mount.UUID})
-	return nil
+	if waited {
+		if _, err := c.Identify(ctx); connection.IsForeign(err) { // a look each minute costs less than its list
+			return false, err
+		}
+	}
+	if interval == 0 { // tidy runs by hand only
+		_, err := t.Scan(ctx, s, c, Options{Unknown: t.unknownOn(c.ID)})
+		return true, err
+	}
+	o := Options{MountUUID: t.mount.UUID}
+	if !waited {
+		t.Start(s, c, o)
+		return false, nil
+	}
+	p := t.begin(c, o)
+	if p == nil {
+		return false, nil
+	}
+	t.timer.Restart(now, interval)
+	t.run(s, c, o, p)
+	return !slices.ContainsFunc(sought, t.revoker.IsPending), nil
 }
 
-// errNoConnection: there is nothing to count before there is a configuration, and a first one is counted then.
-var errNoConnection = errors.New("no connection")
-
-// CountLive counts the live lease tokens in the current connection's InfluxDB, once after a start and once after a switch
-// to another InfluxDB.
-func (t *Tidier) CountLive(ctx context.Context, s logical.Storage) error {
-	err := t.counter.Count(func(add func(role, id string, deadline time.Time)) error {
-		config, err := store.Config.Get(ctx, s)
-		if err != nil {
-			return err
-		}
-		if config == nil {
-			return errNoConnection
-		}
-		c, err := t.pool.Open(config)
-		if err != nil {
-			return err
-		}
-		if _, err := c.Identify(ctx); connection.IsForeign(err) { // a look each minute costs less than its list
-			return err
-		}
-		now := t.mount.Now()
-		err = c.Client.EachAuthorization(ctx, func(a *influx.Authorization) error {
-			if stamp, live := t.issuer.LiveLease(a, now); live {
-				add(stamp.Role, a.ID, stamp.Deadline)
-			}
-			return nil
-		})
-		if err == nil {
-			_, err = c.Identify(ctx) // another InfluxDB has none of them
-		}
-		return err
-	})
-	if errors.Is(err, errNoConnection) {
-		return nil
+// anyCapped reports whether a role has a cap on its live tokens. One that can't be read mints nothing.
+func anyCapped(ctx context.Context, s logical.Storage) (bool, error) {
+	names, err := store.Roles.List(ctx, s)
+	if err != nil {
+		return false, err
 	}
-	return err
+	for _, name := range names {
+		r, err := store.Roles.Get(ctx, s, name)
+		if err != nil && !store.IsUnreadable(err) {
+			return false, err
+		}
+		if r != nil && r.MaxLeases > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
 }

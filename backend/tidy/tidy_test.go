@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 	"vault-plugin-secrets-influxdb/backend/lease"
 	"vault-plugin-secrets-influxdb/backend/mint"
@@ -157,6 +158,15 @@ func TestOnlyTheJobReplacesMissingStaticTokens(t *testing.T) {
 	}
 }
 
+// Of a token that is none of ours a scan keeps nothing.
+func TestALookAtAStrangersTokenCostsNothing(t *testing.T) {
+	f := newFixture(t)
+	l := &pass{Tidier: f.Tidier, p: &progress{}, o: Options{MountUUID: testUUID}, seen: static.Seen{Missing: map[string]string{"0000000000000001": "lost"}}}
+	stranger := &influx.Listed{ID: []byte("03a2bbf46309a000"), Description: []byte("Read buckets metrics, made by hand for the one who writes metrics")}
+	require.Zero(t, testing.AllocsPerRun(100, func() { l.look(stranger) }))
+	require.Len(t, l.seen.Missing, 1)
+}
+
 func TestScanReports(t *testing.T) {
 	f := newFixture(t)
 	f.connect()
@@ -196,8 +206,12 @@ func TestACountEndsWithAReset(t *testing.T) {
 		}
 		next.ServeHTTP(w, r)
 	})
-	counted := make(chan error)
-	go func() { counted <- f.CountLive(context.WithoutCancel(t.Context()), f.storage) }()
+	counted, c := make(chan error), f.current()
+	count := func() error {
+		_, err := f.Scan(context.WithoutCancel(t.Context()), f.storage, c, Options{})
+		return err
+	}
+	go func() { counted <- count() }()
 	<-asked
 	f.counter.Reset()
 	close(release)
@@ -206,20 +220,21 @@ func TestACountEndsWithAReset(t *testing.T) {
 	require.Zero(t, live)
 
 	f.server.Intercept(nil)
-	require.NoError(t, f.CountLive(t.Context(), f.storage))
+	require.NoError(t, count())
 	live, _ = f.counter.Last(f.now)
 	require.Equal(t, 1, live, "it is counted anew, without the expired one")
 }
 
 func TestAMountWithoutAConnectionIsCountedOnceItHasOne(t *testing.T) {
 	f := newFixture(t)
-	require.NoError(t, f.CountLive(t.Context(), f.storage))
+	require.NoError(t, store.Roles.Put(t.Context(), f.storage, "app", &store.Role{MaxLeases: 1}))
+	require.NoError(t, f.Periodic(t.Context(), f.storage))
 	f.connect()
 	f.create("01", f.now.Add(time.Hour))
-	require.NoError(t, f.CountLive(t.Context(), f.storage))
+	require.NoError(t, f.Periodic(t.Context(), f.storage))
 	live, _ := f.counter.Last(f.now)
 	require.Equal(t, 1, live)
 	f.server.ResetRequests()
-	require.NoError(t, f.CountLive(t.Context(), f.storage))
+	require.NoError(t, f.Periodic(t.Context(), f.storage))
 	require.Empty(t, f.server.Requests(), "once")
 }

@@ -61,7 +61,7 @@ func (t *Tidier) ReconcileUnknown(ctx context.Context, s logical.Storage) error 
 		ctx = patient
 	}
 	for id, unknown := range t.unknownByConnection() {
-		if ctx.Err() == nil && !t.revoker.Unreachable(id) && t.anyDue(unknown) {
+		if ctx.Err() == nil && !t.revoker.Unreachable(id) && t.anyDue(unknown) && (tainted || !t.settles(id)) {
 			t.reconcile(ctx, s, id, unknown)
 		}
 	}
@@ -182,6 +182,27 @@ func (t *Tidier) unknownByConnection() map[string]map[string]store.Pending {
 		byConnection[entry.Connection][entry.Nonce] = entry
 	}
 	return byConnection
+}
+
+// unknownOn are the creations of unknown outcome on one connection, by nonce.
+func (t *Tidier) unknownOn(connection string) map[string]store.Pending {
+	unknown := map[string]store.Pending{}
+	for _, entry := range t.revoker.All() {
+		if entry.Nonce != "" && entry.Connection == connection {
+			unknown[entry.Nonce] = entry
+		}
+	}
+	return unknown
+}
+
+// dueOn are the keys of those on one connection of which a list can prove that nothing was created.
+func (t *Tidier) dueOn(connection string) (keys []string) {
+	for _, entry := range t.unknownOn(connection) {
+		if t.isDue(entry) {
+			keys = append(keys, entry.Key())
+		}
+	}
+	return keys
 }
 
 // anyDue reports whether a list can prove of any of them that nothing was created.

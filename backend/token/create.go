@@ -150,10 +150,9 @@ func (i *Issuer) Owned(a *influx.Authorization) (Stamp, bool) {
 	return st, ok && st.Mount == i.mount.UUID
 }
 
-// LiveLease returns the stamp of a token that is this mount's, belongs to a lease and is not past its deadline.
-func (i *Issuer) LiveLease(a *influx.Authorization, now time.Time) (Stamp, bool) {
-	st, owned := i.Owned(a)
-	return st, owned && st.Kind == Lease && st.Role != ProbeRole && st.Deadline.After(now)
+// LiveLease reports whether a stamp is of a token of this mount that belongs to a lease and is not past its deadline.
+func (i *Issuer) LiveLease(st Stamp, now time.Time) bool {
+	return st.Mount == i.mount.UUID && st.Kind == Lease && st.Role != ProbeRole && st.Deadline.After(now)
 }
 
 // IncompleteListError says that the root token is not shown all tokens of a location.
@@ -186,7 +185,7 @@ type Listing struct {
 // first, and has to be in the list. A location where the root token may not create one is not complete; in the first, the
 // default one, that is an error. So is a list of another InfluxDB at the same address, which says nothing of ours. What
 // visit is handed is valid only during the call; before the first one l has the times.
-func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at []Location, l *Listing, visit func(*influx.Authorization)) (err error) {
+func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at []Location, l *Listing, visit func(*influx.Listed)) (err error) {
 	probes := map[string]Location{}
 	defer func() {
 		for id := range probes {
@@ -211,14 +210,14 @@ func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at 
 		return err
 	}
 	dated := func(date time.Time) { l.Answered, l.Date = i.mount.Now(), date }
-	err = c.Client.DatedAuthorizations(ctx, dated, func(a *influx.Authorization) error {
-		l.Proven = l.Proven || a.ID == c.RootID() && a.ID != ""
-		if location, isProbe := probes[a.ID]; isProbe {
+	rootID := c.RootID()
+	err = c.Client.ScanAuthorizations(ctx, dated, func(a *influx.Listed) {
+		l.Proven = l.Proven || string(a.ID) == rootID && rootID != ""
+		if location, isProbe := probes[string(a.ID)]; isProbe {
 			l.Complete[location], l.Proven = true, true
-		} else if a.ID != "" {
+		} else if len(a.ID) > 0 {
 			visit(a)
 		}
-		return nil
 	})
 	if err == nil {
 		_, err = c.Identify(ctx) // the list of another InfluxDB says nothing of ours
@@ -249,7 +248,7 @@ func (i *Issuer) probeElsewhere(ctx context.Context, c *connection.Connection, p
 }
 
 // ListDefault is ListVerified of the default location, whose list has to be complete.
-func (i *Issuer) ListDefault(ctx context.Context, c *connection.Connection, visit func(*influx.Authorization)) error {
+func (i *Issuer) ListDefault(ctx context.Context, c *connection.Connection, visit func(*influx.Listed)) error {
 	at, err := DefaultLocation(ctx, c)
 	if err != nil {
 		return err

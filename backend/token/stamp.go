@@ -3,6 +3,7 @@
 package token
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -66,6 +67,15 @@ func ParseStamp(description string) (Stamp, bool) {
 		st.Deadline = time.Unix(seconds, 0)
 	}
 	return st, true
+}
+
+// FindStamp is ParseStamp of a description in a list of many, most of which may have none: nothing is allocated for those.
+func FindStamp(description []byte) (Stamp, bool) {
+	at := bytes.LastIndex(description, []byte(stampStart))
+	if at < 0 {
+		return Stamp{}, false
+	}
+	return ParseStamp(string(description[at:])) // no part of a stamp holds the start of another
 }
 
 // StripStamp returns a description without its stamp.

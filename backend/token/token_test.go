@@ -140,8 +140,7 @@ func TestLiveLease(t *testing.T) {
 	as := func(change func(*Stamp)) bool {
 		stamp := live
 		change(&stamp)
-		_, ok := issuer.LiveLease(&influx.Authorization{ID: "0000000000000001", Description: stamp.String()}, now)
-		return ok
+		return issuer.LiveLease(stamp, now)
 	}
 	require.True(t, as(func(*Stamp) {}))
 	require.False(t, as(func(s *Stamp) { s.Deadline = now }))
@@ -163,7 +162,7 @@ func TestListVerified(t *testing.T) {
 
 	var listed []string
 	c := dial(t, server, root)
-	visit := func(a *influx.Authorization) { listed = append(listed, a.ID) }
+	visit := func(a *influx.Listed) { listed = append(listed, string(a.ID)) }
 	var l Listing
 	require.NoError(t, issuer.ListVerified(t.Context(), c, []Location{usual, unseen, ownerGone}, &l, visit))
 	require.Equal(t, map[Location]bool{usual: true, ownerGone: true}, l.Complete, "the probe of beta is not in the list")
@@ -184,7 +183,7 @@ func TestALocationIsGoneOnlyByA400(t *testing.T) {
 		server.Fail("POST", "/api/v2/authorizations", status, "application/json", `{"code":"`+code+`","message":"x"}`)
 		usual := Location{OrgID: server.OrgID()}
 		var l Listing
-		err := newIssuer(mountUUID).ListVerified(t.Context(), dial(t, server, server.RootToken()), []Location{usual}, &l, func(*influx.Authorization) {})
+		err := newIssuer(mountUUID).ListVerified(t.Context(), dial(t, server, server.RootToken()), []Location{usual}, &l, func(*influx.Listed) {})
 		require.Equal(t, status == 400, l.Complete[usual], status)
 		require.Equal(t, status == 400, err == nil, "%d: %v", status, err)
 	}
@@ -195,7 +194,7 @@ func TestAListThatIsNotShown(t *testing.T) {
 	issuer := newIssuer(mountUUID)
 	_, root := server.AddToken(server.OrgID(), server.UserID(),
 		influxtest.InOrg("write", "authorizations", server.OrgID()), influxtest.ByID("write", "users", server.UserID()))
-	err := issuer.ListDefault(t.Context(), dial(t, server, root), func(*influx.Authorization) {})
+	err := issuer.ListDefault(t.Context(), dial(t, server, root), func(*influx.Listed) {})
 	var incomplete *IncompleteListError
 	require.ErrorAs(t, err, &incomplete)
 	require.Equal(t, Location{server.OrgID(), server.UserID()}, incomplete.At)
@@ -203,7 +202,7 @@ func TestAListThatIsNotShown(t *testing.T) {
 		"/authorizations or read:users/"+server.UserID()+"; see docs/root-token.md")
 
 	_, root = server.AddToken(server.OrgID(), server.UserID(), influxtest.InOrg("read", "authorizations", server.OrgID()))
-	err = issuer.ListDefault(t.Context(), dial(t, server, root), func(*influx.Authorization) {})
+	err = issuer.ListDefault(t.Context(), dial(t, server, root), func(*influx.Listed) {})
 	require.True(t, influx.Is(err, influx.MissingPermission), "no probe in the default location: %v", err)
 	require.NotErrorAs(t, err, &incomplete)
 }
