@@ -44,7 +44,7 @@ func (b *bench) measureIsolation(ctx context.Context, s *stand) (*isolation, err
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mountOurs(ctx, stalledPath, proxy.url, map[string]any{"request_timeout": stallTimeout}); err != nil {
+	if err := s.mountOurs(ctx, lab.PluginName, stalledPath, proxy.url, map[string]any{"request_timeout": stallTimeout}); err != nil {
 		return nil, err
 	}
 	var undisturbed, stalled figures

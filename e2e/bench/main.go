@@ -21,12 +21,11 @@ import (
 // bench is one run.
 type bench struct {
 	clients []int
-	// rounds is how often each measurement is made, phase how long one takes.
-	rounds int
-	phase  time.Duration
+	// rounds is how often each measurement is made, scaleRounds how often each of those at scale, phase how long one takes.
+	rounds, scaleRounds int
+	phase               time.Duration
 	// stalls is how often InfluxDB stalls; each takes more than a minute.
 	stalls int
-	// tokens and roles are how many there are at scale.
 	// sizes are those at which mints are measured, growing.
 	sizes []size
 	// profiles is a directory for CPU profiles of the plugin's mints; empty for none.
@@ -35,20 +34,20 @@ type bench struct {
 }
 
 func main() {
-	b := &bench{clients: []int{1, 8, 32}, stalls: 3, sizes: []size{{1000, 10}, {10000, 1000}, {100000, 10000}}, started: time.Now()}
+	b := &bench{clients: []int{1, 8, 32}, scaleRounds: 5, stalls: 3, sizes: []size{{1000, 10}, {100000, 10000}}, started: time.Now()}
 	short := flag.Bool("short", false, "a run of few minutes with fewer rounds and tokens, whose numbers are only hints")
 	only := flag.String("only", "", "one part: rates, scale or isolation; nothing is written then")
 	flag.Func("clients", "how many clients call at once, one after the other (default 1,8,32)", func(list string) (err error) {
 		b.clients, err = counts(list)
 		return err
 	})
-	flag.IntVar(&b.rounds, "rounds", 5, "how often each measurement is made")
+	flag.IntVar(&b.rounds, "rounds", 9, "how often each measurement is made")
 	flag.DurationVar(&b.phase, "phase", 1500*time.Millisecond, "how long one measurement takes")
 	out := flag.String("out", "", "the directory to write performance.md, .json and .svg to; empty prints only")
 	flag.StringVar(&b.profiles, "profiles", "", "a directory to write CPU profiles of the plugin's mints to")
 	flag.Parse()
 	if *short {
-		b.rounds, b.phase, b.stalls, b.sizes = 3, 700*time.Millisecond, 1, []size{{500, 10}, {5000, 500}}
+		b.rounds, b.scaleRounds, b.phase, b.stalls, b.sizes = 3, 3, 700*time.Millisecond, 1, []size{{500, 10}, {5000, 500}}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	// After the first signal the next one ends the program at once; the lab's sentinels stop the servers.
@@ -100,7 +99,10 @@ func (b *bench) measure(ctx context.Context, servers *lab.Lab, only string) (*re
 	if err != nil {
 		return nil, err
 	}
-	b.say("building the plugin and the floor engine, starting Vault and InfluxDB")
+	if warning := found.disturbed(); warning != "" {
+		b.say("%s", warning)
+	}
+	b.say("building the plugin, its earlier build and the floor engine, starting Vault and InfluxDB")
 	built, err := build(ctx, servers)
 	if err != nil {
 		return nil, err

@@ -15,26 +15,33 @@ const (
 )
 
 // colours are legible on white and on black.
-var colours = map[string]string{direct: "#8a8a8a", leaseOnly: "#b08900", floorName: "#c0392b", oursName: "#2471a3"}
+var colours = map[string]string{direct: "#8a8a8a", leaseOnly: "#b08900", floorName: "#c0392b", peerName: "#7d3c98", earlierName: "#85c1e9", oursName: "#2471a3"}
 
 var titles = map[string]string{mint: "Mints", revoke: "Revocations"}
 
 // picture draws the rates of mints and revocations against the number of clients, with the spread of each.
 func (r *report) picture() string {
 	var b strings.Builder
-	width, height := marginLeft+2*panelWidth+panelGap+24, marginTop+panelHeight+84
+	width, height := marginLeft+2*panelWidth+panelGap+24, marginTop+panelHeight+106
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" font-family="sans-serif" font-size="13">`+"\n", width, height)
 	fmt.Fprintf(&b, `<rect width="%.0f" height="%.0f" fill="white"/>`+"\n", width, height)
 	for i, operation := range []string{mint, revoke} {
 		newPanel(r.Rates, operation, marginLeft+float64(i)*(panelWidth+panelGap)).draw(&b)
 	}
-	for i, name := range []string{direct, leaseOnly, floorName, oursName} {
-		x, y := marginLeft+float64(i)*200, marginTop+panelHeight+62
+	for i, name := range r.drawn() {
+		x, y := marginLeft+float64(i%3)*260, marginTop+panelHeight+62+float64(i/3)*22
 		fmt.Fprintf(&b, `<line x1="%.0f" y1="%.0f" x2="%.0f" y2="%.0f" stroke="%s" stroke-width="3"/>`, x, y, x+24, y, colours[name])
 		fmt.Fprintf(&b, `<text x="%.0f" y="%.0f">%s</text>`+"\n", x+30, y+4, name)
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
+}
+
+// drawn are the subjects that were measured.
+func (r *report) drawn() []string {
+	return slices.DeleteFunc(slices.Clone(subjectNames), func(name string) bool {
+		return !slices.ContainsFunc(r.Rates, func(line rate) bool { return line.Subject == name })
+	})
 }
 
 // panel is the picture of one operation.
@@ -84,7 +91,7 @@ func (p panel) draw(b *strings.Builder) {
 		fmt.Fprintf(b, `<text x="%.1f" y="%.0f" text-anchor="middle">%d</text>`+"\n", p.x(clients), marginTop+panelHeight+18, clients)
 	}
 	fmt.Fprintf(b, `<text x="%.1f" y="%.0f" text-anchor="middle">clients</text>`+"\n", p.left+panelWidth/2, marginTop+panelHeight+36)
-	for _, name := range []string{direct, leaseOnly, floorName, oursName} {
+	for _, name := range subjectNames {
 		p.drawLine(b, name)
 	}
 }

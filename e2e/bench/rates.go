@@ -5,20 +5,27 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
 // The subjects, and what is done with each.
 const (
-	direct    = "InfluxDB itself"
-	leaseOnly = "a lease alone"
-	floorName = "one-call engine (F)"
-	oursName  = "this plugin"
+	direct      = "InfluxDB itself"
+	leaseOnly   = "a lease alone"
+	floorName   = "one-call engine (F)"
+	peerName    = "database plugin"
+	earlierName = "build " + earlierCommit
+	oursName    = "this plugin"
 
 	mint       = "mint"
 	renew      = "renew"
 	revoke     = "revoke"
 	staticRead = "static read"
 )
+
+// subjectNames are all of them, in the order of the tables.
+var subjectNames = []string{direct, leaseOnly, floorName, peerName, earlierName, oursName}
 
 // subject is something that mints and revokes.
 type subject struct {
@@ -33,31 +40,43 @@ type subject struct {
 	process *process
 }
 
+// subjects are those that a stand has.
 func (s *stand) subjects(ctx context.Context) ([]subject, error) {
-	ours, err := s.process(ctx, s.ours)
-	if err != nil {
-		return nil, err
+	all := []subject{{name: direct, mint: s.create, revoke: s.remove}}
+	plugins := []*lab.Plugin{nil}
+	add := func(one subject, path string, plugin *lab.Plugin) {
+		one.mint = func(ctx context.Context) (string, error) { return s.vaultAPI.lease(ctx, path) }
+		one.revoke = s.vaultAPI.revoke
+		all, plugins = append(all, one), append(plugins, plugin)
 	}
-	floor, err := s.process(ctx, s.floor)
-	if err != nil {
-		return nil, err
+	read := func(path string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			return s.vaultAPI.call(ctx, http.MethodGet, path+"/static-creds/meter", nil, nil)
+		}
 	}
-	lease := func(path string) func(context.Context) (string, error) {
-		return func(ctx context.Context) (string, error) { return s.vaultAPI.lease(ctx, path) }
+	add(subject{name: leaseOnly}, floorPath+"/lease-only", &s.floor)
+	add(subject{name: floorName}, floorPath+"/one-call", &s.floor)
+	if s.peer != nil {
+		add(subject{name: peerName, renew: s.vaultAPI.renew}, peerPath+"/creds/app", s.peer)
 	}
-	all := []subject{
-		{name: direct, mint: s.create, revoke: s.remove},
-		{name: leaseOnly, mint: lease(floorPath + "/lease-only"), revoke: s.vaultAPI.revoke},
-		{name: floorName, mint: lease(floorPath + "/one-call"), revoke: s.vaultAPI.revoke},
-		{
-			name: oursName, mint: lease(oursPath + "/creds/app"), revoke: s.vaultAPI.revoke, renew: s.vaultAPI.renew, process: &ours,
-			read: func(ctx context.Context) error {
-				return s.vaultAPI.call(ctx, http.MethodGet, oursPath+"/static-creds/meter", nil, nil)
-			},
-		},
+	if s.earlier != nil {
+		add(subject{name: earlierName, renew: s.vaultAPI.renew, read: read(earlierPath)}, earlierPath+"/creds/app", s.earlier)
 	}
-	for i, plugin := range []*process{nil, &floor, &floor, &ours} {
-		if all[i].spent, err = s.meter(plugin); err != nil {
+	add(subject{name: oursName, renew: s.vaultAPI.renew, read: read(oursPath)}, oursPath+"/creds/app", &s.ours)
+	for i, plugin := range plugins {
+		var found *process
+		if plugin != nil {
+			running, err := s.process(ctx, *plugin)
+			if err != nil {
+				return nil, err
+			}
+			found = &running
+		}
+		if plugin == &s.ours {
+			all[i].process = found
+		}
+		var err error
+		if all[i].spent, err = s.meter(found); err != nil {
 			return nil, err
 		}
 	}
@@ -69,6 +88,15 @@ type rounds struct {
 	loads []load
 	// spent is what the servers spent per call.
 	spent []usage
+}
+
+// cpu is the processor time of the plugin per call in each round, in microseconds.
+func (r *rounds) cpu() []float64 {
+	all := make([]float64, len(r.spent))
+	for i, u := range r.spent {
+		all[i] = float64(u.plugin.Nanoseconds()) / 1000
+	}
+	return all
 }
 
 // rates are the calls per second in each round.

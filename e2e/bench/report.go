@@ -12,7 +12,9 @@ type report struct {
 	Versions string  `json:"versions"`
 	Minutes  float64 `json:"minutes"`
 	// Load is the machine's load average when the run began: what others did on it.
-	Load      float64      `json:"load_average_before"`
+	Load float64 `json:"load_average_before"`
+	// Busy is how much of its processors others used right before the run, in percent.
+	Busy      float64      `json:"busy_before_percent"`
 	Rounds    int          `json:"rounds"`
 	Rates     []rate       `json:"rates"`
 	Scale     []scaleMints `json:"scale,omitempty"`
@@ -59,10 +61,14 @@ type rate struct {
 	Operation string `json:"operation"`
 	Clients   int    `json:"clients"`
 	PerSecond spread `json:"per_second"`
-	// OfFloor is the ratio to the one-call engine in the same round; nil for what that can't do.
-	OfFloor *spread `json:"of_floor,omitempty"`
-	P50     float64 `json:"p50_ms"`
-	P99     float64 `json:"p99_ms"`
+	// OfFloor and OfEarlier are the ratios to the one-call engine and to the earlier build in the same round, of the rate
+	// and of the plugin's processor time; nil for what those can't do.
+	OfFloor      *spread `json:"of_floor,omitempty"`
+	OfEarlier    *spread `json:"of_earlier,omitempty"`
+	CPUOfFloor   *spread `json:"plugin_cpu_of_floor,omitempty"`
+	CPUOfEarlier *spread `json:"plugin_cpu_of_earlier,omitempty"`
+	P50          float64 `json:"p50_ms"`
+	P99          float64 `json:"p99_ms"`
 	// What each call costs the servers; 0 where it is not known.
 	PluginCPU   float64 `json:"plugin_cpu_us,omitempty"`
 	VaultCPU    float64 `json:"vault_cpu_us,omitempty"`
@@ -78,32 +84,45 @@ func ratesOf(found results, clients []int) []rate {
 	var lines []rate
 	for _, operation := range []string{mint, renew, revoke, staticRead} {
 		for _, count := range clients {
-			for _, name := range []string{direct, leaseOnly, floorName, oursName} {
-				measured := found[rateKey{name, operation, count}]
-				if measured == nil {
-					continue
+			for _, name := range subjectNames {
+				if key := (rateKey{name, operation, count}); found[key] != nil {
+					lines = append(lines, found.line(key))
 				}
-				lines = append(lines, lineOf(rateKey{name, operation, count}, measured, found[rateKey{floorName, operation, count}]))
 			}
 		}
 	}
 	return lines
 }
 
-func lineOf(key rateKey, measured, floor *rounds) rate {
+// line is one subject's line, which has to be there.
+func (r results) line(key rateKey) rate {
+	measured := r[key]
 	line := rate{
 		Subject: key.subject, Operation: key.operation, Clients: key.clients, PerSecond: spreadOf(measured.rates()),
 		P50:         medianOf(measured.loads, func(l load) float64 { return milliseconds(l.quantile(0.50)) }),
 		P99:         medianOf(measured.loads, func(l load) float64 { return milliseconds(l.quantile(0.99)) }),
-		PluginCPU:   medianOf(measured.spent, func(u usage) float64 { return float64(u.plugin.Microseconds()) }),
+		PluginCPU:   spreadOf(measured.cpu()).Median,
 		VaultCPU:    medianOf(measured.spent, func(u usage) float64 { return float64(u.vault.Microseconds()) }),
 		InfluxCPU:   medianOf(measured.spent, func(u usage) float64 { return float64(u.influx.Microseconds()) }),
 		Allocations: medianOf(measured.spent, func(u usage) float64 { return u.objects }),
 		Bytes:       medianOf(measured.spent, func(u usage) float64 { return u.bytes }),
 	}
-	if floor != nil {
-		of := ratios(measured.rates(), floor.rates())
-		line.OfFloor = &of
-	}
+	line.OfFloor, line.CPUOfFloor = r.against(floorName, key)
+	line.OfEarlier, line.CPUOfEarlier = r.against(earlierName, key)
 	return line
+}
+
+// against compares with another subject, round by round: the rates, and the plugins' processor times. nil is what one of them
+// does not have.
+func (r results) against(subject string, key rateKey) (rates, cpu *spread) {
+	measured, other := r[key], r[rateKey{subject, key.operation, key.clients}]
+	if other == nil {
+		return nil, nil
+	}
+	of := ratios(measured.rates(), other.rates())
+	if key.subject == direct {
+		return &of, nil
+	}
+	ofCPU := ratios(measured.cpu(), other.cpu())
+	return &of, &ofCPU
 }

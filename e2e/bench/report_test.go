@@ -20,7 +20,7 @@ func TestSpread(t *testing.T) {
 	assert.Equal(t, spread{}, spreadOf(nil))
 	assert.Equal(t, spread{2, 1, 9}, spreadOf([]float64{9, 1, 2}))
 	assert.Equal(t, spread{2.5, 1, 9}, spreadOf([]float64{9, 1, 3, 2}))
-	assert.Equal(t, spread{0.75, 0.5, 1}, ratios([]float64{1, 3}, []float64{2, 3}))
+	assert.Equal(t, spread{0.75, 0.5, 1}, ratios([]float64{1, 3, 5}, []float64{2, 3, 0}))
 }
 
 func TestCounts(t *testing.T) {
@@ -31,6 +31,13 @@ func TestCounts(t *testing.T) {
 		_, err := counts(wrong)
 		require.Error(t, err, wrong)
 	}
+}
+
+func TestADisturbedMachineIsNamed(t *testing.T) {
+	r := measured()
+	assert.NotContains(t, r.markdown(), "not quiet")
+	r.Busy = 37.4
+	assert.Contains(t, r.markdown(), "The machine was not quiet: others used 37 % of its processors")
 }
 
 func TestQuantile(t *testing.T) {
@@ -65,7 +72,7 @@ func measured() *report {
 	found := results{}
 	for _, operation := range []string{mint, renew, revoke, staticRead} {
 		for _, clients := range []int{1, 8} {
-			for _, name := range []string{direct, leaseOnly, floorName, oursName} {
+			for _, name := range subjectNames {
 				key := rateKey{name, operation, clients}
 				for round := range 2 {
 					found.add(key, load{took: time.Second, latencies: make([]time.Duration, 100*clients+round)}, usage{plugin: time.Second, objects: 1000})
@@ -87,7 +94,7 @@ func TestReportReplacesItsPartOfThePage(t *testing.T) {
 		assert.True(t, strings.HasPrefix(string(text), "before\n"+tablesBegin))
 		assert.True(t, strings.HasSuffix(string(text), tablesEnd+"after\n"))
 		assert.NotContains(t, string(text), "the last table")
-		assert.Contains(t, string(text), "| mint | 8 | this plugin | 800 (800–801) | 1.00 (1.00–1.00) |")
+		assert.Contains(t, string(text), "| 1249 | mint | 8 | this plugin | 1.00 (1.00–1.00) | 1.00 (1.00–1.00) | 800 (800–801) | 1.00 (1.00–1.00) | 1.00 (1.00–1.00) |")
 	}
 	numbers, err := os.ReadFile(filepath.Join(directory, "performance.json"))
 	require.NoError(t, err)
@@ -118,7 +125,7 @@ func TestPictureIsXMLAndStaysInItsFrame(t *testing.T) {
 			circles++
 		}
 	}
-	assert.Equal(t, 2*2*4, circles, "one for each operation, number of clients and subject")
+	assert.Equal(t, 2*2*len(subjectNames), circles, "one for each operation, number of clients and subject")
 	p := newPanel(measured().Rates, mint, 0)
 	for _, line := range p.lines {
 		assert.GreaterOrEqual(t, p.y(line.PerSecond.Most), marginTop)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // scaleClients are how many mint while sizes are compared.
@@ -29,6 +30,7 @@ func (s *stand) scaled(ctx context.Context, roles int) (scaled, error) {
 	if err != nil {
 		return scaled{}, err
 	}
+	subjects = slices.DeleteFunc(subjects, func(one subject) bool { return one.name == peerName || one.name == earlierName })
 	next := newCounter(roles)
 	for i := range subjects {
 		subjects[i].renew, subjects[i].read = nil, nil
@@ -52,7 +54,7 @@ func (b *bench) compareSizes(ctx context.Context, small, large *stand, many size
 	if err != nil {
 		return nil, err
 	}
-	for round := range b.rounds {
+	for round := range b.scaleRounds {
 		for i := range atFew.subjects {
 			for _, side := range []scaled{atFew, atMany} {
 				if err := b.measureRound(ctx, side.subjects[i], scaleClients, side.found); err != nil {
@@ -62,7 +64,7 @@ func (b *bench) compareSizes(ctx context.Context, small, large *stand, many size
 		}
 		at := func(side scaled, subject string) float64 { return side.mintsOf(subject).loads[round].rate() }
 		b.say("scale: %d tokens, round %d of %d: F %.0f/s with few, %.0f/s with many; this plugin %.0f/s, %.0f/s", many.Tokens,
-			round+1, b.rounds, at(atFew, floorName), at(atMany, floorName), at(atFew, oursName), at(atMany, oursName))
+			round+1, b.scaleRounds, at(atFew, floorName), at(atMany, floorName), at(atFew, oursName), at(atMany, oursName))
 	}
 	var lines []scaleMints
 	for _, subject := range atFew.subjects {
@@ -77,14 +79,17 @@ func (b *bench) compareSizes(ctx context.Context, small, large *stand, many size
 func (s scaled) mintsOf(subject string) *rounds { return s.found[rateKey{subject, mint, scaleClients}] }
 
 func (s scaled) line(subject string) rate {
-	return lineOf(rateKey{subject, mint, scaleClients}, s.mintsOf(subject), s.mintsOf(floorName))
+	return s.found.line(rateKey{subject, mint, scaleClients})
 }
 
-// ratios are those of two measurements in each round.
+// ratios are those of two measurements in each round, where there is something to divide by: processor time is counted in
+// ticks of 10 ms.
 func ratios(of, to []float64) spread {
-	all := make([]float64, len(of))
+	var all []float64
 	for i := range of {
-		all[i] = of[i] / to[i]
+		if to[i] > 0 {
+			all = append(all, of[i]/to[i])
+		}
 	}
 	return spreadOf(all)
 }

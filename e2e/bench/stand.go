@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -17,45 +18,78 @@ import (
 const (
 	org, bucket, user = "acme", "metrics", "root"
 
-	oursPath, floorPath = "influxdb", "floor"
+	oursPath, floorPath, earlierPath, peerPath = "influxdb", "floor", "earlier", "peer"
 )
+
+// earlierCommit is the build that this one is held against.
+const earlierCommit = "80d38b5"
+
+// peerBinary is the environment variable that names the peer's binary: the database plugin for InfluxDB 2,
+// github.com/lkubb/vault-plugin-database-influxdb2.
+const peerBinary = "PEER_BIN"
 
 // stand is a Vault on raft storage and an InfluxDB, with the plugin and the floor engine mounted.
 type stand struct {
-	lab           *lab.Lab
-	vault         *lab.Vault
-	influx        *lab.Influx
-	ours, floor   lab.Plugin
+	lab    *lab.Lab
+	vault  *lab.Vault
+	influx *lab.Influx
+	binaries
 	vaultAPI      *server
 	influxAPI     *server
 	authorization []byte // the body of a POST as the plugin makes it for its role
 	pprof         string // the directory where the plugin's processes say where they serve statistics
 }
 
-// binaries are what every stand runs.
-type binaries struct{ ours, floor lab.Plugin }
+// binaries are what every stand runs. An earlier build and a peer are there where they can be had.
+type binaries struct {
+	ours, floor   lab.Plugin
+	earlier, peer *lab.Plugin
+}
 
 func build(ctx context.Context, l *lab.Lab) (b binaries, err error) {
 	if b.ours, err = l.TestPlugin(ctx); err != nil {
 		return b, err
 	}
-	b.floor, err = l.Floor(ctx)
+	if b.floor, err = l.Floor(ctx); err != nil {
+		return b, err
+	}
+	earlier, err := l.PluginOf(ctx, earlierCommit, lab.PluginVersion)
+	switch {
+	case err == nil:
+		earlier.Name = "influxdb-" + earlierCommit
+		b.earlier = &earlier
+	case errors.Is(err, lab.ErrNoCommit):
+		fmt.Fprintln(os.Stderr, "not measured:", err)
+	default:
+		return b, err
+	}
+	path := os.Getenv(peerBinary)
+	if path == "" {
+		fmt.Fprintln(os.Stderr, "not measured: the peer; "+peerBinary+" names its binary")
+		return b, nil
+	}
+	peer, err := lab.DatabasePlugin(path, "influxdb2-database-plugin")
+	b.peer = &peer
 	return b, err
 }
 
 func newStand(ctx context.Context, l *lab.Lab, b binaries) (*stand, error) {
-	s := &stand{lab: l, ours: b.ours, floor: b.floor}
+	s := &stand{lab: l, binaries: b}
 	var err error
 	if s.pprof, err = os.MkdirTemp(l.Dir(), "pprof"); err != nil {
 		return nil, err
 	}
 	// The level of a Vault in production: at others Vault traces each call to a plugin.
 	env := []string{"VAULT_LOG_LEVEL=info", "PPROF_DIRECTORY=" + s.pprof}
+	var options lab.InfluxOptions
+	if s.peer != nil { // it looks for its token's value in the list
+		options.Args = []string{"--use-hashed-tokens=false"}
+	}
 	var vaultErr, influxErr error
 	var both sync.WaitGroup
 	both.Go(func() { s.vault, vaultErr = l.StartVault(ctx, lab.VaultOptions{Env: env}) })
 	both.Go(func() {
-		if s.influx, influxErr = l.StartInflux(ctx, lab.InfluxOptions{}); influxErr == nil {
+		if s.influx, influxErr = l.StartInflux(ctx, options); influxErr == nil {
 			_, influxErr = s.influx.Setup(ctx, org, bucket, user)
 		}
 	})
@@ -85,6 +119,11 @@ func (s *stand) constantRequest() lab.Authorization {
 }
 
 func (s *stand) mountEngines(ctx context.Context) error {
+	if s.peer != nil { // first: it takes the last token in the list that its user has for its own
+		if err := s.mountPeer(ctx); err != nil {
+			return err
+		}
+	}
 	for _, plugin := range []lab.Plugin{s.ours, s.floor} {
 		if err := s.vault.Register(ctx, plugin); err != nil {
 			return err
@@ -97,15 +136,52 @@ func (s *stand) mountEngines(ctx context.Context) error {
 	if err := s.vaultAPI.write(ctx, floorPath+"/target", target); err != nil {
 		return err
 	}
-	return s.mountOurs(ctx, oursPath, s.influx.URL, nil)
+	if err := s.mountOurs(ctx, lab.PluginName, oursPath, s.influx.URL, nil); err != nil {
+		return err
+	}
+	if s.earlier != nil {
+		if err := s.vault.Register(ctx, *s.earlier); err != nil {
+			return err
+		}
+		if err := s.mountOurs(ctx, s.earlier.Name, earlierPath, s.influx.URL, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mountPeer mounts Vault's database engine with the peer, connects it, and makes a role.
+func (s *stand) mountPeer(ctx context.Context) error {
+	if err := s.vault.Register(ctx, *s.peer); err != nil {
+		return err
+	}
+	if err := s.vault.MountPlugin(ctx, "database", peerPath, "1h", "24h"); err != nil {
+		return err
+	}
+	address, err := url.Parse(s.influx.URL)
+	if err != nil {
+		return err
+	}
+	grants, err := json.Marshal(map[string][]string{"read_bucket": {bucket}, "write_bucket": {bucket}})
+	if err != nil {
+		return err
+	}
+	err = s.vaultAPI.write(ctx, peerPath+"/config/influx", map[string]any{
+		"plugin_name": s.peer.Name, "allowed_roles": "*", "host": address.Hostname(), "port": address.Port(),
+		"organization": org, "password": s.influx.Operator,
+	})
+	if err != nil {
+		return err
+	}
+	return s.vaultAPI.write(ctx, peerPath+"/roles/app", map[string]any{"db_name": "influx", "creation_statements": []string{string(grants)}})
 }
 
 // bucketRole grants what constantRequest asks for.
 var bucketRole = map[string]any{"read_buckets": bucket, "write_buckets": bucket}
 
-// mountOurs mounts the plugin at a path, connects it, and makes a role and a static role.
-func (s *stand) mountOurs(ctx context.Context, path, url string, more map[string]any) error {
-	if err := s.vault.Mount(ctx, path, "1h", "24h"); err != nil {
+// mountOurs mounts a build of the plugin at a path, connects it, and makes a role and a static role.
+func (s *stand) mountOurs(ctx context.Context, name, path, url string, more map[string]any) error {
+	if err := s.vault.MountPlugin(ctx, name, path, "1h", "24h"); err != nil {
 		return err
 	}
 	config := map[string]any{"url": url, "token": s.influx.Operator, "org": org}

@@ -10,6 +10,9 @@ func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Measured on %s: %s; %s. The run took %.0f minutes; the machine's load average before it was %.1f.\n",
 		r.Date, r.Machine, r.Versions, r.Minutes, r.Load)
+	if warning := r.disturbed(); warning != "" {
+		fmt.Fprintf(&b, "\n**%s.**\n", warning)
+	}
 	if len(r.Rates) > 0 {
 		r.writeRates(&b)
 	}
@@ -48,11 +51,12 @@ func header(b *strings.Builder, titles ...any) {
 
 func (r *report) writeRates(b *strings.Builder) {
 	heading(b, "Rates")
-	fmt.Fprintf(b, "Calls per second: the median of %d rounds, with the least and the most.\n\n", r.Rounds)
-	header(b, "", "clients", "", "per second", "of F", "p50 ms", "p99 ms", "CPU µs: plugin", "Vault", "InfluxDB", "plugin's allocations")
+	fmt.Fprintf(b, "The plugin's processor time per call, and calls per second: medians of %d rounds; ratios and rates with the least and the most.\n\n", r.Rounds)
+	header(b, "CPU µs: plugin", "", "clients", "", "of F", "of "+earlierCommit, "per second", "of F", "of "+earlierCommit, "p50 ms", "p99 ms", "CPU µs: Vault", "InfluxDB", "plugin's allocations")
 	for _, line := range r.Rates {
-		row(b, line.Operation, line.Clients, line.Subject, line.PerSecond.whole(), orNone(line.OfFloor), fmt.Sprintf("%.1f", line.P50),
-			fmt.Sprintf("%.1f", line.P99), known("%.0f", line.PluginCPU), known("%.0f", line.VaultCPU), known("%.0f", line.InfluxCPU), line.allocated())
+		row(b, known("%.0f", line.PluginCPU), line.Operation, line.Clients, line.Subject, orNone(line.CPUOfFloor), orNone(line.CPUOfEarlier),
+			line.PerSecond.whole(), orNone(line.OfFloor), orNone(line.OfEarlier), fmt.Sprintf("%.1f", line.P50),
+			fmt.Sprintf("%.1f", line.P99), known("%.0f", line.VaultCPU), known("%.0f", line.InfluxCPU), line.allocated())
 	}
 }
 
@@ -74,6 +78,8 @@ func known(format string, value float64) string {
 func (s spread) whole() string { return fmt.Sprintf("%.0f (%.0f–%.0f)", s.Median, s.Least, s.Most) }
 
 func (s spread) tenths() string { return fmt.Sprintf("%.1f (%.1f–%.1f)", s.Median, s.Least, s.Most) }
+
+func (s spread) hundredths() string { return s.ratio() }
 
 func (s spread) ratio() string { return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Least, s.Most) }
 
@@ -115,6 +121,11 @@ func (p *passCost) write(b *strings.Builder) {
 	heading(b, "A run of tidy")
 	fmt.Fprintf(b, "Over %d tokens, a list of %.0f MB.\n\n", p.Tokens, p.Megabytes)
 	header(b, "", "")
+	row(b, "plugin's processor time of a run, s", p.CPU.hundredths())
+	if p.EarlierCPU != nil {
+		row(b, "the same of "+earlierName+", which has none of the tokens, s", p.EarlierCPU.hundredths())
+		row(b, "ratio", p.OfEarlier.ratio())
+	}
 	row(b, "plain download of the list, s", p.Download.tenths())
 	row(b, "run of tidy, s", p.Pass.tenths())
 	row(b, "ratio", p.Ratio.ratio())

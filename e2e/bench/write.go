@@ -22,14 +22,29 @@ func (b *bench) newReport(ctx context.Context) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
+	busy, err := cpu.PercentWithContext(ctx, 2*time.Second, false)
+	if err != nil {
+		return nil, err
+	}
 	machine := fmt.Sprintf("%d processors", runtime.NumCPU())
 	if infos, err := cpu.InfoWithContext(ctx); err == nil && len(infos) > 0 {
 		machine += ", " + strings.TrimSpace(infos[0].ModelName)
 	}
 	return &report{
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine + ", " + runtime.GOOS,
-		Versions: "Vault on raft storage, InfluxDB " + lab.InfluxVersion, Rounds: b.rounds, Load: average.Load1,
+		Versions: "Vault on raft storage, InfluxDB " + lab.InfluxVersion, Rounds: b.rounds, Load: average.Load1, Busy: busy[0],
 	}, nil
+}
+
+// quietPercent is how much of the processors others may use.
+const quietPercent = 5
+
+// disturbed warns where others were at work on the machine; "" where it was quiet.
+func (r *report) disturbed() string {
+	if r.Busy <= quietPercent {
+		return ""
+	}
+	return fmt.Sprintf("The machine was not quiet: others used %.0f %% of its processors before the run, so that these numbers compare with no others", r.Busy)
 }
 
 // The part of performance.md that a run replaces.

@@ -28,6 +28,8 @@ type Plugin struct {
 	Name    string
 	Version string
 	SHA256  string
+	// Database says that it is one of Vault's database engine.
+	Database bool
 }
 
 // CrashTest is the build tag of TestPlugin that makes the engine's waits short.
@@ -80,6 +82,12 @@ func (l *Lab) Floor(ctx context.Context) (Plugin, error) {
 	built, err := l.build(ctx, "floor", filepath.Join(root, "e2e"), "./floor")
 	built.Name = "floor"
 	return built, err
+}
+
+// DatabasePlugin is a plugin of Vault's database engine that somebody has built.
+func DatabasePlugin(path, name string) (Plugin, error) {
+	sum, err := fileSHA256(path)
+	return Plugin{Path: path, Name: name, SHA256: sum, Database: true}, err
 }
 
 // build compiles a command of the module in a directory.

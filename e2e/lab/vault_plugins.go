@@ -24,8 +24,12 @@ func (v *Vault) Register(ctx context.Context, plugin Plugin) error {
 	if name == "" {
 		name = PluginName
 	}
+	kind := api.PluginTypeSecrets
+	if plugin.Database {
+		kind = api.PluginTypeDatabase
+	}
 	err := v.Client().Sys().RegisterPluginWithContext(ctx, &api.RegisterPluginInput{
-		Name: name, Type: api.PluginTypeSecrets, Command: command,
+		Name: name, Type: kind, Command: command,
 		SHA256: plugin.SHA256, Version: plugin.Version,
 	})
 	if err != nil {
