@@ -130,6 +130,7 @@ func TestCredentialsSayWhenToReadAgain(t *testing.T) {
 		f.now = last.Add(c.after)
 		r := &store.StaticRole{RotationPlan: c.plan, RotationTimes: rotation.Times(c.plan, last), Current: store.StaticToken{AuthorizationID: "id", Connection: "c"}}
 		require.NoError(t, store.StaticRoles.Put(t.Context(), f.storage, "app", r))
+		f.Forget()
 		got, err := f.Credentials(t.Context(), f.storage, "influxdb/", "app")
 		require.NoError(t, err)
 		require.Equal(t, &Credentials{StaticToken: r.Current, URL: f.server.URL, LastRotation: last, Period: c.period, TTL: c.ttl}, got, name)
