@@ -21,7 +21,8 @@ const (
 )
 
 // A mount that the plugin of formerCommit has written goes on under this one, without an operator: leases, static roles,
-// deletions that are pending, and a root token that was rotated. In the end no token is left.
+// deletions that are pending, and a root token that was rotated. What this one writes the former goes on with, too, when
+// somebody goes back, and this one again with what that left. In the end no token is left.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	former, err := shared.lab.PluginOf(t.Context(), formerCommit, lab.PluginVersion)
@@ -54,6 +55,26 @@ func TestUpgrade(t *testing.T) {
 			t.Run("static roles", u.assertStaticRolesGoOn)
 			t.Run("root token", u.assertRootGoesOn)
 			t.Run("nothing stray", u.assertNothingStray)
+		})
+	}
+	for _, u := range all {
+		u.useAfresh(t)
+	}
+	require.NoError(t, vault.Upgrade(t.Context(), former, paths...))
+	for _, u := range all {
+		u.assertRuns(t, lab.PluginVersion)
+		u.assertPending(t, "1")
+		u.assertStands(t)
+		u.proxy.mend()
+	}
+	for _, u := range all {
+		t.Run(u.influx.Version+" under the former", u.assertGoesBack)
+	}
+	require.NoError(t, vault.Upgrade(t.Context(), current, paths...))
+	for _, u := range all {
+		u.assertRuns(t, upgradedVersion)
+		t.Run(u.influx.Version+" again", func(t *testing.T) {
+			t.Run("nothing stray", u.assertNothingStray)
 			t.Run("teardown", u.assertTeardown)
 		})
 	}
@@ -73,6 +94,8 @@ type upgraded struct {
 	previous         standing
 	assertBriefEnded func(*testing.T)
 	rootID           string
+	// fresh is a lease that this plugin leaves to the former, dropped one whose deletion is pending then.
+	fresh, dropped minted
 }
 
 // newUpgraded mounts the plugin and uses it.
@@ -147,27 +170,37 @@ func (u *upgraded) assertRuns(t *testing.T, version string) {
 // assertReadsOn asserts what needs no InfluxDB.
 func (u *upgraded) assertReadsOn(t *testing.T) {
 	t.Helper()
-	checked, err := u.vault.Logical().ReadWithContext(t.Context(), u.path+"/check")
-	require.NoError(t, err)
-	assert.Equal(t, "2", fmt.Sprint(checked.Data["pending_deletions"]))
-	for name, before := range u.standing {
-		assert.Equal(t, before, u.stands(t, name), name)
-	}
+	u.assertPending(t, "2")
+	u.assertStands(t)
 	assert.Equal(t, u.rootID, u.config(t)["authorization_id"])
 }
 
+// assertStands asserts that the static roles have the tokens that they had.
+func (u *upgraded) assertStands(t *testing.T) {
+	t.Helper()
+	for name, before := range u.standing {
+		assert.Equal(t, before, u.stands(t, name), name)
+	}
+}
+
 func (u *upgraded) assertDrained(t *testing.T) {
-	require.NoError(t, lab.Await(t.Context(), tickLimit, "the pending deletions", func(ctx context.Context) error {
-		checked, err := u.vault.Logical().ReadWithContext(ctx, u.path+"/check")
-		if err == nil && fmt.Sprint(checked.Data["pending_deletions"]) != "0" {
-			err = fmt.Errorf("%v are left", checked.Data["pending_deletions"])
-		}
-		return err
-	}))
+	u.awaitDrained(t)
 	assertDead(t, u.influx, u.revoked)
 	u.revoke(t, u.revoked.lease)
 	left := u.tokensOf(t, "app")
 	assert.Equal(t, []string{u.plain.id}, ids(left), "neither the one that was revoked nor the one that nobody got")
+}
+
+// awaitDrained waits until no deletion is pending.
+func (u *upgraded) awaitDrained(t *testing.T) {
+	t.Helper()
+	require.NoError(t, lab.Await(t.Context(), tickLimit, "the pending deletions", func(ctx context.Context) error {
+		left, err := u.pending(ctx)
+		if err == nil && left != "0" {
+			err = fmt.Errorf("%s are left", left)
+		}
+		return err
+	}))
 }
 
 func (u *upgraded) assertLeasesGoOn(t *testing.T) {
@@ -205,6 +238,41 @@ func (u *upgraded) assertRootGoesOn(t *testing.T) {
 	require.Len(t, warnings, 1)
 	assert.Contains(t, warnings[0], "token: this one was rotated away; the current root token stays")
 	require.Empty(t, u.write(t, "config/rotate-root", nil), "the ID of the one that the former plugin made is known")
+	assertGone(t, u.influx, minted{id: u.rootID})
+	u.rootID = u.config(t)["authorization_id"].(string)
+	u.assertMints(t)
+}
+
+// useAfresh leaves to the former what this plugin writes: a lease, a deletion that is pending, a previous static token
+// with a grace.
+func (u *upgraded) useAfresh(t *testing.T) {
+	t.Helper()
+	u.fresh, u.dropped = u.mint(t, "app"), u.mint(t, "app")
+	u.previous = u.stands(t, "by-hand")
+	u.rotate(t, "by-hand", "1h")
+	u.proxy.intercept(hangsUp)
+	require.ErrorContains(t, u.tryRevoke(t.Context(), u.dropped), "is not deleted yet")
+	for name := range u.standing {
+		u.standing[name] = u.stands(t, name)
+	}
+}
+
+// assertGoesBack asserts that the former goes on with what this plugin has written.
+func (u *upgraded) assertGoesBack(t *testing.T) {
+	u.awaitDrained(t)
+	assertDead(t, u.influx, u.dropped)
+	u.revoke(t, u.dropped.lease)
+	assert.Equal(t, 3600, u.renew(t, u.fresh.lease, 3600))
+	assertWorks(t, u.influx, u.fresh.token)
+	u.revoke(t, u.fresh.lease)
+	assertDead(t, u.influx, u.fresh)
+	assertWorks(t, u.influx, u.previous.token)
+	for _, name := range []string{"period", "schedule"} {
+		assertWorks(t, u.influx, u.awaitOther(t, name, u.standing[name]).token)
+	}
+	u.rotate(t, "by-hand", "0")
+	assertGone(t, u.influx, minted{id: u.previous.id}, minted{id: u.standing["by-hand"].id})
+	require.Empty(t, u.write(t, "config/rotate-root", nil))
 	assertGone(t, u.influx, minted{id: u.rootID})
 	u.rootID = u.config(t)["authorization_id"].(string)
 	u.assertMints(t)

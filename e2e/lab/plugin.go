@@ -93,7 +93,7 @@ func DatabasePlugin(path, name string) (Plugin, error) {
 // build compiles a command of the module in a directory.
 func (l *Lab) build(ctx context.Context, name, module, command string, flags ...string) (Plugin, error) {
 	path := filepath.Join(l.dir, name)
-	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-trimpath", "-o", path}, flags...), command)...)
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-trimpath", "-buildvcs=false", "-o", path}, flags...), command)...)
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
