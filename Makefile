@@ -13,9 +13,10 @@ GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# The flags are those of .goreleaser.yaml, so that this is the released binary.
 .PHONY: build
 build: ## build the plugin into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(PLUGIN)/backend.Version=$(VERSION)' -o bin/$(PLUGIN) ./cmd/$(PLUGIN)
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X $(PLUGIN)/backend.Version=$(VERSION)' -o bin/$(PLUGIN) ./cmd/$(PLUGIN)
 
 # Built and then run: `go run` would make a failure of a Ctrl-C.
 .PHONY: playground
@@ -37,6 +38,7 @@ unit: ## unit tests with the race detector, the backend's once more over the plu
 	TEST_MOUNT=grpc go test -count=1 -timeout 40m -race ./backend
 	TEST_INFLUXDB=cloud go test -count=1 -timeout 40m ./backend ./backend/mint ./backend/revoke ./backend/static ./backend/tidy
 	@scripts/coverage.sh $(COVERAGE) $(MINIMUM_COVERAGE)
+	cd release && go test ./...
 
 .PHONY: servers
 servers: ## build (or fetch) the servers that the end-to-end tests need, where this machine has none (15 minutes, once)
@@ -80,6 +82,18 @@ versions: servers ## the tests of what depends on InfluxDB, with the versions th
 soak: servers ## long runs that no change waits for: an outage of 12 minutes, mixed load under faults for 30
 	cd e2e && go test -tags soak -run '^TestSoak' -count=1 -timeout 90m -v .
 
+.PHONY: release
+release: ## make all that is released of VERSION into dist/, signed with COSIGN_KEY; publishes nothing (docs/releasing.md)
+	@scripts/release.sh $(VERSION)
+
+.PHONY: release-test
+release-test: servers ## make the release of the last commit twice, compare the two, and install it on both hosts
+	@scripts/release-test.sh $(VERSION)
+
+.PHONY: vulncheck
+vulncheck: ## search the code and its dependencies for known vulnerabilities, where their database can be reached
+	@scripts/vulncheck.sh
+
 FUZZTIME ?= 8m
 
 .PHONY: fuzz
@@ -104,8 +118,9 @@ lint: ## format, style, and who may import whom
 	$(GOLANGCI_LINT) run ./...
 	go vet -tags crashtest ./backend
 	cd e2e && $(GOLANGCI_LINT) run --config ../.golangci.yml ./... && go vet -tags soak,crashtest ./...
+	cd release && $(GOLANGCI_LINT) run --config ../.golangci.yml ./...
 	@for script in scripts/*.sh .ci/run; do bash -n "$$script" || exit 1; done
 
 .PHONY: clean
 clean: ## remove what was built here (not the servers, which other checkouts share)
-	rm -rf bin
+	rm -rf bin dist
