@@ -112,43 +112,13 @@ func withoutTTL(answer map[string]any) map[string]any {
 }
 
 // overJSON is an answer as a client of Vault decodes it.
-func overJSON(t *testing.T, answer map[string]any) map[string]any {
+func overJSON(t testing.TB, answer map[string]any) map[string]any {
 	t.Helper()
 	encoded, err := json.Marshal(answer)
 	require.NoError(t, err)
 	var decoded map[string]any
 	require.NoError(t, json.Unmarshal(encoded, &decoded))
 	return decoded
-}
-
-// Vault Secrets Operator takes last_vault_rotation as an RFC 3339 string with nanoseconds, rotation_period and ttl as
-// numbers, and hashes all the rest: whatever else changes restarts workloads. Where there is a rotation_schedule it takes
-// each wait for Vault's tick for a reset, so that there is none.
-func TestStaticCredsSuitVaultSecretsOperator(t *testing.T) {
-	for name, plan := range plans {
-		m := newMount(t)
-		m.statically(plan)
-		answer := overJSON(t, m.readStatic("kept"))
-		rotated, err := time.Parse(time.RFC3339Nano, answer["last_vault_rotation"].(string))
-		require.NoError(t, err, name)
-		require.Positive(t, rotated.Unix())
-		require.Positive(t, answer["rotation_period"].(float64), name)
-		require.Positive(t, answer["ttl"].(float64), name)
-		require.NotContains(t, answer, "rotation_schedule", name)
-		require.NotContains(t, answer, "rotation_window", name)
-		hashed := func(answer map[string]any) map[string]any {
-			rest := maps.Clone(answer)
-			for _, left := range []string{"ttl", "rotation_schedule", "rotation_period", "last_vault_rotation", "_raw"} {
-				delete(rest, left)
-			}
-			return rest
-		}
-		before := hashed(answer)
-		m.clock.advance(30 * time.Minute)
-		require.Equal(t, before, hashed(overJSON(t, m.readStatic("kept"))), name)
-		m.write("rotate-role/kept", nil)
-		require.NotEqual(t, before, hashed(overJSON(t, m.readStatic("kept"))), name)
-	}
 }
 
 // consul-template, and with it Vault Agent and Nomad, sleeps for ttl + 1 s where there is a rotation_period, a ttl above
