@@ -107,7 +107,7 @@ func newBackend(conf *logical.BackendConfig, now func() time.Time) *backend {
 	b.statics = static.New(m, b.connections, b.roles, b.minter, b.revoker)
 	b.tidier = tidy.New(b.jobs.lifetime, m, b.connections, b.issuer, b.revoker, b.statics, b.leases)
 	b.config = config.New(m, b.connections, b.root, verifier, b.statics, b.revoker, b.tidier, b.issuer, b.leases)
-	b.health = health.New(m, b.connections, verifier, b.revoker, b.tidier, b.root, b.statics, b.roles)
+	b.health = health.New(m, b.connections, verifier, b.revoker, b.tidier, b.root, b.statics, b.roles, b.leases)
 	b.Backend = &framework.Backend{
 		Help:           help,
 		BackendType:    logical.TypeLogical,

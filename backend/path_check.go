@@ -2,6 +2,9 @@ package backend
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"time"
 
 	"vault-plugin-secrets-influxdb/backend/problem"
 
@@ -37,6 +40,8 @@ var checkResponse = fields{
 	"oldest_pending":      {Type: framework.TypeString, Description: "When the oldest of them failed first, RFC 3339; empty when there is none."},
 	"orphaned_tokens":     {Type: framework.TypeInt, Description: "Tokens deleted since the plugin started because no lease held them: their callers hung up."},
 	"next_vault_rotation": planTimes["next_vault_rotation"],
+	"roles":               {Type: framework.TypeSlice, Description: "Of each role, also of one that was deleted with tokens left, its name and live_tokens; the first 1,000 by name. Empty until they are counted, about a minute after a start."},
+	"static_roles":        {Type: framework.TypeSlice, Description: "Of each static role its name and next_vault_rotation, which is empty where it is rotated by hand only; the first 1,000 by name."},
 }
 
 func (b *backend) pathCheckRead(ctx context.Context, req request) (*logical.Response, error) {
@@ -58,5 +63,16 @@ func (b *backend) pathCheckRead(ctx context.Context, req request) (*logical.Resp
 		"oldest_pending":      problem.RFC3339(report.OldestPending),
 		"orphaned_tokens":     report.Orphans,
 		"next_vault_rotation": problem.RFC3339(report.NextRotation),
+		"roles":               byName(report.LiveTokens, "live_tokens", func(count int) any { return count }),
+		"static_roles":        byName(report.NextRotations, "next_vault_rotation", func(at time.Time) any { return problem.RFC3339(at) }),
 	}}, nil
+}
+
+// byName lists what is known of things with names, sorted by those.
+func byName[T any](known map[string]T, field string, encode func(T) any) []any {
+	list := []any{}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		list = append(list, map[string]any{"name": name, field: encode(known[name])})
+	}
+	return list
 }

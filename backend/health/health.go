@@ -11,6 +11,7 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/lease"
 	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/revoke"
@@ -35,12 +36,13 @@ type Health struct {
 	root     *root.Root
 	statics  *static.Roles
 	roles    *role.Roles
+	counter  *lease.Counter
 	sources  []func() []string
 }
 
 // New returns the mount's Health. What sources return are problems, too.
-func New(m *mount.Mount, pool *connection.Pool, verifier *verify.Verifier, revoker *revoke.Revoker, tidier *tidy.Tidier, root *root.Root, statics *static.Roles, roles *role.Roles, sources ...func() []string) *Health {
-	return &Health{mount: m, pool: pool, verifier: verifier, revoker: revoker, tidier: tidier, root: root, statics: statics, roles: roles, sources: sources}
+func New(m *mount.Mount, pool *connection.Pool, verifier *verify.Verifier, revoker *revoke.Revoker, tidier *tidy.Tidier, root *root.Root, statics *static.Roles, roles *role.Roles, counter *lease.Counter, sources ...func() []string) *Health {
+	return &Health{mount: m, pool: pool, verifier: verifier, revoker: revoker, tidier: tidier, root: root, statics: statics, roles: roles, counter: counter, sources: sources}
 }
 
 // Report is the state of a mount.
@@ -57,6 +59,10 @@ type Report struct {
 	OldestPending, NextRotation time.Time
 	// Orphans counts the tokens that were deleted since the start because no lease held them.
 	Orphans int64
+	// LiveTokens are how many each role has, once they are counted, and NextRotations when the token of each static role
+	// is rotated by itself, zero for never. Each has the first MaxNames names.
+	LiveTokens    map[string]int
+	NextRotations map[string]time.Time
 }
 
 func (r *Report) add(format string, args ...any) {
@@ -87,6 +93,9 @@ func (h *Health) Check(ctx context.Context, s logical.Storage, mountPath, roleNa
 		return nil, err
 	}
 	h.checkPending(r)
+	if err := h.listRoles(ctx, s, r); err != nil {
+		return nil, err
+	}
 	config, err := store.Config.Get(ctx, s)
 	unreadable := store.IsUnreadable(err)
 	if err != nil && !unreadable {

@@ -2,6 +2,8 @@ package health
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -36,8 +38,36 @@ func (h *Health) checkRole(ctx context.Context, s logical.Storage, mountPath str
 	return nil
 }
 
-// maxCheckedRoles bounds how many roles one check compares.
-const maxCheckedRoles = 1000
+// MaxNames bounds how many roles, and how many static roles, one report names or compares.
+const MaxNames = 1000
+
+// listRoles notes how many tokens the roles have, and when those of the static roles are rotated. All but the names of the
+// roles is in memory.
+func (h *Health) listRoles(ctx context.Context, s logical.Storage, r *Report) error {
+	if err := h.statics.Load(ctx, s); err != nil {
+		return err
+	}
+	r.NextRotations = firstNames(h.statics.NextRotations())
+	live := h.counter.Live(h.mount.Now())
+	if live == nil {
+		return nil
+	}
+	names, err := store.Roles.List(ctx, s)
+	for _, name := range names {
+		live[name] += 0 // none is a number, too
+	}
+	r.LiveTokens = firstNames(live)
+	return err
+}
+
+// firstNames leaves the first MaxNames entries.
+func firstNames[T any](byName map[string]T) map[string]T {
+	names := slices.Sorted(maps.Keys(byName))
+	for _, name := range names[min(len(names), MaxNames):] {
+		delete(byName, name)
+	}
+	return byName
+}
 
 // checkRoles compares what each role grants with what the root token holds, where that can be read. It creates no token:
 // checkRole does, for one role, and finds more.
@@ -73,7 +103,7 @@ func (h *Health) checkRoles(ctx context.Context, s logical.Storage, r *Report, c
 	})
 }
 
-// eachOf visits the first maxCheckedRoles entries.
+// eachOf visits the first MaxNames entries.
 func eachOf[T any](ctx context.Context, s logical.Storage,
 	list func(context.Context, logical.Storage) ([]string, error), get func(context.Context, logical.Storage, string) (*T, error),
 	visit func(name string, entry *T),
@@ -82,7 +112,7 @@ func eachOf[T any](ctx context.Context, s logical.Storage,
 	if err != nil {
 		return err
 	}
-	for _, name := range names[:min(len(names), maxCheckedRoles)] {
+	for _, name := range names[:min(len(names), MaxNames)] {
 		entry, err := get(ctx, s, name)
 		if err != nil && !store.IsUnreadable(err) {
 			return err

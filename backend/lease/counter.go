@@ -186,6 +186,20 @@ func (c *Counter) Last(now time.Time) (count int, deadline time.Time) {
 	return count, time.Unix(latest, 0)
 }
 
+// Live returns how many live tokens each role has; nil until those are counted that existed before.
+func (c *Counter) Live(now time.Time) map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.counted {
+		return nil
+	}
+	live := make(map[string]int, len(c.byRole))
+	for role := range c.byRole {
+		live[role] = c.liveLocked(role, 0, now)
+	}
+	return live
+}
+
 // Reset drops all tokens from the count: the next ones are another connection's. The ends of their leases stay known.
 func (c *Counter) Reset() {
 	c.mu.Lock()

@@ -229,6 +229,19 @@ func (x *index) LastError(name string) string {
 	return ""
 }
 
+// NextRotations returns when each static role's token is rotated next by itself; zero for never.
+func (x *index) NextRotations() map[string]time.Time {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	next := map[string]time.Time{}
+	for name, e := range x.byName {
+		if e.role.Current.AuthorizationID != "" && !e.role.Deleted && !e.unread {
+			next[name] = e.role.NextRotation
+		}
+	}
+	return next
+}
+
 // TokensOn returns the current tokens of static roles on a connection: the roles' names by authorization ID.
 func (x *index) TokensOn(connection string) map[string]string {
 	x.mu.Lock()
