@@ -78,6 +78,10 @@ test: unit e2e ## all tests
 versions: servers ## the tests of what depends on InfluxDB, with the versions that `make test` leaves out (builds two more servers, 10 minutes each, once; BUILD=no takes those that are there)
 	@scripts/versions.sh $(if $(filter no,$(BUILD)),--here)
 
+.PHONY: consumers
+consumers: servers ## the recipes of docs/recipes.md with the programs that they are for (fetches some, once; BUILD=no takes those that are there)
+	cd e2e && CONSUMERS=$(if $(filter no,$(BUILD)),here,build) go test -count=1 -timeout 40m -parallel $(E2E_PARALLEL) -run '^TestConsumers' -v .
+
 .PHONY: soak
 soak: servers ## long runs that no change waits for: an outage of 12 minutes, mixed load under faults for 30
 	cd e2e && go test -tags soak -run '^TestSoak' -count=1 -timeout 90m -v .

@@ -141,19 +141,19 @@ func newLogin(t *testing.T, policy string) login {
 	return login{roleID: fmt.Sprint(id.Data["role_id"]), secretID: fmt.Sprint(secret.Data["secret_id"])}
 }
 
-// recipeBlock is a documented configuration or program that is tried here.
-var recipeBlock = regexp.MustCompile("(?ms)^```(?:toml|hcl|python)\n# tried: (\\S+)\n(.*?)^```$")
+// recipeBlock is a documented recipe that is tried here.
+var recipeBlock = regexp.MustCompile("(?ms)^```\\w+\n(?:#|//) tried: (\\S+)\n(.*?)^```$")
 
-// recipe is one of docs/static-roles.md.
+// recipe is one of docs/recipes.md.
 func recipe(t *testing.T, name string, here map[string]string) string {
 	t.Helper()
-	return recipeOf(t, staticRoles, name, here)
+	return recipeOf(t, recipes, name, here)
 }
 
 // The documents with recipes.
 const (
-	staticRoles = "docs/static-roles.md"
-	v1Clients   = "docs/v1-clients.md"
+	recipes   = "docs/recipes.md"
+	v1Clients = "docs/v1-clients.md"
 )
 
 // recipeOf is such a block of a document with what stands there replaced by what is here.

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"testing"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
 // TestStaticClock has what waits for Vault's ticks, which come once a minute. All of it happens at once: each
@@ -12,7 +14,7 @@ func TestStaticClock(t *testing.T) {
 		name string
 		end  func(*testing.T)
 	}
-	scenarios := []scenario{{"Vault Agent follows rotations and keeps a lease", agentFollows(t, connectedEngine(t, shared.influx))}}
+	scenarios := []scenario{{"Vault Agent follows rotations and keeps a lease", agentFollows(t, lab.Host(), connectedEngine(t, shared.influx))}}
 	for _, version := range versions {
 		e := connectedEngine(t, influxOf(t, version))
 		scenarios = append(scenarios,

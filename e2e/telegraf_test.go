@@ -35,7 +35,7 @@ const telegrafInput = `
 // A Telegraf that reads static-creds writes through three rotations and loses nothing: the first with a grace, the
 // second as after a leak, with none, the third with one that is seen to end.
 func telegrafLosesNothing(t *testing.T, e *engine) func(*testing.T) {
-	w := startTelegraf(t, e, staticRoles, "telegraf")
+	w := startTelegraf(t, e, recipes, "telegraf")
 	w.awaitMore(t)
 	first := e.stands(t, "telegraf")
 	second := e.rotate(t, "telegraf", "1h")

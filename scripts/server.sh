@@ -31,7 +31,7 @@ d0a2173b914657ef72a5a5a5ae3baaf9855be1ffd9a98019b307bf97c1d1b40d
 influxd_version=2.9.1
 influx_version=2.7.1-0.20250130214939-76d1c4d9b777
 telegraf_version=1.37.2
-telegraf_plugins=inputs.mock,outputs.influxdb,outputs.influxdb_v2,secretstores.vault,serializers.influx
+telegraf_plugins=inputs.http,inputs.mock,outputs.influxdb,outputs.influxdb_v2,parsers.xpath,secretstores.vault,serializers.influx
 python_influxdb_version=5.3.2
 
 say() { printf '%s\n' "$*" >&2; }

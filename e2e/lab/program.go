@@ -18,9 +18,9 @@ func (l *Lab) StartTelegraf(ctx context.Context, config string) (*Program, error
 	return l.startProgram(ctx, "telegraf", "telegraf.conf", config, nil, "--config")
 }
 
-// StartAgent starts a Vault Agent, or OpenBao's.
-func (l *Lab) StartAgent(ctx context.Context, config string) (*Program, error) {
-	return l.startProgram(ctx, Host(), "agent.hcl", config, nil, "agent", "-config")
+// StartAgent starts the agent of a "vault" or a "bao".
+func (l *Lab) StartAgent(ctx context.Context, host, config string) (*Program, error) {
+	return l.startProgram(ctx, host, "agent.hcl", config, nil, "agent", "-config")
 }
 
 // StartServer starts a Vault or an OpenBao with a configuration that is the caller's alone.
@@ -28,14 +28,19 @@ func (l *Lab) StartServer(ctx context.Context, config string, env ...string) (*P
 	return l.startProgram(ctx, Host(), "server.hcl", config, env, "server", "-config")
 }
 
-// startProgram starts a binary with a configuration file, whose path follows the arguments. The secrets that it
-// holds are nobody else's to read.
+// startProgram is StartProgram with one of the servers' binaries.
 func (l *Lab) startProgram(ctx context.Context, binary, file, config string, env []string, args ...string) (*Program, error) {
 	path, err := Binary(ctx, binary)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := l.subdirectory(binary + "-client")
+	return l.StartProgram(path, file, config, env, args...)
+}
+
+// StartProgram starts a binary with a configuration file, whose path follows the arguments. The secrets that it
+// holds are nobody else's to read.
+func (l *Lab) StartProgram(path, file, config string, env []string, args ...string) (*Program, error) {
+	dir, err := l.subdirectory(filepath.Base(path) + "-client")
 	if err != nil {
 		return nil, err
 	}
