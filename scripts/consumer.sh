@@ -69,7 +69,7 @@ if [ -n "$here" ]; then missing "this machine has no $kind $*; make consumers fe
 
 mkdir -p "$(dirname "$dir")"
 work=$(mktemp -d "$dir.XXXXXX")
-trap 'chmod -R u+w "$work" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'rm -rf "$work"' EXIT
 cd "$work"
 say "no $kind $* here: putting it into $dir (once)"
 "fetch_$kind" "$@" >&2 </dev/null
