@@ -130,7 +130,7 @@ func TestV1RecipeForGrafana(t *testing.T) {
 		e.role(t, "writes", map[string]any{"write_buckets": bucket})
 		require.Equal(t, http.StatusNoContent, writeV1(t, e.influx, basic("v1", e.mint(t, "writes").token), bucket).status)
 		a := newAgent(t, `path "`+e.path+`/static-creds/grafana" { capabilities = ["read"] }`)
-		login, _, found := strings.Cut(recipe(t, "vault-agent", a.here(e, "/run/app/")), "\n# A static role")
+		login, _, found := strings.Cut(recipe(t, "agent", a.here(e, "/run/app/")), "\n# A static role")
 		require.True(t, found)
 		const directory = "/etc/grafana/provisioning/datasources/"
 		a.start(t, login+recipeOf(t, v1Clients, "grafana-v1", map[string]string{
