@@ -56,6 +56,8 @@ type Names struct {
 	entries *lru.Cache[nameKey, entry]
 	types   atomic.Pointer[resourceTypes]
 	flights singleflight.Group
+	// forgotten counts the calls of Forget.
+	forgotten atomic.Int64
 }
 
 var _ permission.Directory = (*Names)(nil)
@@ -80,6 +82,7 @@ func (n *Names) cached(key nameKey) (entry, bool) {
 // Forget has the next look-ups of what a token was issued with ask InfluxDB again; org and user are the names that were
 // looked up, the role's or the configuration's. Everything else stays cached: a broken role must not slow others down.
 func (n *Names) Forget(orgID, org, user string, asked []permission.Permission) {
+	n.forgotten.Add(1)
 	n.entries.Remove(nameKey{kind: orgByName, name: org})
 	n.entries.Remove(nameKey{kind: orgByID, name: orgID})
 	n.entries.Remove(nameKey{kind: userByName, name: user})
@@ -88,6 +91,9 @@ func (n *Names) Forget(orgID, org, user string, asked []permission.Permission) {
 		n.entries.Remove(nameKey{kind: bucketByID, name: p.ID})
 	}
 }
+
+// Forgotten returns a number that each Forget changes: what was resolved before is not to be relied on after it.
+func (n *Names) Forgotten() int64 { return n.forgotten.Load() }
 
 // lookup returns what is cached, or asks and caches the answer.
 func (n *Names) lookup(ctx context.Context, key nameKey, ask func(context.Context) (entry, error)) (entry, error) {

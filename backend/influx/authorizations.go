@@ -96,11 +96,20 @@ func (t *optionalTime) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// authorizations is where InfluxDB has its tokens.
+const authorizations = "authorizations"
+
+// AskForAuthorization asks for an authorization, for a time that may be shorter than the client's, and looks at nothing but
+// whether the answer is a success. The error is that of GetAuthorization: of kind Gone where there is none.
+func (c *Client) AskForAuthorization(ctx context.Context, id string, within time.Duration) error {
+	return c.call(ctx, request{method: http.MethodGet, path: authorizations + "/" + url.PathEscape(id), within: within, ofToken: true}, nil)
+}
+
 // CreateAuthorization mints a token. The answer alone holds its value. A failed call whose Error is not
 // NotApplied may have created it all the same.
 func (c *Client) CreateAuthorization(ctx context.Context, a NewAuthorization) (*Authorization, error) {
 	var created authorizationAnswer
-	if err := c.call(ctx, request{method: http.MethodPost, path: "authorizations", body: a}, &created); err != nil {
+	if err := c.call(ctx, request{method: http.MethodPost, path: authorizations, body: a, ofToken: true}, &created); err != nil {
 		return nil, err
 	}
 	if created.ID == "" || created.Token == "" {
@@ -114,7 +123,7 @@ func (c *Client) CreateAuthorization(ctx context.Context, a NewAuthorization) (*
 // answers NotFound, not Gone.
 func (c *Client) GetAuthorization(ctx context.Context, id string) (*Authorization, error) {
 	var found authorizationAnswer
-	if err := c.get(ctx, "authorizations", id, &found, &found.ID); err != nil {
+	if err := c.get(ctx, authorizations, id, &found, &found.ID); err != nil {
 		return nil, err
 	}
 	return found.value(), nil
@@ -124,16 +133,21 @@ func (c *Client) GetAuthorization(ctx context.Context, id string) (*Authorizatio
 // says that there was none. Only 204 is success: a proxy, or InfluxDB's own web interface under a wrong base
 // path, answers 200 to anything.
 func (c *Client) DeleteAuthorization(ctx context.Context, id string) error {
-	ctx, cancel := c.withTimeout(ctx)
-	defer cancel()
-	r := request{method: http.MethodDelete, path: "authorizations/" + url.PathEscape(id)}
+	r := request{method: http.MethodDelete, path: "authorizations/" + url.PathEscape(id), ofToken: true}
 	select {
 	case c.deletions <- struct{}{}:
-		defer func() { <-c.deletions }()
-	case <-ctx.Done():
-		return c.noResponse(r, ctx.Err(), false)
+	default:
+		var cancel context.CancelFunc
+		ctx, cancel = c.withTimeout(ctx)
+		defer cancel()
+		select {
+		case c.deletions <- struct{}{}:
+		case <-ctx.Done():
+			return c.noResponse(r, ctx.Err(), false)
+		}
 	}
-	return c.stream(ctx, r, func(*http.Response) error { return nil })
+	defer func() { <-c.deletions }()
+	return c.call(ctx, r, nil)
 }
 
 // SetAuthorizationStatus switches a token on or off. It must never run beside a deletion of the same token:

@@ -2,8 +2,10 @@ package influx
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	apihttp "github.com/influxdata/influxdb-client-go/v2/api/http"
 )
@@ -25,6 +28,10 @@ type request struct {
 	body any
 	// anonymous calls are sent without the token.
 	anonymous bool
+	// ofToken says that each lease makes such a call.
+	ofToken bool
+	// within bounds the call where it is shorter than the client's timeout; 0 does not.
+	within time.Duration
 	// success are the statuses of a success; nil means the one that Rules name for the method.
 	success []int
 }
@@ -37,12 +44,29 @@ func (r request) strip() apihttp.RequestCallback {
 	return func(req *http.Request) { req.Header.Del("Authorization") }
 }
 
+// encoded returns the body, nil where there is none.
+func (r request) encoded() ([]byte, error) {
+	if r.body == nil {
+		return nil, nil
+	}
+	body, err := json.Marshal(r.body)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s %s: %w", r.method, r.path, err)
+	}
+	return body, nil
+}
+
 // succeeded reports whether a status is one of a success. No other 2xx is: a proxy's page is a success, too.
 func (r request) succeeded(status int) bool {
 	if r.success != nil {
 		return slices.Contains(r.success, status)
 	}
 	return proofOf(r.method, status, ResultBody) == Applied
+}
+
+// timeoutOf is how long a call may take.
+func (c *Client) timeoutOf(r request) time.Duration {
+	return min(c.timeout, cmp.Or(r.within, c.timeout))
 }
 
 func (c *Client) address(r request) string {
@@ -56,24 +80,34 @@ func (c *Client) address(r request) string {
 	return address
 }
 
-// call makes one call within the client's timeout and decodes a JSON answer into out.
+// call makes one call within the client's timeout and decodes a JSON answer into out, where that is not nil. Here alone
+// it is decided which way a call goes.
 func (c *Client) call(ctx context.Context, r request, out any) error {
-	ctx, cancel := c.withTimeout(ctx)
+	if r.ofToken && c.transport != nil {
+		return c.callDirect(ctx, r, out)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeoutOf(r))
 	defer cancel()
 	return c.stream(ctx, r, func(resp *http.Response) error {
+		if out == nil {
+			return nil
+		}
 		return json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(out)
 	})
 }
 
 // get reads one thing by its ID, which the answer has to repeat: JSON of another kind decodes as well, into nothing.
 func (c *Client) get(ctx context.Context, collection, id string, out any, answered *string) error {
-	r := request{method: http.MethodGet, path: collection + "/" + url.PathEscape(id)}
+	r := request{method: http.MethodGet, path: collection + "/" + url.PathEscape(id), ofToken: collection == authorizations}
 	err := c.call(ctx, r, out)
 	if err == nil && !strings.EqualFold(*answered, id) {
 		return c.notAskedFor(r, http.StatusOK)
 	}
 	return err
 }
+
+// errNoHeader says what is wrong with a token that would break the head of a request.
+var errNoHeader = errors.New("the token holds a character that no token has")
 
 // notAskedFor returns the error for a success that holds something else than was asked for.
 func (c *Client) notAskedFor(r request, status int) *Error {
@@ -83,23 +117,22 @@ func (c *Client) notAskedFor(r request, status int) *Error {
 
 // stream makes one call and hands a successful answer to read. Every failure is an *Error.
 func (c *Client) stream(ctx context.Context, r request, read func(*http.Response) error) error {
+	if !ValidToken(c.token) && !r.anonymous { // else the text of the error could repeat it
+		return c.noResponse(r, errNoHeader, false)
+	}
 	connected := false
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected = true },
 	})
-	var body io.Reader
-	if r.body != nil {
-		encoded, err := json.Marshal(r.body)
-		if err != nil {
-			return fmt.Errorf("encode %s %s: %w", r.method, r.path, err)
-		}
-		body = bytes.NewReader(encoded)
+	body, err := r.encoded()
+	if err != nil {
+		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, c.address(r), body)
+	req, err := http.NewRequestWithContext(ctx, r.method, c.address(r), bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
-	req.Header.Set("Accept", "application/json") // Telegraf configurations come as TOML otherwise
+	req.Header = c.header.Clone()
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -3,7 +3,8 @@
 //
 // It stands on influxdb-client-go's HTTP service, over an http.Client of its own. It
 // does not use that library's generated management calls: they lose the HTTP status, panic on an error body
-// without a message, and look buckets up across organizations.
+// without a message, and look buckets up across organizations. Below is fasthttp, unless a proxy stands before InfluxDB. What
+// each lease costs, the calls for one authorization, goes to it past that service and the http.Client.
 package influx
 
 import (
@@ -52,17 +53,23 @@ type Options struct {
 	Timeout time.Duration
 	// MaxConnections bounds the connections, and so the calls that are under way at once.
 	MaxConnections int
-	// UserAgent is appended to the library's own User-Agent.
+	// UserAgent says who calls.
 	UserAgent string
 }
 
 // Client makes calls with one token to one InfluxDB. It is safe for concurrent use.
 type Client struct {
-	service   apihttp.Service
-	transport *http.Transport
-	base      string
-	token     string
-	timeout   time.Duration
+	service apihttp.Service
+	http    *http.Client
+	// transport is what http makes its calls on; nil where a proxy stands before InfluxDB, which net/http's own knows to
+	// speak to.
+	transport *lanes
+	// header is what each call says, and path where the API is on the server.
+	header  http.Header
+	path    string
+	base    string
+	token   string
+	timeout time.Duration
 	// deletions holds an element for each deletion under way.
 	deletions chan struct{}
 }
@@ -74,26 +81,42 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("%q is not an http or https URL", o.URL)
 	}
 	o.Timeout, o.MaxConnections = cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.MaxConnections, DefaultMaxConnections)
-	clean := CleanURL(o.URL)
-	transport := newTransport(o)
-	options := apihttp.DefaultOptions().
-		SetApplicationName(o.UserAgent).
-		SetHTTPClient(&http.Client{
-			Transport:     transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		})
-	return &Client{
-		// The library resolves "api/v2/" against the base, which drops a last path element without a slash.
-		service:   apihttp.NewService(clean+"/", "Token "+o.Token, options),
-		transport: transport,
-		base:      clean,
+	c := &Client{
+		base:      CleanURL(o.URL),
 		token:     o.Token,
 		timeout:   o.Timeout,
 		deletions: make(chan struct{}, max(1, o.MaxConnections/deletionShare)),
-	}, nil
+		http:      &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	}
+	// The library resolves "api/v2/" against the base, which drops a last path element without a slash.
+	c.service = apihttp.NewService(c.base+"/", "Token "+o.Token, apihttp.DefaultOptions().SetHTTPClient(c.http))
+	api, err := url.Parse(c.service.ServerAPIURL())
+	if err != nil {
+		return nil, fmt.Errorf("%q is not an http or https URL", o.URL)
+	}
+	c.path = api.RequestURI()
+	c.header = http.Header{
+		"Authorization":   {c.service.Authorization()},
+		"User-Agent":      {o.UserAgent},
+		"Accept":          {"application/json"}, // Telegraf configurations come as TOML otherwise
+		"Accept-Encoding": {"identity"},
+	}
+	if proxied(base) {
+		c.http.Transport = newProxiedTransport(o)
+		return c, nil
+	}
+	c.transport = newLanes(base, o)
+	c.http.Transport = c.transport
+	return c, nil
 }
 
-func newTransport(o Options) *http.Transport {
+// proxied reports whether the environment names a proxy for an address.
+func proxied(base *url.URL) bool {
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: base})
+	return proxy != nil || err != nil
+}
+
+func newProxiedTransport(o Options) *http.Transport {
 	dialer := &net.Dialer{Timeout: o.Timeout}
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
@@ -126,7 +149,7 @@ func CleanURL(address string) string {
 func (c *Client) URL() string { return c.base }
 
 // Close gives idle connections back. Calls under way go on.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Timeout is how long one call may take.
 func (c *Client) Timeout() time.Duration { return c.timeout }

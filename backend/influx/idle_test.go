@@ -14,6 +14,17 @@ import (
 // A connection that nobody uses is closed before a proxy does it, at 60 seconds as a rule: a POST that meets such a close
 // on its way has an unknown outcome.
 func TestIdleConnectionsAreClosedFirst(t *testing.T) {
+	idleConnection(t, func(ctx context.Context, client *Client) error {
+		_, err := client.Ping(ctx)
+		return err
+	})
+}
+
+func TestIdleConnectionsOfTokensAreClosedFirst(t *testing.T) {
+	idleConnection(t, func(ctx context.Context, client *Client) error { return client.DeleteAuthorization(ctx, "0c") })
+}
+
+func idleConnection(t *testing.T, call func(context.Context, *Client) error) {
 	synctest.Test(t, func(t *testing.T) {
 		client, err := New(Options{URL: "http://db:8086"})
 		require.NoError(t, err)
@@ -31,8 +42,7 @@ func TestIdleConnectionsAreClosedFirst(t *testing.T) {
 		listener := &oneConnection{connection: there, done: make(chan struct{})}
 		go func() { _ = server.Serve(listener) }()
 
-		_, err = client.Ping(t.Context())
-		require.NoError(t, err)
+		require.NoError(t, call(t.Context(), client))
 		idle := time.Now()
 		require.Equal(t, 50*time.Second, (<-closed).Sub(idle))
 

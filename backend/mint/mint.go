@@ -32,11 +32,13 @@ type Minter struct {
 	revoker *revoke.Revoker
 	counter *lease.Counter
 	gate    gate
+	// resolutions are what roles were resolved to.
+	resolutions *resolutions
 }
 
 // New makes a Minter.
 func New(m *mount.Mount, pool *connection.Pool, roles *role.Roles, issuer *token.Issuer, revoker *revoke.Revoker, counter *lease.Counter) *Minter {
-	return &Minter{mount: m, pool: pool, roles: roles, issuer: issuer, revoker: revoker, counter: counter}
+	return &Minter{mount: m, pool: pool, roles: roles, issuer: issuer, revoker: revoker, counter: counter, resolutions: newResolutions()}
 }
 
 // Request asks for a token under a lease.
@@ -105,7 +107,7 @@ func (m *Minter) leaseOnce(ctx context.Context, s logical.Storage, r Request) (*
 	if err != nil {
 		return nil, err
 	}
-	t, err := m.Mint(ctx, s, Order{Name: r.Role, Role: rendered, MountPath: r.MountPath, Caller: r.Caller, Narrow: r.Narrow, Kind: token.Lease, Deadline: deadline})
+	t, err := m.Mint(ctx, s, Order{Name: r.Role, Role: rendered, Templated: rendered != stored, MountPath: r.MountPath, Caller: r.Caller, Narrow: r.Narrow, Kind: token.Lease, Deadline: deadline})
 	if err != nil {
 		return nil, err
 	}
@@ -145,8 +147,10 @@ var (
 // Order is what a token is made from.
 type Order struct {
 	// Name is the role's, and Role has its templates filled in.
-	Name      string
-	Role      *store.Role
+	Name string
+	Role *store.Role
+	// Templated says that Role is one for this order alone.
+	Templated bool
 	MountPath string
 	// Caller is who asks for the token; nil where nobody does.
 	Caller *role.Caller
@@ -196,11 +200,11 @@ func (m *Minter) mintOnce(ctx context.Context, s logical.Storage, c *connection.
 	if err != nil {
 		return nil, err
 	}
-	permissions, err := o.permissions(ctx, scope, c.Names)
+	permissions, wording, err := m.resolutions.of(ctx, c, o, scope, m.mount.Now())
 	if err != nil {
 		return nil, c.RecheckOrg(ctx, o.Role, scope, err)
 	}
-	text, err := o.description(permissions)
+	text, err := o.description(wording)
 	if err != nil {
 		return nil, err
 	}
@@ -255,14 +259,19 @@ func (o *Order) permissions(ctx context.Context, scope permission.Scope, names p
 	return nil, problem.BadInput("%s", strings.Join(problems, "\n"))
 }
 
-// description is the token's, in front of its stamp.
-func (o *Order) description(permissions []permission.Permission) (string, error) {
+// wording is what the permissions of the token are called.
+func (o *Order) wording(permissions []permission.Permission) string {
 	tokenType := o.Role.TokenType
 	if !o.Narrow.Empty() {
 		tokenType = permission.Custom
 	}
+	return permission.Describe(tokenType, permissions)
+}
+
+// description is the token's, in front of its stamp.
+func (o *Order) description(wording string) (string, error) {
 	return role.Description{
-		Template: o.Role.Description, Permissions: permission.Describe(tokenType, permissions),
+		Template: o.Role.Description, Permissions: wording,
 		Mount: o.MountPath, Role: o.Name, Static: o.Kind == token.Static, Caller: o.Caller,
 	}.Render()
 }

@@ -161,7 +161,7 @@ func resolveAndDescribe(tb testing.TB, c *connection.Connection, o *Order) {
 	require.NoError(tb, err)
 	permissions, err := o.permissions(tb.Context(), scope, c.Names)
 	require.NoError(tb, err)
-	_, err = o.description(permissions)
+	_, err = o.description(o.wording(permissions))
 	require.NoError(tb, err)
 }
 

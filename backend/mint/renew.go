@@ -7,11 +7,13 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/lease"
 	"vault-plugin-secrets-influxdb/backend/mount"
 )
 
-// courtesyTimeout bounds the one look at InfluxDB that a renewal takes.
+// courtesyTimeout bounds the one look at InfluxDB that a renewal takes; and the second one, which InfluxDB that is, where
+// the first says that the token does not exist.
 const courtesyTimeout = 3 * time.Second
 
 // Renew returns how much longer a lease may live; issued is when it began, and increment what the caller asks for: where it
@@ -28,9 +30,8 @@ func (m *Minter) Renew(ctx context.Context, s logical.Storage, l lease.Data, iss
 	if err := m.revoker.Load(ctx, s); err != nil {
 		return lease.TTLs{}, err
 	}
-	revoked := fmt.Errorf("authorization %s was revoked or deleted: the lease can't be renewed; read creds/%s again", l.AuthorizationID, l.Role)
 	if m.revoker.IsPending(l.AuthorizationID) || m.isGone(ctx, s, l) {
-		return lease.TTLs{}, revoked
+		return lease.TTLs{}, revoked(l)
 	}
 	ttls, err := lease.Limits(role, m.mount.System)
 	if err != nil {
@@ -44,9 +45,13 @@ func (m *Minter) Renew(ctx context.Context, s logical.Storage, l lease.Data, iss
 	now := m.mount.Now()
 	extended := m.counter.Extend(l, min(max(ttls.Initial, increment), l.Deadline.Sub(now)), now)
 	if !extended || m.revoker.IsPending(l.AuthorizationID) { // it may have been found to have no lease just now
-		return lease.TTLs{}, revoked
+		return lease.TTLs{}, revoked(l)
 	}
 	return ttls, nil
+}
+
+func revoked(l lease.Data) error {
+	return fmt.Errorf("authorization %s was revoked or deleted: the lease can't be renewed; read creds/%s again", l.AuthorizationID, l.Role)
 }
 
 // isGone reports whether the InfluxDB that issued the token says that it does not exist.
@@ -55,8 +60,11 @@ func (m *Minter) isGone(ctx context.Context, s logical.Storage, l lease.Data) bo
 	if err != nil {
 		return false
 	}
+	err = c.Client.AskForAuthorization(ctx, l.AuthorizationID, courtesyTimeout)
+	if !influx.Is(err, influx.Gone) {
+		return false
+	}
 	ctx, cancel := context.WithTimeout(ctx, courtesyTimeout)
 	defer cancel()
-	_, err = c.Client.GetAuthorization(ctx, l.AuthorizationID)
 	return c.Gone(ctx, err)
 }

@@ -43,6 +43,12 @@ type Scope struct {
 	Within []Permission
 }
 
+// Same reports whether the same definition is resolved alike in two scopes.
+func (s Scope) Same(other Scope) bool {
+	return s.OrgID == other.OrgID && s.OrgName == other.OrgName && s.OwnerID == other.OwnerID && s.Privileged == other.Privileged &&
+		s.Within == nil && other.Within == nil
+}
+
 // leaves reports whether a single resource may lie in another organization: where it has to be part of other
 // permissions, one of them has to name it, or to be for every organization.
 func (s Scope) leaves(p Permission) bool {

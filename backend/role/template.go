@@ -244,13 +244,6 @@ func validateSelector(selector string) error {
 	return fmt.Errorf("{{%s}} is not known; allowed: identity.entity.name, identity.entity.metadata.<key>, identity.entity.aliases.<accessor>.metadata.<key>, identity.groups.names.<name>.metadata.<key> and the like", problem.Clip(selector))
 }
 
-const (
-	// defaultDescription says what the token may do, then who asked for it.
-	defaultDescription = `{{.Permissions}} (vault {{.Mount}}creds/{{.Role}} for {{.DisplayName}})`
-	// defaultStaticDescription is the one of a static role, whose token is nobody's in particular.
-	defaultStaticDescription = `{{.Permissions}} (vault {{.Mount}}static-creds/{{.Role}})`
-)
-
 // maxDescription bounds what stands before the stamp, in bytes. InfluxDB itself takes a megabyte, and sends it with
 // every list.
 const maxDescription = 512
@@ -276,10 +269,7 @@ func (d Description) Render() (string, error) {
 	if caller == nil {
 		caller = &Caller{}
 	}
-	values := map[string]string{
-		".Permissions": d.Permissions, ".Mount": d.Mount, ".Role": d.Role, ".DisplayName": caller.displayName, ".EntityID": caller.entityID,
-	}
-	text, err := expand(d.template(), values, func(selector string) (string, error) { return caller.render("{{" + selector + "}}") })
+	text, err := d.text(caller)
 	if err != nil {
 		return "", problem.InField("description", "%v", err)
 	}
@@ -290,16 +280,20 @@ func (d Description) Render() (string, error) {
 	return text, nil
 }
 
-// template is the role's, or the default where it has none. A role that was stored when templates could hold conditions
-// gets the default, too: it must go on issuing tokens.
-func (d Description) template() string {
+// text is what the role's template makes of it. The default says what the token may do, then who asked for it: nobody in
+// particular for a static role's. A role that was stored when templates could hold conditions gets the default, too: it
+// must go on issuing tokens.
+func (d Description) text(caller *Caller) (string, error) {
 	switch {
 	case d.Template != "" && ValidateDescription(d.Template) == nil:
-		return d.Template
+		values := map[string]string{
+			".Permissions": d.Permissions, ".Mount": d.Mount, ".Role": d.Role, ".DisplayName": caller.displayName, ".EntityID": caller.entityID,
+		}
+		return expand(d.Template, values, func(selector string) (string, error) { return caller.render("{{" + selector + "}}") })
 	case d.Static:
-		return defaultStaticDescription
+		return d.Permissions + " (vault " + d.Mount + "static-creds/" + d.Role + ")", nil
 	}
-	return defaultDescription
+	return d.Permissions + " (vault " + d.Mount + "creds/" + d.Role + " for " + caller.displayName + ")", nil
 }
 
 // ValidateDescription refuses a template that could not be filled in when a token is issued.

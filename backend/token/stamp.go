@@ -4,7 +4,6 @@ package token
 
 import (
 	"bytes"
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -45,7 +44,7 @@ func (s Stamp) String() string {
 	if !s.Deadline.IsZero() {
 		deadline = s.Deadline.Unix()
 	}
-	return fmt.Sprintf("%sv1:%s:%s:%s:%s:%d]", stampStart, s.Mount, s.Kind, s.Role, s.Nonce, deadline)
+	return stampStart + "v1:" + s.Mount + ":" + s.Kind + ":" + s.Role + ":" + s.Nonce + ":" + strconv.FormatInt(deadline, 10) + "]"
 }
 
 // stampPattern is anchored at the end: a clone made in InfluxDB's interface goes on behind the stamp with

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/plugin"
@@ -19,6 +20,7 @@ func main() {
 		return
 	}
 	go endWithParent(os.Getppid())
+	go backend.TuneMemory(time.Tick(backend.MemoryInterval))
 	if err := plugin.ServeMultiplex(&plugin.ServeOpts{BackendFactoryFunc: backend.Factory}); err != nil {
 		hclog.New(&hclog.LoggerOptions{Output: os.Stderr, JSONFormat: true}).Error("the plugin could not be served", "error", err)
 		os.Exit(1)

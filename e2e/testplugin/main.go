@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/plugin"
 
@@ -12,6 +13,7 @@ import (
 )
 
 func main() {
+	go backend.TuneMemory(time.Tick(backend.MemoryInterval))
 	err := serveProfiles()
 	if err == nil {
 		err = plugin.ServeMultiplex(&plugin.ServeOpts{BackendFactoryFunc: pausingFactory(backend.Factory)})

@@ -1,0 +1,83 @@
+package mint
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"vault-plugin-secrets-influxdb/backend/connection"
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
+)
+
+const (
+	// maxResolved is how many roles are remembered as they were resolved: those used last; and maxPermissions how many
+	// permissions such a role may have. Together they take a few megabytes at most.
+	maxResolved    = 1000
+	maxPermissions = 100
+	// resolvedFor is how long: what a role was resolved from is remembered for longer, and has times of its own.
+	resolvedFor = time.Minute
+)
+
+// resolved is what a role without templates grants, and how that is worded. It holds as long as everything that it was
+// made from is the same: a role that is written, or invalidated, is another one in memory, a new configuration another
+// connection, and what a mint found to be stale counts.
+type resolved struct {
+	role       *store.Role
+	connection *connection.Connection
+	stale      int64
+	scope      permission.Scope
+	until      time.Time
+
+	permissions []permission.Permission
+	wording     string
+}
+
+// resolutions are those of a mount's roles, by name.
+type resolutions struct {
+	mu    sync.Mutex
+	roles *simplelru.LRU[string, *resolved]
+}
+
+func newResolutions() *resolutions {
+	roles, _ := simplelru.NewLRU[string, *resolved](maxResolved, nil) // its one error is a size below 1
+	return &resolutions{roles: roles}
+}
+
+// of returns what a token is to hold, and the wording of that.
+func (r *resolutions) of(ctx context.Context, c *connection.Connection, o *Order, scope permission.Scope, now time.Time) ([]permission.Permission, string, error) {
+	shared := o.Kind == token.Lease && !o.Templated && o.Narrow.Empty()
+	wanted := resolved{role: o.Role, connection: c, stale: c.Names.Forgotten(), scope: scope, until: now.Add(resolvedFor)}
+	if shared {
+		if known := r.get(o.Name); known != nil && known.holds(&wanted, now) {
+			return known.permissions, known.wording, nil
+		}
+	}
+	permissions, err := o.permissions(ctx, scope, c.Names)
+	if err != nil {
+		return nil, "", err
+	}
+	wanted.permissions, wanted.wording = permissions, o.wording(permissions)
+	if shared && len(permissions) <= maxPermissions {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.roles.Add(o.Name, &wanted)
+	}
+	return permissions, wanted.wording, nil
+}
+
+func (r *resolutions) get(name string) *resolved {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known, _ := r.roles.Get(name)
+	return known
+}
+
+// holds reports whether what is known is what would be resolved now.
+func (r *resolved) holds(wanted *resolved, now time.Time) bool {
+	return r.role == wanted.role && r.connection == wanted.connection && r.stale == wanted.stale && r.scope.Same(wanted.scope) &&
+		!now.After(r.until) && !now.Before(r.until.Add(-resolvedFor))
+}
