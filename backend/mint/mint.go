@@ -234,15 +234,8 @@ func (m *Minter) mintOnce(ctx context.Context, s logical.Storage, c *connection.
 	return &Token{Connection: c, Authorization: created, Permissions: permissions, Org: cmp.Or(created.Org, scope.OrgName), OrgID: scope.OrgID}, nil
 }
 
-// permissions are what the token is to hold: all that the role grants, or just what the request names of it.
-func (o *Order) permissions(ctx context.Context, scope permission.Scope, names permission.Directory) ([]permission.Permission, error) {
-	granted, err := permission.Resolve(ctx, o.Role.Definition().AsStored(), scope, names)
-	switch {
-	case o.Narrow.Empty():
-		return granted, err
-	case err != nil: // the fields that it names are the role's, and not the request's
-		return nil, fmt.Errorf("role %q: %w", o.Name, err)
-	}
+// narrowed is what the request names of what the role grants.
+func (o *Order) narrowed(ctx context.Context, granted []permission.Permission, scope permission.Scope, names permission.Directory) ([]permission.Permission, error) {
 	scope.Within = granted
 	narrowed, err := permission.Resolve(ctx, o.Narrow, scope, names)
 	if err != nil {
@@ -257,15 +250,6 @@ func (o *Order) permissions(ctx context.Context, scope permission.Scope, names p
 		problems[i] = fmt.Sprintf("%s: role %q does not cover %s", p.Place, o.Name, p.Words(scope))
 	}
 	return nil, problem.BadInput("%s", strings.Join(problems, "\n"))
-}
-
-// wording is what the permissions of the token are called.
-func (o *Order) wording(permissions []permission.Permission) string {
-	tokenType := o.Role.TokenType
-	if !o.Narrow.Empty() {
-		tokenType = permission.Custom
-	}
-	return permission.Describe(tokenType, permissions)
 }
 
 // description is the token's, in front of its stamp.

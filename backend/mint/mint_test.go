@@ -159,9 +159,9 @@ func wideOrder(tb testing.TB) (*connection.Connection, *Order) {
 func resolveAndDescribe(tb testing.TB, c *connection.Connection, o *Order) {
 	scope, _, err := c.Scope(tb.Context(), o.Role)
 	require.NoError(tb, err)
-	permissions, err := o.permissions(tb.Context(), scope, c.Names)
+	_, wording, err := newResolutions().of(tb.Context(), c, o, scope, time.Now())
 	require.NoError(tb, err)
-	_, err = o.description(o.wording(permissions))
+	_, err = o.description(wording)
 	require.NoError(tb, err)
 }
 

@@ -2,6 +2,7 @@ package mint
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -15,9 +16,9 @@ import (
 
 const (
 	// maxResolved is how many roles are remembered as they were resolved: those used last; and maxPermissions how many
-	// permissions such a role may have. Together they take a few megabytes at most.
-	maxResolved    = 1000
-	maxPermissions = 100
+	// permissions such a role may have, of about 100 bytes each.
+	maxResolved    = 10000
+	maxPermissions = 32
 	// resolvedFor is how long: what a role was resolved from is remembered for longer, and has times of its own.
 	resolvedFor = time.Minute
 )
@@ -47,20 +48,34 @@ func newResolutions() *resolutions {
 	return &resolutions{roles: roles}
 }
 
-// of returns what a token is to hold, and the wording of that.
+// of returns what a token is to hold, and the wording of that: all that the role grants, or just what the request names
+// of it.
 func (r *resolutions) of(ctx context.Context, c *connection.Connection, o *Order, scope permission.Scope, now time.Time) ([]permission.Permission, string, error) {
-	shared := o.Kind == token.Lease && !o.Templated && o.Narrow.Empty()
+	granted, wording, err := r.granted(ctx, c, o, scope, now)
+	switch {
+	case o.Narrow.Empty():
+		return granted, wording, err
+	case err != nil: // the fields that it names are the role's, and not the request's
+		return nil, "", fmt.Errorf("role %q: %w", o.Name, err)
+	}
+	narrowed, err := o.narrowed(ctx, granted, scope, c.Names)
+	return narrowed, permission.Describe(permission.Custom, narrowed), err
+}
+
+// granted returns what the role grants, and the wording of that.
+func (r *resolutions) granted(ctx context.Context, c *connection.Connection, o *Order, scope permission.Scope, now time.Time) ([]permission.Permission, string, error) {
+	shared := o.Kind == token.Lease && !o.Templated
 	wanted := resolved{role: o.Role, connection: c, stale: c.Names.Forgotten(), scope: scope, until: now.Add(resolvedFor)}
 	if shared {
 		if known := r.get(o.Name); known != nil && known.holds(&wanted, now) {
 			return known.permissions, known.wording, nil
 		}
 	}
-	permissions, err := o.permissions(ctx, scope, c.Names)
+	permissions, err := permission.Resolve(ctx, o.Role.Definition().AsStored(), scope, c.Names)
 	if err != nil {
 		return nil, "", err
 	}
-	wanted.permissions, wanted.wording = permissions, o.wording(permissions)
+	wanted.permissions, wanted.wording = permissions, permission.Describe(o.Role.TokenType, permissions)
 	if shared && len(permissions) <= maxPermissions {
 		r.mu.Lock()
 		defer r.mu.Unlock()

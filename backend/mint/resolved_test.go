@@ -61,10 +61,12 @@ func TestARoleIsResolvedAgainWhenWhatItNamesMayBeAnother(t *testing.T) {
 	for says, other := range map[string]Order{
 		"a static role of the same name":        {Name: "app", Role: role, Kind: token.Static},
 		"a role that is filled in for a caller": {Name: "app", Role: role, Kind: token.Lease, Templated: true},
-		"a request that narrows": {Name: "app", Role: role, Kind: token.Lease,
-			Narrow: permission.Definition{TokenType: permission.Custom, ReadBuckets: []string{"metrics"}}},
 	} {
 		require.NotSame(t, first, of(c, other, scope, now), says)
 		require.Same(t, first, of(c, o, scope, now), says)
 	}
+
+	narrowed := o
+	narrowed.Narrow = permission.Definition{TokenType: permission.Custom, ReadBuckets: []string{"metrics"}}
+	require.NotSame(t, first, of(c, narrowed, scope, now), "a request that narrows")
 }
