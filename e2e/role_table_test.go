@@ -182,7 +182,7 @@ func TestABadRoleIsRefusedWithEveryReason(t *testing.T) {
 		l := newLandmarks(t, e.influx)
 		assert.Equal(t, []string{
 			"permissions[1]: write on orgs can change who may do what, and make other tokens" + meant,
-			`read_resources[0]: "label" is not a resource type (buckets, tasks, …); for a bucket use read_buckets`,
+			`read_resources[0]: "label" is not a resource type (buckets, tasks, …); did you mean labels?`,
 			`read_buckets[0]: no bucket "Metrcs" in org "acme"; buckets there that look alike: metrics`,
 			fmt.Sprintf(`write_buckets[0]: bucket %s belongs to another organization (%s), not to "acme"`, l.namesake.ID, l.other.ID),
 			"permissions[0]: dashboards " + l.foreign + unseen + "; if it is meant all the same, set allow_privileged=true",

@@ -3,6 +3,7 @@ package e2e
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -75,34 +76,36 @@ func TestV1RightsAreThoseOfTheToken(t *testing.T) {
 	t.Parallel()
 	const noMapping, notThere = "no dbrp mapping found", "database not found: "
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
-		neighbour := newBucket(t, e.influx, e.influx.Onboarding.Org.ID, unique("neighbour"))
-		e.role(t, "both", bucketRole(nil))
-		e.role(t, "reads", map[string]any{"read_buckets": bucket})
-		e.role(t, "writes", map[string]any{"write_buckets": bucket})
+		home := e.influx.Onboarding.Org.ID
+		neighbour := newBucket(t, e.influx, home, unique("neighbour"))
+		own := newBucket(t, e.influx, home, unique("own")).Name // it is emptied
+		e.role(t, "both", map[string]any{"read_buckets": own, "write_buckets": own})
+		e.role(t, "reads", map[string]any{"read_buckets": own})
+		e.role(t, "writes", map[string]any{"write_buckets": own})
 		as := func(role string) signing { return basic("v1", e.mint(t, role).token) }
 		both, reads, writes := as("both"), as("reads"), as("writes")
 
-		assert.Equal(t, http.StatusNoContent, writeV1(t, e.influx, writes, bucket).status)
-		assertAnswer(t, http.StatusForbidden, "insufficient permissions for write", writeV1(t, e.influx, reads, bucket))
-		for _, elsewhere := range []string{neighbour.Name, "no-such-database", bucket + "/no-such-policy"} {
+		assert.Equal(t, http.StatusNoContent, writeV1(t, e.influx, writes, own).status)
+		assertAnswer(t, http.StatusForbidden, "insufficient permissions for write", writeV1(t, e.influx, reads, own))
+		for _, elsewhere := range []string{neighbour.Name, "no-such-database", own + "/no-such-policy"} {
 			assertAnswer(t, http.StatusNotFound, noMapping, writeV1(t, e.influx, both, elsewhere))
 		}
-		assertAnswer(t, http.StatusOK, "attic", queryV1(t, e.influx, reads, bucket, everyRoom))
-		assertAnswer(t, http.StatusOK, notThere+bucket, queryV1(t, e.influx, writes, bucket, everyRoom))
+		assertAnswer(t, http.StatusOK, "attic", queryV1(t, e.influx, reads, own, everyRoom))
+		assertAnswer(t, http.StatusOK, notThere+own, queryV1(t, e.influx, writes, own, everyRoom))
 		for _, elsewhere := range []string{neighbour.Name, "no-such-database"} {
 			assertAnswer(t, http.StatusOK, notThere+elsewhere, queryV1(t, e.influx, both, elsewhere, everyRoom))
 		}
 		for _, statement := range []string{
-			"CREATE DATABASE more", "DROP DATABASE " + bucket, "CREATE RETENTION POLICY p ON " + bucket + " DURATION 1d REPLICATION 1",
+			"CREATE DATABASE more", "DROP DATABASE " + strconv.Quote(own), "CREATE RETENTION POLICY p ON " + strconv.Quote(own) + " DURATION 1d REPLICATION 1",
 			"SHOW CONTINUOUS QUERIES", "SHOW USERS", "SELECT * INTO copy FROM room", "DROP SERIES FROM room",
 		} {
-			assertAnswer(t, http.StatusOK, "not implemented", queryV1(t, e.influx, both, bucket, statement))
+			assertAnswer(t, http.StatusOK, "not implemented", queryV1(t, e.influx, both, own, statement))
 		}
 		for _, statement := range []string{"DELETE FROM room", "DROP MEASUREMENT room"} {
-			assertAnswer(t, http.StatusOK, "insufficient permissions", queryV1(t, e.influx, reads, bucket, statement))
-			assertAnswer(t, http.StatusOK, "{}", queryV1(t, e.influx, both, bucket, statement))
-			assert.NotContains(t, queryV1(t, e.influx, reads, bucket, everyRoom).text, "attic", statement)
-			assert.Equal(t, http.StatusNoContent, writeV1(t, e.influx, writes, bucket).status)
+			assertAnswer(t, http.StatusOK, "insufficient permissions", queryV1(t, e.influx, reads, own, statement))
+			assertAnswer(t, http.StatusOK, "{}", queryV1(t, e.influx, both, own, statement))
+			assert.NotContains(t, queryV1(t, e.influx, reads, own, everyRoom).text, "attic", statement)
+			assert.Equal(t, http.StatusNoContent, writeV1(t, e.influx, writes, own).status)
 		}
 	})
 }
