@@ -65,7 +65,8 @@ ifdef HOST
 e2e: servers
 	cd e2e && HOST=$(HOST) $(E2E) ./...
 else
-e2e: e2e-vault e2e-bao ## end-to-end tests: real Vault and OpenBao, real InfluxDB (HOST=bao: all of them on OpenBao)
+e2e: servers ## end-to-end tests: real Vault and OpenBao, real InfluxDB (HOST=bao: all of them on OpenBao)
+	@$(MAKE) --no-print-directory -j2 e2e-vault e2e-bao # at once, because both wait more than they work
 endif
 
 e2e-vault: servers
