@@ -76,6 +76,6 @@ func TestAMintCostsTheSameInACrowd(t *testing.T) {
 		m.storage.failing(nil)
 		require.Empty(t, m.asked.asked(), "what Vault is asked")
 	}
-	// The fake InfluxDB in this process allocates, too, and not always the same.
-	require.InEpsilon(t, allocations[10], allocations[10_000], 0.1)
+	// The fake InfluxDB in this process allocates, too, and not always the same; and each role is resolved once.
+	require.InEpsilon(t, allocations[10], allocations[10_000], 0.2)
 }
