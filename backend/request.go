@@ -79,7 +79,9 @@ func (b *backend) validateFields(req *logical.Request) string {
 			}
 		}
 	}
-	problems = append(problems, unknownFields(unknown, fieldNames(path))...)
+	if len(unknown) > 0 {
+		problems = append(problems, unknownFields(unknown, fieldNames(path))...)
+	}
 	sort.Strings(problems)
 	return strings.Join(append(problems, more...), "\n")
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the path of a command that `make consumers` runs: a program, or an interpreter that has some client libraries.
+# Prints the path of a command that tests run to read the engine as its users do: a program, or an interpreter that has some client libraries.
 #
 #   scripts/consumer.sh go MODULE VERSION           the command of a Go module, such as consul-template
 #   scripts/consumer.sh python PACKAGE==VERSION...  a Python that has these packages
@@ -10,6 +10,7 @@
 # as the first argument nothing is fetched. It ends with 3 where it can't be had: the tool that fetches it is missing, or
 # --here was given and the cache has none. Progress goes to standard error.
 set -euo pipefail
+. "$(dirname "$0")/cache.sh"
 
 say() { printf '%s\n' "$*" >&2; }
 missing() { say "consumer.sh: $*"; exit 3; }
@@ -61,9 +62,8 @@ fetch_java() {
   printf '#!/bin/sh\nexec java -cp %q"/*" "$@"\n' "$dir/jars" >run
 }
 
-case $(uname -s) in Darwin) cache=$HOME/Library/Caches ;; *) cache=${XDG_CACHE_HOME:-$HOME/.cache} ;; esac
 # The same arguments are the same directory.
-dir="$cache/vault-plugin-secrets-influxdb/consumer-$kind-$(cksum <<<"$*" | cut -d' ' -f1)"
+dir="$(cache_root)/consumer-$kind-$(cksum <<<"$*" | cut -d' ' -f1)"
 if [ -x "$dir/run" ]; then echo "$dir/run"; exit 0; fi
 if [ -n "$here" ]; then missing "this machine has no $kind $*; make consumers fetches it"; fi
 

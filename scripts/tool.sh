@@ -7,6 +7,7 @@
 #
 # They lie beside the servers (scripts/server.sh), in a directory for each version.
 set -euo pipefail
+. "$(dirname "$0")/cache.sh"
 
 die() { echo "tool.sh: $*" >&2; exit 1; }
 
@@ -16,9 +17,7 @@ find_tool() { # find_tool NAME: sets package and target
     cyclonedx-gomod) package=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0 ;;
     *) die "unknown tool: $1" ;;
   esac
-  local root=${XDG_CACHE_HOME:-$HOME/.cache}
-  if [ "$(uname -s)" = Darwin ]; then root=$HOME/Library/Caches; fi
-  target=$root/vault-plugin-secrets-influxdb/$1-${package##*@v}/$1
+  target=$(cache_root)/$1-${package##*@v}/$1
 }
 
 if [ "${1:-}" = -cached ]; then

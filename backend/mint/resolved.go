@@ -3,10 +3,9 @@ package mint
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/simplelru"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/permission"
@@ -38,13 +37,10 @@ type resolved struct {
 }
 
 // resolutions are those of a mount's roles, by name.
-type resolutions struct {
-	mu    sync.Mutex
-	roles *simplelru.LRU[string, *resolved]
-}
+type resolutions struct{ roles *lru.Cache[string, *resolved] }
 
 func newResolutions() *resolutions {
-	roles, _ := simplelru.NewLRU[string, *resolved](maxResolved, nil) // its one error is a size below 1
+	roles, _ := lru.New[string, *resolved](maxResolved) // its one error is a size below 1
 	return &resolutions{roles: roles}
 }
 
@@ -67,7 +63,7 @@ func (r *resolutions) granted(ctx context.Context, c *connection.Connection, o *
 	shared := o.Kind == token.Lease && !o.Templated
 	wanted := resolved{role: o.Role, connection: c, stale: c.Names.Forgotten(), scope: scope, until: now.Add(resolvedFor)}
 	if shared {
-		if known := r.get(o.Name); known != nil && known.holds(&wanted, now) {
+		if known, _ := r.roles.Get(o.Name); known != nil && known.holds(&wanted, now) {
 			return known.permissions, known.wording, nil
 		}
 	}
@@ -77,18 +73,9 @@ func (r *resolutions) granted(ctx context.Context, c *connection.Connection, o *
 	}
 	wanted.permissions, wanted.wording = permissions, permission.Describe(o.Role.TokenType, permissions)
 	if shared && len(permissions) <= maxPermissions {
-		r.mu.Lock()
-		defer r.mu.Unlock()
 		r.roles.Add(o.Name, &wanted)
 	}
 	return permissions, wanted.wording, nil
-}
-
-func (r *resolutions) get(name string) *resolved {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	known, _ := r.roles.Get(name)
-	return known
 }
 
 // holds reports whether what is known is what would be resolved now.
