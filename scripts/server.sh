@@ -2,6 +2,7 @@
 # Prints the path of a server (or client) binary, and builds it first when this machine has none.
 #
 #   scripts/server.sh vault           Vault 1.21.1
+#   scripts/server.sh vault 1.21.3    another Vault
 #   scripts/server.sh bao             OpenBao 2.7.2
 #   scripts/server.sh influxd         influxd 2.9.1  (stores tokens hashed)
 #   scripts/server.sh influxd 2.7.12  influxd 2.7.12 (stores tokens in clear)
@@ -12,8 +13,8 @@
 #   scripts/server.sh --here vault    Vault, or nothing where this machine has none: --here builds nothing
 #
 # Where it looks, in this order:
-#   1. VAULT_BIN, BAO_BIN, INFLUXD_BIN, INFLUX_BIN or TELEGRAF_BIN, used as they are (INFLUXD_BIN stands for
-#      the default version only; an older one is named by its own variable, such as INFLUXD_2_7_12_BIN);
+#   1. VAULT_BIN, BAO_BIN, INFLUXD_BIN, INFLUX_BIN or TELEGRAF_BIN, used as they are (they stand for the default
+#      versions only; another one is named by its own variable, such as INFLUXD_2_7_12_BIN);
 #   2. the PATH, if the binary there is of the wanted version;
 #   3. the user's cache directory, where 4. put it;
 #   4. a build from published Go modules: 1 to 10 minutes, once. OpenBao, whose server is no such module, is
@@ -157,6 +158,8 @@ build_influxd() {
     go mod edit -replace=github.com/influxdata/flux=github.com/influxdata/flux@v0.200.0
   fi
   quietly go get -tool "github.com/influxdata/influxdb/v2/cmd/influxd@v$version"
+  # Flux asks for the smallest library that the compiler can make, which takes most of the time and changes nothing here.
+  export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1
   say "  compiling Flux and influxd"
   PKG_CONFIG="$work/bin/pkg-config" quietly go build -tags sqlite_foreign_keys,sqlite_json \
     -ldflags "-s -w -X main.version=v$version" -o "$work/out" github.com/influxdata/influxdb/v2/cmd/influxd
@@ -210,15 +213,15 @@ here=
 if [ "${1:-}" = --here ]; then here=yes && shift; fi
 name=${1:-}
 case $name in
-  vault) version=$vault_version override=VAULT_BIN ;;
-  bao) version=$bao_version override=BAO_BIN ;;
-  influx) version=$influx_version override=INFLUX_BIN ;;
-  telegraf) version=$telegraf_version override=TELEGRAF_BIN ;;
-  influxd)
-    version=${2:-$influxd_version} override=INFLUXD_BIN
-    if [ "$version" != "$influxd_version" ]; then override=INFLUXD_${version//./_}_BIN; fi ;;
-  *) die "usage: server.sh [--here] vault | bao | influxd [version] | influx | telegraf" ;;
+  vault) usual=$vault_version override=VAULT_BIN ;;
+  bao) usual=$bao_version override=BAO_BIN ;;
+  influxd) usual=$influxd_version override=INFLUXD_BIN ;;
+  influx) usual=$influx_version override=INFLUX_BIN ;;
+  telegraf) usual=$telegraf_version override=TELEGRAF_BIN ;;
+  *) die "usage: server.sh [--here] vault [version] | bao | influxd [version] | influx | telegraf" ;;
 esac
+version=${2:-$usual}
+if [ "$version" != "$usual" ]; then override=${override%_BIN}_${version//./_}_BIN; fi
 on_path_pattern="v${version//./\\.}([[:space:],]|\$)"
 # The client names no exact version of its own; from 2.5 on all of them create the same tokens.
 if [ "$name" = influx ]; then on_path_pattern='Influx CLI v?2\.([5-9]|[1-9][0-9])'; fi
