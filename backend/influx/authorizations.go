@@ -2,9 +2,6 @@ package influx
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -165,16 +162,4 @@ func (c *Client) SetAuthorizationStatus(ctx context.Context, id string, active b
 		return c.notAskedFor(r, http.StatusOK)
 	}
 	return err
-}
-
-// errUnexpected is an answer that can be read but is not what was asked for.
-var errUnexpected = errors.New("not the expected answer")
-
-// isForeign reports whether err says that an answer was read but is not what was asked for.
-func isForeign(err error) bool {
-	var (
-		syntax *json.SyntaxError
-		typed  *json.UnmarshalTypeError
-	)
-	return isMalformedList(err) || errors.As(err, &syntax) || errors.As(err, &typed) || errors.Is(err, errUnexpected) || errors.Is(err, io.EOF)
 }

@@ -92,7 +92,7 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 		if out == nil {
 			return nil
 		}
-		return json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(out)
+		return decode(io.LimitReader(resp.Body, maxBody), out)
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,7 +88,7 @@ func readErrorBody(resp *http.Response, media string) (errorBody, error) {
 	if media != "application/json" && media != "" {
 		return said, nil
 	}
-	err := json.NewDecoder(body).Decode(&said)
+	err := decode(body, &said)
 	switch {
 	case err != nil && media == "":
 		return errorBody{}, nil

@@ -3,9 +3,7 @@ package influx
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -71,23 +69,9 @@ func (c *Client) list(ctx context.Context, dated func(time.Time), next func(*jso
 	return patient.stream(ctx, request{method: http.MethodGet, path: "authorizations"}, func(resp *http.Response) error {
 		date, _ := http.ParseTime(resp.Header.Get("Date")) // zero where it is none
 		dated(date)
-		// As encoding/json takes it, and without a look at each name for another of the same.
-		d := jsontext.NewDecoder(resp.Body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-		err := eachEntry(d, "authorizations", next)
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return io.ErrUnexpectedEOF // the list was cut off
-		}
-		return err
+		d := jsontext.NewDecoder(resp.Body, asV1)
+		return asCutOff(eachEntry(d, "authorizations", next))
 	})
-}
-
-// isMalformedList reports whether err says that a list is not JSON, or not of a list's form.
-func isMalformedList(err error) bool {
-	var (
-		syntax *jsontext.SyntacticError
-		typed  *json.SemanticError
-	)
-	return errors.As(err, &syntax) || errors.As(err, &typed)
 }
 
 // eachEntry calls next at each entry of the array that stands under key, up to its closing bracket.

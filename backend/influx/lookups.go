@@ -2,7 +2,6 @@ package influx
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -71,7 +70,7 @@ func (c *Client) ping(ctx context.Context, r request) (Server, error) {
 		var body struct {
 			Version string `json:"version"`
 		}
-		if json.NewDecoder(io.LimitReader(resp.Body, maxErrorBody)).Decode(&body) == nil && server.Version == "" {
+		if decode(io.LimitReader(resp.Body, maxErrorBody), &body) == nil && server.Version == "" {
 			server.Version = body.Version
 		}
 		return nil

@@ -3,7 +3,6 @@ package influx
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -33,7 +32,7 @@ func (c *Client) callDirect(ctx context.Context, r request, out any) error {
 	}
 	succeeded := r.succeeded(l.response.StatusCode())
 	if succeeded && err == nil && out != nil {
-		err = json.Unmarshal(l.response.Body(), out)
+		err = decodeAll(l.response.Body(), out)
 	}
 	if succeeded && err == nil {
 		return nil
