@@ -186,7 +186,7 @@ func (b *bench) profiled(ctx context.Context, s subject, operation string, clien
 	}
 	path := filepath.Join(b.profiles, fmt.Sprintf("%s-%d.pprof", operation, clients))
 	profiled := make(chan error, 1)
-	go func() { profiled <- s.process.profile(ctx, 1, path) }()
+	go func() { profiled <- s.process.profile(ctx, max(1, int(b.phase.Seconds())), path) }()
 	l, spent, err := do()
 	if profileErr := <-profiled; err == nil {
 		err = profileErr
