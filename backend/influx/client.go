@@ -105,7 +105,7 @@ func New(o Options) (*Client, error) {
 		c.http.Transport = newProxiedTransport(o)
 		return c, nil
 	}
-	c.transport = newLanes(base, o)
+	c.transport = newLanes(base, o, c.header)
 	c.http.Transport = c.transport
 	return c, nil
 }

@@ -31,14 +31,16 @@ type lanes struct {
 
 	address string
 	host    string // as requests name it
-	free    *semaphore.Weighted
+	// usual is the header of a call that brings none.
+	usual fasthttp.RequestHeader
+	free  *semaphore.Weighted
 
 	mu     sync.Mutex
 	idle   []*lane // the one used last is the last
 	closed bool
 }
 
-func newLanes(base *url.URL, o Options) *lanes {
+func newLanes(base *url.URL, o Options, usual http.Header) *lanes {
 	server := *base
 	if host, err := httpguts.PunycodeHostPort(base.Host); err == nil {
 		server.Host = host
@@ -52,6 +54,7 @@ func newLanes(base *url.URL, o Options) *lanes {
 	p.address = net.JoinHostPort(server.Hostname(), cmp.Or(server.Port(), port))
 	_, zone, _ := strings.Cut(server.Hostname(), "%") // of an IPv6 address, which means something on this machine alone
 	p.host = strings.Replace(server.Host, "%"+zone, "", 1)
+	addAll(&p.usual, usual)
 	return p
 }
 
@@ -115,18 +118,17 @@ type lane struct {
 	failed error
 }
 
-// ask makes a call, up to the end of its answer, or of its head where the body is streamed.
+// ask makes a call, up to the end of its answer, or of its head where the body is streamed. A nil header is the usual one.
 func (l *lane) ask(ctx context.Context, deadline time.Time, method, path string, header http.Header, body []byte) error {
 	l.request.Reset()
+	if header == nil {
+		l.lanes.usual.CopyTo(&l.request.Header)
+	}
 	l.request.UseHostHeader = true
 	l.request.Header.SetMethod(method)
 	l.request.Header.SetRequestURI(path)
 	l.request.Header.SetHost(l.lanes.host)
-	for name, values := range header {
-		for _, value := range values {
-			l.request.Header.Add(name, value)
-		}
-	}
+	addAll(&l.request.Header, header)
 	if len(body) > 0 {
 		l.request.Header.SetContentType("application/json")
 		l.request.SetBodyRaw(body)
@@ -137,6 +139,14 @@ func (l *lane) ask(ctx context.Context, deadline time.Time, method, path string,
 	}
 	l.ctx, l.sent, l.stop, l.failed = ctx, false, nil, nil
 	return l.cause(l.client.DoDeadline(&l.request, &l.response, deadline))
+}
+
+func addAll(to *fasthttp.RequestHeader, header http.Header) {
+	for name, values := range header {
+		for _, value := range values {
+			to.Add(name, value)
+		}
+	}
 }
 
 // cause returns why a call failed: that its caller ended or its time was over, before what that made of the connection.

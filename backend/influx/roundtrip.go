@@ -26,7 +26,7 @@ func (c *Client) callDirect(ctx context.Context, r request, out any) error {
 		return c.noResponse(r, err, false)
 	}
 	defer l.release()
-	err = l.ask(ctx, deadline, r.method, c.path+r.path, c.header, body)
+	err = l.ask(ctx, deadline, r.method, c.path+r.path, nil, body)
 	if err != nil && !isOfBody(err) {
 		return c.noResponse(r, err, l.sent)
 	}
