@@ -94,9 +94,9 @@ func jsonKind(value any) string {
 // jsonProblem says why a text is no JSON, and where; "" where it is some. It repeats a character at most: the rest may be
 // anybody's secret.
 func jsonProblem(s string, err error) string {
-	var syntax *json.SyntaxError
+	syntax, ok := errors.AsType[*json.SyntaxError](err)
 	switch {
-	case !errors.As(err, &syntax):
+	case !ok:
 		return ""
 	case strings.HasPrefix(s, "\ufeff"):
 		return "; it begins with a byte order mark: save the file without one"

@@ -184,8 +184,7 @@ func (w *Writer) verify(ctx context.Context, candidate, old *store.Connection, u
 
 // withUnchanged adds to an error that says what is wrong with a connection that the stored one stays, if there is one.
 func withUnchanged(old *store.Connection, err error) error {
-	var rejection *verify.Rejection
-	if old != nil && errors.As(err, &rejection) {
+	if _, rejected := errors.AsType[*verify.Rejection](err); rejected && old != nil {
 		return fmt.Errorf("%w%s", err, unchanged)
 	}
 	return err

@@ -31,8 +31,8 @@ func (e *ForeignError) Error() string {
 
 // IsForeign reports whether err is a ForeignError.
 func IsForeign(err error) bool {
-	var foreign *ForeignError
-	return errors.As(err, &foreign)
+	_, foreign := errors.AsType[*ForeignError](err)
+	return foreign
 }
 
 // identity is what this process knows, besides what is stored, of which InfluxDB a connection leads to.

@@ -194,8 +194,8 @@ func NotAnID(field, value string) error {
 
 // suggest adds to a problem with a name those that are there and look alike, where the connection is to suggest some.
 func (c *Connection) suggest(ctx context.Context, err error, name string, list func(context.Context) ([]influx.Named, error)) error {
-	var unknown *problem.Error
-	if !c.Suggest || !errors.As(err, &unknown) {
+	unknown, ok := errors.AsType[*problem.Error](err)
+	if !c.Suggest || !ok {
 		return err
 	}
 	there, _ := list(ctx) // a failure here only leaves the hint out

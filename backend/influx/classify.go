@@ -204,8 +204,7 @@ func classifyStatus(status int) Kind {
 
 // classifyNoResponse judges a call that got no complete answer.
 func (c *Client) classifyNoResponse(err error) (Kind, string) {
-	var sent *url.Error
-	if errors.As(err, &sent) {
+	if sent, ok := errors.AsType[*url.Error](err); ok {
 		err = sent.Err // it repeats the method and the address
 	}
 	var (

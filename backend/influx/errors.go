@@ -98,9 +98,6 @@ func IsNotFound(err error) bool { return Is(err, Gone) || Is(err, NotFound) }
 
 // Is reports whether err is a failed call of this kind.
 func Is(err error, kind Kind) bool {
-	if err == nil { // as nearly always
-		return false
-	}
-	var e *Error
-	return errors.As(err, &e) && e.Kind == kind
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Kind == kind
 }

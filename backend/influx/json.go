@@ -41,9 +41,7 @@ var errUnexpected = errors.New("not the expected answer")
 
 // isForeign reports whether err says that an answer was read but is not what was asked for.
 func isForeign(err error) bool {
-	var (
-		syntax *jsontext.SyntacticError
-		typed  *json.SemanticError
-	)
-	return errors.As(err, &syntax) || errors.As(err, &typed) || errors.Is(err, errUnexpected) || errors.Is(err, io.EOF)
+	_, syntax := errors.AsType[*jsontext.SyntacticError](err)
+	_, typed := errors.AsType[*json.SemanticError](err)
+	return syntax || typed || errors.Is(err, errUnexpected) || errors.Is(err, io.EOF)
 }

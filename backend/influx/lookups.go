@@ -48,9 +48,9 @@ var pingStatuses = []int{http.StatusOK, http.StatusNoContent}
 // then what is known is that InfluxDB answers.
 func (c *Client) Ping(ctx context.Context) (Server, error) {
 	server, err := c.ping(ctx, request{method: http.MethodGet, path: "/ping", success: pingStatuses, anonymous: true})
-	var e *Error
+	e, ok := errors.AsType[*Error](err)
 	switch {
-	case !errors.As(err, &e):
+	case !ok:
 	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
 		return c.ping(ctx, request{method: http.MethodGet, path: "/ping", success: pingStatuses})
 	case e.Kind == NoSuchPath && e.FromInfluxDB():
@@ -85,9 +85,9 @@ func (c *Client) Me(ctx context.Context) (User, error) {
 	var me User
 	r := request{method: http.MethodGet, path: "me"}
 	err := c.call(ctx, r, &me)
-	var e *Error
+	e, ok := errors.AsType[*Error](err)
 	switch {
-	case errors.As(err, &e) && strings.HasPrefix(e.Permission, "read:users/"):
+	case ok && strings.HasPrefix(e.Permission, "read:users/"):
 		me.ID = strings.TrimPrefix(e.Permission, "read:users/")
 	case err == nil && me.ID == "":
 		err = c.notAskedFor(r, http.StatusOK)

@@ -54,11 +54,11 @@ func (c *Client) SeeOwnUser(ctx context.Context, id string) (Sighting, error) {
 
 // sightingOf returns what the error of a look-up by ID says.
 func sightingOf(err error) Sighting {
-	var e *Error
+	e, ok := errors.AsType[*Error](err)
 	switch {
 	case err == nil:
 		return Seen
-	case !errors.As(err, &e) || !e.FromInfluxDB():
+	case !ok || !e.FromInfluxDB():
 		return NoAnswer
 	case IsNotFound(e):
 		return NotThere

@@ -90,8 +90,7 @@ func (r *resolution) resourceWithID(ctx context.Context, g Grant) error {
 	case !elsewhere || !r.scope.leaves(p):
 		elsewhere = false
 		orgID, err := r.directory.ResourceOrg(ctx, r.scope.OrgID, g.Type, g.ID)
-		var none *NoResource
-		if err != nil && !errors.As(err, &none) {
+		if _, none := errors.AsType[*NoResource](err); err != nil && !none {
 			return err
 		}
 		inside = err == nil && orgID == r.scope.OrgID
@@ -129,8 +128,8 @@ func (r *resolution) bucketNamed(ctx context.Context, g Grant) error {
 		r.grant(Permission{Action: g.Action, Type: Buckets, ID: id, OrgID: r.scope.OrgID, Name: g.Name, Place: g.Place})
 		return nil
 	}
-	var none *NoBucket
-	if !errors.As(err, &none) {
+	none, ok := errors.AsType[*NoBucket](err)
+	if !ok {
 		return err
 	}
 	r.problem(g, "%s", noBucketNamed(g.Name, r.scope.OrgName, none.Similar))
@@ -139,9 +138,9 @@ func (r *resolution) bucketNamed(ctx context.Context, g Grant) error {
 
 func (r *resolution) bucketWithID(ctx context.Context, g Grant) error {
 	name, orgID, err := r.directory.Bucket(ctx, g.ID)
-	var none *NoBucket
+	_, none := errors.AsType[*NoBucket](err)
 	switch {
-	case errors.As(err, &none):
+	case none:
 		r.problem(g, "no bucket has the ID %s", g.ID)
 		return nil
 	case err == nil && orgID != r.scope.OrgID:

@@ -174,8 +174,8 @@ func (b *Breaker) Record(err error) {
 }
 
 func unanswered(err error) bool {
-	var failed *influx.Error
-	return errors.As(err, &failed) && failed.Status == 0
+	failed, ok := errors.AsType[*influx.Error](err)
+	return ok && failed.Status == 0
 }
 
 // Open reports whether further deletions need not be tried.

@@ -111,8 +111,8 @@ func (e *QueuedError) Unwrap() error { return e.error }
 
 // IsQueued reports whether an error is of a deletion that is written down.
 func IsQueued(err error) bool {
-	var queued *QueuedError
-	return errors.As(err, &queued)
+	_, queued := errors.AsType[*QueuedError](err)
+	return queued
 }
 
 // RevokeLease revokes the token of a lease that ends. nil means that Vault may forget the lease: the token is gone, or its
@@ -145,8 +145,8 @@ const (
 // deletion is written down and retried each minute. Only in the background: there the context has a deadline. Whoever
 // waits for an answer gets the error, and so does a mount that is being disabled, because nobody would be left to finish.
 func (r *Revoker) takesOver(ctx context.Context, entry store.Pending, err error) bool {
-	var queued *QueuedError
-	if _, background := ctx.Deadline(); !background || !errors.As(err, &queued) || r.mount.Tainted() {
+	queued, isQueued := errors.AsType[*QueuedError](err)
+	if _, background := ctx.Deadline(); !background || !isQueued || r.mount.Tainted() {
 		return false
 	}
 	if queued.Attempts < takeOverAttempts && r.mount.Now().Sub(queued.Since) < takeOverAge {
@@ -179,8 +179,8 @@ var ErrNotRecorded = errors.New("it could not be written down that such a token 
 // RecordUnknown writes down that a token may exist, where err is a token.UnknownOutcome: a scan finds it by its nonce, or
 // that it was never created. It returns err, joined with ErrNotRecorded where it could not be written down.
 func (r *Revoker) RecordUnknown(ctx context.Context, s logical.Storage, c *connection.Connection, role string, err error) error {
-	var unknown *token.UnknownOutcome
-	if !errors.As(err, &unknown) {
+	unknown, ok := errors.AsType[*token.UnknownOutcome](err)
+	if !ok {
 		return err
 	}
 	if writeErr := r.RecordNonce(ctx, s, c, role, unknown.Nonce, unknown.At); writeErr != nil {

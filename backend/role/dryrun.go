@@ -78,8 +78,8 @@ func (r *Roles) findMissingGrants(ctx context.Context, c *connection.Connection,
 			return problems.Err()
 		}
 		err := r.issuer.Try(ctx, c, token.Location{OrgID: scope.OrgID, UserID: ownerID}, permissions...)
-		var refused *influx.Error
-		if err == nil || !errors.As(err, &refused) {
+		refused, ok := errors.AsType[*influx.Error](err)
+		if !ok {
 			return errors.Join(problems.Err(), err)
 		}
 		missing := slices.IndexFunc(permissions, func(p permission.Permission) bool { return p.String() == refused.Permission })
@@ -114,11 +114,10 @@ func MissingGrants(ctx context.Context, c *connection.Connection, role *store.Ro
 	if err == nil {
 		permissions, err = permission.Resolve(ctx, role.Definition().AsStored(), scope, c.Names)
 	}
-	var failed *influx.Error
-	switch {
-	case errors.As(err, &failed) && failed.Kind != influx.MissingPermission:
+	if failed, ok := errors.AsType[*influx.Error](err); ok && failed.Kind != influx.MissingPermission {
 		return nil
-	case err != nil:
+	}
+	if err != nil {
 		return err
 	}
 	var problems problem.List
@@ -149,8 +148,8 @@ func (s *suggesting) BucketID(ctx context.Context, orgID, name string) (string, 
 		return name, nil
 	}
 	id, err := s.Names.BucketID(ctx, orgID, name)
-	var none *permission.NoBucket
-	if !errors.As(err, &none) {
+	none, ok := errors.AsType[*permission.NoBucket](err)
+	if !ok {
 		return id, err
 	}
 	if s.searches++; s.searches > maxSearches {

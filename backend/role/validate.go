@@ -94,8 +94,7 @@ func (r *Roles) ValidateAgainst(ctx context.Context, s logical.Storage, config *
 // WarnUnseen makes a warning of an error of ValidateAgainst that says nothing of the role: that InfluxDB is down is no
 // reason to refuse one, because a mint would fail.
 func WarnUnseen(warnings []string, err error) ([]string, error) {
-	var failed *influx.Error
-	if errors.As(err, &failed) && !problem.HasField(err) {
+	if failed, ok := errors.AsType[*influx.Error](err); ok && !problem.HasField(err) {
 		switch failed.Kind {
 		case influx.Unavailable, influx.RateLimited, influx.BadToken, influx.InactiveToken, influx.InactiveUser:
 			return []string{fmt.Sprintf("stored without a look at InfluxDB: %v", err)}, nil

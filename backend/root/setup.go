@@ -157,8 +157,8 @@ func (r *Root) setupAllowed(ctx context.Context, c *connection.Connection) (infl
 // failedSetup says in the caller's terms what a failed call means. InfluxDB's own no ends the intention, unless the call
 // was made again: the earlier one may be carried out all the same.
 func failedSetup(ctx context.Context, s logical.Storage, err error, again bool) error {
-	var failed *influx.Error
-	if !errors.As(err, &failed) || !failed.NotApplied() {
+	failed, ok := errors.AsType[*influx.Error](err)
+	if !ok || !failed.NotApplied() {
 		return fmt.Errorf("%w; whether InfluxDB is set up now is not known: call config/setup again, or wait some minutes", err)
 	}
 	refused := &problem.Error{Status: http.StatusBadRequest, Text: fmt.Sprintf("InfluxDB refused the setup: %v", failed), Cause: failed}

@@ -173,9 +173,8 @@ func (x *Roles) tryValue(ctx context.Context, s logical.Storage, c *connection.C
 		return false, err
 	}
 	defer asRole.Client.Close()
-	var refused *influx.Error
 	err = verify.Accepted(ctx, asRole, r.Current.AuthorizationID)
-	if !influx.Is(err, influx.BadToken) || !errors.As(err, &refused) || refused.Message != unknownToken {
+	if refused, ok := errors.AsType[*influx.Error](err); !ok || refused.Kind != influx.BadToken || refused.Message != unknownToken {
 		return false, err
 	}
 	if seen, err := c.Identify(ctx); err != nil || !seen {

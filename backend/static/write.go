@@ -109,8 +109,7 @@ func (x *Roles) validate(ctx context.Context, s logical.Storage, name string, w 
 	var warnings []string
 	if w.Verify { // else the mint will say it
 		warnings, err = x.roles.ValidateAgainst(ctx, s, config, &r.Role)
-		var unknown *token.UnknownOutcome
-		if !errors.As(err, &unknown) { // after one the token, which is the same again, is not asked for
+		if _, unknown := errors.AsType[*token.UnknownOutcome](err); !unknown { // after one the token, which is the same again, is not asked for
 			warnings, err = role.WarnUnseen(warnings, err)
 		}
 		problems = append(problems, err)

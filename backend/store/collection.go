@@ -137,11 +137,9 @@ func Unreadable(ctx context.Context, s logical.Storage) ([]*UnreadableError, err
 		}
 		for _, key := range keys {
 			_, err := kind.probe(ctx, s, key)
-			var unreadable *UnreadableError
-			switch {
-			case errors.As(err, &unreadable):
+			if unreadable, ok := errors.AsType[*UnreadableError](err); ok {
 				all = append(all, unreadable)
-			case err != nil && !PendingDeletions.has(key):
+			} else if err != nil && !PendingDeletions.has(key) {
 				return nil, err
 			}
 		}
@@ -151,8 +149,8 @@ func Unreadable(ctx context.Context, s logical.Storage) ([]*UnreadableError, err
 
 // IsUnreadable reports whether err is of an entry that can't be read.
 func IsUnreadable(err error) bool {
-	var unreadable *UnreadableError
-	return errors.As(err, &unreadable)
+	_, unreadable := errors.AsType[*UnreadableError](err)
+	return unreadable
 }
 
 // UnreadableError is an entry that was read and is none that this version knows: a half restore, or a newer version's

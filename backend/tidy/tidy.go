@@ -145,16 +145,13 @@ func (t *Tidier) finish(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last.finished, t.last.err = t.mount.Now(), err
-	var (
-		incomplete *token.IncompleteListError
-		skewed     *SkewedError
-	)
+	_, skewed := errors.AsType[*SkewedError](err)
 	switch {
 	case err == nil:
 		t.last.state = Done
-	case errors.As(err, &skewed):
+	case skewed:
 		t.last.state = Skewed
-	case errors.As(err, &incomplete):
+	case isIncomplete(err):
 		t.last.state = Blind
 	case errors.Is(err, context.Canceled):
 		t.last.state = Cancelled

@@ -104,19 +104,16 @@ func (t *Tidier) reconcile(ctx context.Context, s logical.Storage, id string, un
 // cannotTell reports whether nobody can be asked, or InfluxDB is there and does not tell: it refuses to, or does not answer
 // in time. One that is down will tell, and so will storage that fails.
 func cannotTell(ctx context.Context, c *connection.Connection, err error) bool {
-	var (
-		incomplete *token.IncompleteListError
-		upstream   *influx.Error
-	)
+	_, answered := errors.AsType[*influx.Error](err)
 	switch {
 	case c == nil:
 		return errors.Is(err, connection.ErrPurged) || store.IsUnreadable(err)
 	case connection.IsForeign(err):
 		return false
-	case errors.As(err, &incomplete), connection.Rejected(err), influx.Is(err, influx.InactiveUser),
+	case isIncomplete(err), connection.Rejected(err), influx.Is(err, influx.InactiveUser),
 		influx.Is(err, influx.MissingPermission), influx.Is(err, influx.Forbidden):
 		return true
-	case !errors.As(err, &upstream) && !problem.HasField(err):
+	case !answered && !problem.HasField(err):
 		return false
 	}
 	_, down := c.Client.Ping(ctx)
@@ -222,10 +219,14 @@ func (t *Tidier) isDue(entry store.Pending) bool {
 // recordVisibility has the next scan wait where the root token was not shown all tokens: that does not change by itself,
 // and a list of 100,000 tokens is expensive. Other failures are tried again each minute.
 func (t *Tidier) recordVisibility(c *connection.Connection, err error) {
-	var incomplete *token.IncompleteListError
-	if err == nil || errors.As(err, &incomplete) {
+	if err == nil || isIncomplete(err) {
 		c.Visibility.Done(err, t.mount.Now())
 	}
+}
+
+func isIncomplete(err error) bool {
+	_, incomplete := errors.AsType[*token.IncompleteListError](err)
+	return incomplete
 }
 
 // dropAbandoned removes the unknown outcomes of an abandoned connection that can't be asked: its operator gave up what

@@ -91,8 +91,7 @@ func (u *UnknownOutcome) Unwrap() error { return u.error }
 
 // asUnknownOutcome returns an UnknownOutcome where the failed call may have been carried out.
 func asUnknownOutcome(err error, nonce string, at Location) error {
-	var failed *influx.Error
-	if errors.As(err, &failed) && !failed.NotApplied() {
+	if failed, ok := errors.AsType[*influx.Error](err); ok && !failed.NotApplied() {
 		return &UnknownOutcome{fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err), nonce, at}
 	}
 	return err
@@ -264,12 +263,12 @@ func (i *Issuer) ListDefault(ctx context.Context, c *connection.Connection, visi
 // LocationGone reports whether InfluxDB refused to create a token because the organization or the owner does not exist: 400
 // is all that it says of either. 413 and 422, which are influx.Invalid as well, say nothing of them.
 func LocationGone(err error) bool {
-	var failed *influx.Error
-	return errors.As(err, &failed) && failed.Kind == influx.Invalid && failed.Status == http.StatusBadRequest
+	failed, ok := errors.AsType[*influx.Error](err)
+	return ok && failed.Kind == influx.Invalid && failed.Status == http.StatusBadRequest
 }
 
 // refused reports whether InfluxDB itself said no, rather than being out of reach.
 func refused(err error) bool {
-	var failed *influx.Error
-	return errors.As(err, &failed) && failed.NotApplied() && failed.FromInfluxDB() && failed.Kind != influx.Unavailable
+	failed, ok := errors.AsType[*influx.Error](err)
+	return ok && failed.NotApplied() && failed.FromInfluxDB() && failed.Kind != influx.Unavailable
 }

@@ -28,8 +28,8 @@ func rejected(field string, cause error, format string, args ...any) error {
 // Explain says what a failed call means for the connection that it was made on. found is what is known of the connection
 // so far. Other errors are returned as they are.
 func Explain(c *connection.Connection, found *store.Found, err error) error {
-	var failed *influx.Error
-	if !errors.As(err, &failed) {
+	failed, ok := errors.AsType[*influx.Error](err)
+	if !ok {
 		return err
 	}
 	url := c.Client.URL()

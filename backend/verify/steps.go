@@ -85,8 +85,7 @@ func (k *check) server(ctx context.Context) error {
 	start := time.Now()
 	server, err := k.c.Client.Ping(ctx)
 	k.Server, k.Latency = server, time.Since(start)
-	var failed *influx.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*influx.Error](err); ok {
 		if failed.Kind == influx.Unavailable || failed.Kind == influx.BadCertificate || failed.Location != "" {
 			return k.explain(err)
 		}
@@ -195,12 +194,12 @@ func (k *check) probe(ctx context.Context) error {
 // readBack finds out whether the root token is shown the tokens that it makes, and their values.
 func (k *check) readBack(ctx context.Context, created *influx.Authorization) {
 	shown, err := k.c.Client.GetAuthorization(ctx, created.ID)
-	var failed *influx.Error
+	failed, ok := errors.AsType[*influx.Error](err)
 	switch {
 	case err == nil:
 		k.valuesShown = shown.Token == created.Token
 		k.ValuesHidden = !k.valuesShown
-	case influx.Is(err, influx.MissingPermission) && errors.As(err, &failed):
+	case ok && failed.Kind == influx.MissingPermission:
 		k.Warnings = append(k.Warnings, fmt.Sprintf("token: InfluxDB does not show it the tokens that it makes, because it lacks %s: those that a crash or a lost answer left behind stay unseen and alive, tidy and tokens/ find nothing, max_leases counts from 0 after a restart, and a token that was deleted by hand is not noticed; see docs/root-token.md", strings.TrimSuffix(failed.Permission, "/"+created.ID)))
 	}
 }
