@@ -77,19 +77,13 @@ func callback(handle handler) framework.OperationFunc {
 // encodeError gives an error the status that the caller is answered with. Vault looks at the outermost error alone, so
 // this comes last.
 func encodeError(err error) error {
-	var (
-		known    *problem.Error
-		setting  *influx.FieldError
-		upstream *influx.Error
-	)
-	switch {
-	case errors.As(err, &known):
+	if known, ok := errors.AsType[*problem.Error](err); ok {
 		return logical.CodedError(known.Status, err.Error())
-	case errors.As(err, &setting):
-		return logical.CodedError(http.StatusBadRequest, err.Error())
-	case errors.As(err, &upstream):
+	}
+	if upstream, ok := errors.AsType[*influx.Error](err); ok {
 		return logical.CodedError(upstreamStatus(upstream), err.Error())
-	case connection.IsForeign(err):
+	}
+	if connection.IsForeign(err) {
 		return logical.CodedError(http.StatusBadGateway, err.Error())
 	}
 	return err

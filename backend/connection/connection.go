@@ -4,6 +4,8 @@ package connection
 
 import (
 	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +34,7 @@ type Connection struct {
 
 // Dial makes a connection that nobody else shares; the caller closes its Client. It makes no call.
 func (p *Pool) Dial(c *store.Connection) (*Connection, error) {
-	tlsConfig, err := TLSOptions(c).Config()
+	tlsConfig, err := TLSConfig(c)
 	if err != nil {
 		return nil, err
 	}
@@ -59,16 +61,37 @@ func Rejected(err error) bool {
 	return influx.Is(err, influx.BadToken) || influx.Is(err, influx.InactiveToken)
 }
 
-// TLSOptions are the TLS settings of a stored connection.
-func TLSOptions(c *store.Connection) influx.TLSOptions {
-	return influx.TLSOptions{
-		CACert:     c.CACert,
-		ClientCert: c.ClientCert,
-		ClientKey:  c.ClientKey,
-		ServerName: c.TLSServerName,
-		MinVersion: c.TLSMinVersion,
-		SkipVerify: c.TLSSkipVerify,
+var tlsVersions = map[string]uint16{"": tls.VersionTLS12, "tls12": tls.VersionTLS12, "tls13": tls.VersionTLS13}
+
+// TLSConfig makes the TLS configuration of a connection. The error names every field that can't be used, and repeats no key.
+func TLSConfig(c *store.Connection) (*tls.Config, error) {
+	config := &tls.Config{ServerName: c.TLSServerName, InsecureSkipVerify: c.TLSSkipVerify}
+	var problems problem.List
+	version, known := tlsVersions[c.TLSMinVersion]
+	if !known {
+		problems.Add("tls_min_version", "%q is not known; allowed: tls12, tls13", c.TLSMinVersion)
 	}
+	config.MinVersion = version
+	if c.CACert != "" {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM([]byte(c.CACert)) {
+			problems.Add("ca_cert", "no certificate in it; allowed: one or more certificates in PEM form")
+		}
+	}
+	switch {
+	case c.ClientCert == "" && c.ClientKey == "":
+	case c.ClientKey == "":
+		problems.Add("client_key", "missing; client_cert needs its key")
+	case c.ClientCert == "":
+		problems.Add("client_cert", "missing; client_key needs its certificate")
+	default:
+		pair, err := tls.X509KeyPair([]byte(c.ClientCert), []byte(c.ClientKey))
+		if err != nil {
+			problems.Add("client_cert", "does not form a pair with client_key: %v", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, problems.Err()
 }
 
 // ApplicationURL is where applications reach the InfluxDB of a connection, in a form to which a path can be appended.

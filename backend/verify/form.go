@@ -71,7 +71,7 @@ func ReachForm(c *store.Connection) error {
 			fileNames.Add(file.field, "%s", problem.SendFile(file.field))
 		}
 	}
-	_, tlsProblems := connection.TLSOptions(c).Config()
+	_, tlsProblems := connection.TLSConfig(c)
 	return errors.Join(problems.Err(), cmp.Or(fileNames.Err(), tlsProblems))
 }
 
