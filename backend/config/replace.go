@@ -2,12 +2,12 @@ package config
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
-	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
@@ -38,7 +38,7 @@ func (w *Writer) replace(ctx context.Context, s logical.Storage, old, candidate 
 	if former != "" {
 		candidate.ID = former
 	}
-	if err := w.put(ctx, s, candidate); err != nil {
+	if err := store.Config.PutConfirmed(ctx, s, candidate); err != nil {
 		return nil, err
 	}
 	if old == nil || candidate.ID != old.ID {
@@ -51,16 +51,6 @@ func (w *Writer) replace(ctx context.Context, s logical.Storage, old, candidate 
 		}
 	}
 	return warnings, nil
-}
-
-// put stores the current connection.
-func (w *Writer) put(ctx context.Context, s logical.Storage, c *store.Connection) error {
-	return store.PutConfirmed(
-		func() error { return store.Config.Put(ctx, s, c) },
-		func() (bool, error) {
-			stored, err := store.Config.Get(ctx, s)
-			return stored != nil && stored.Revision == c.Revision, err
-		})
 }
 
 // sameInfluxDB compares the IDs of organizations and of the root token's user: they are random, so that two InfluxDBs share
@@ -161,12 +151,8 @@ func (w *Writer) keepFormer(ctx context.Context, s logical.Storage, c *store.Con
 	if _, last := w.counter.Last(w.mount.Now()); last.After(until) {
 		until = last
 	}
-	revision, err := uuid.GenerateUUID()
-	if err != nil {
-		return err
-	}
 	former := *c
-	former.Revision = revision // or the open connection would not know that it is a former one
+	former.Revision = rand.Text() // or the open connection would not know that it is a former one
 	former.Former = &store.Former{At: w.mount.Now().UTC(), KeepUntil: until.Add(time.Hour).UTC(), Abandoned: abandoned}
 	return store.FormerConnections.Put(ctx, s, former.ID, &former)
 }

@@ -3,13 +3,13 @@ package config
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-influxdb/backend/background"
@@ -97,9 +97,7 @@ func (w *Writer) Write(ctx context.Context, s logical.Storage, ch Change) (warni
 	if err := w.check(old, candidate, ch.WithToken, keepsRoot); err != nil {
 		return nil, err
 	}
-	if err := setNewIDs(candidate); err != nil {
-		return nil, err
-	}
+	candidate.ID, candidate.Revision = rand.Text(), rand.Text()
 	more, err := w.verify(ctx, candidate, old, ch.Unverified)
 	if err != nil && keepsRoot {
 		err = fmt.Errorf("%w\ntoken: the one in this write was rotated away, and the stored one was tried; where InfluxDB was restored and knows that one again, delete the configuration and write it anew, see docs/recovery.md", err)
@@ -127,15 +125,6 @@ func (w *Writer) check(old, candidate *store.Connection, withToken, keepsRoot bo
 	}
 	w.root.Plan(old, candidate)
 	return checkHostChange(old, candidate, withToken, keepsRoot)
-}
-
-// setNewIDs gives a connection an ID and a revision that none had.
-func setNewIDs(c *store.Connection) (err error) {
-	if c.ID, err = uuid.GenerateUUID(); err != nil {
-		return err
-	}
-	c.Revision, err = uuid.GenerateUUID()
-	return err
 }
 
 // checkHostChange keeps the stored token from being sent to another host: whoever may write the configuration could have

@@ -3,11 +3,11 @@ package root
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-influxdb/backend/background"
@@ -169,16 +169,10 @@ func (ch *change) Store(ctx context.Context) error {
 	return err
 }
 
-// putConfig makes c the current connection. It gives each write a revision of its own, by which one that failed is known to
-// have been done all the same.
-func putConfig(ctx context.Context, s logical.Storage, c *store.Connection) (err error) {
-	if c.Revision, err = uuid.GenerateUUID(); err != nil {
-		return err
-	}
-	return store.PutConfirmed(func() error { return store.Config.Put(ctx, s, c) }, func() (bool, error) {
-		stored, err := store.Config.Get(ctx, s)
-		return stored != nil && stored.Revision == c.Revision, err
-	})
+// putConfig makes c the current connection. It gives each write a revision of its own.
+func putConfig(ctx context.Context, s logical.Storage, c *store.Connection) error {
+	c.Revision = rand.Text()
+	return store.Config.PutConfirmed(ctx, s, c)
 }
 
 func (ch *change) Discard(ctx context.Context) error {

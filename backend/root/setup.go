@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-influxdb/backend/connection"
@@ -97,9 +96,7 @@ func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c
 	if again { // whichever call InfluxDB carries out, the token is known
 		c.Token = interrupted.Token
 	}
-	if c.ID, err = uuid.GenerateUUID(); err != nil {
-		return nil, err
-	}
+	c.ID = rand.Text()
 	return r.onboard(ctx, s, &store.RootIntention{Nonce: token.NewNonce(), Since: r.mount.Now().UTC(), Setup: c}, o, again)
 }
 

@@ -3,6 +3,7 @@ package static
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strings"
 	"time"
@@ -128,15 +129,12 @@ func (x *Roles) Get(ctx context.Context, s logical.Storage, name string) (*store
 
 // put stores a static role and notes what is due for it.
 func (x *Roles) put(ctx context.Context, s logical.Storage, name string, r *store.StaticRole) error {
-	err := store.PutConfirmed(func() error { return store.StaticRoles.Put(ctx, s, name, r) }, func() (bool, error) {
-		stored, err := store.StaticRoles.Get(ctx, s, name)
-		if err != nil { // the index does not know either
-			x.load.Reset()
-		}
-		return stored != nil && store.Same(stored, r), err
-	})
-	if err == nil {
+	err := store.StaticRoles.PutConfirmed(ctx, s, name, r)
+	switch {
+	case err == nil:
 		x.note(name, r)
+	case errors.Is(err, store.ErrWriteUnknown): // the index does not know either
+		x.load.Reset()
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -98,13 +99,10 @@ func (f flaky) Get(ctx context.Context, key string) (*logical.StorageEntry, erro
 
 func TestPutConfirmed(t *testing.T) {
 	write := func(s logical.Storage) error {
-		want := &store.Role{Org: "acme"}
-		return store.PutConfirmed(
-			func() error { return store.Roles.Put(t.Context(), s, "app", want) },
-			func() (bool, error) {
-				found, err := store.Roles.Get(t.Context(), s, "app")
-				return found != nil && store.Same(found, want), err
-			})
+		config := store.Config.PutConfirmed(t.Context(), s, &store.Connection{Org: "acme"})
+		role := store.Roles.PutConfirmed(t.Context(), s, "app", &store.Role{Org: "acme"})
+		require.Equal(t, config == nil, role == nil)
+		return errors.Join(config, role)
 	}
 	require.NoError(t, write(newStorage()))
 	require.NoError(t, write(flaky{Storage: newStorage()}), "it was done all the same")

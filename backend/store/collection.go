@@ -48,6 +48,11 @@ func (c collection[T, P]) Put(ctx context.Context, s logical.Storage, name strin
 	return put[T](ctx, s, c.prefix+name, e)
 }
 
+// PutConfirmed writes an entry, and is sure of it: an error is ErrWriteUnknown where it may be stored all the same.
+func (c collection[T, P]) PutConfirmed(ctx context.Context, s logical.Storage, name string, e P) error {
+	return putConfirmed[T](ctx, s, c.prefix+name, e)
+}
+
 // Delete forgets an entry; that there is none is no error.
 func (c collection[T, P]) Delete(ctx context.Context, s logical.Storage, name string) error {
 	return remove(ctx, s, c.prefix+name)
@@ -90,6 +95,11 @@ func (o single[T, P]) Get(ctx context.Context, s logical.Storage) (P, error) {
 // Put writes the entry.
 func (o single[T, P]) Put(ctx context.Context, s logical.Storage, e P) error {
 	return put[T](ctx, s, o.key, e)
+}
+
+// PutConfirmed writes the entry, and is sure of it: an error is ErrWriteUnknown where it may be stored all the same.
+func (o single[T, P]) PutConfirmed(ctx context.Context, s logical.Storage, e P) error {
+	return putConfirmed[T](ctx, s, o.key, e)
 }
 
 // Delete forgets the entry; that there is none is no error.
@@ -175,9 +185,7 @@ func get[T any, P entry[T]](ctx context.Context, s logical.Storage, key string) 
 	if raw == nil {
 		return nil, nil
 	}
-	var header struct {
-		Version int `json:"version"`
-	}
+	var header Header
 	if json.Unmarshal(raw.Value, &header) == nil && header.Version > Version {
 		return nil, &UnreadableError{key, fmt.Sprintf("written by a newer version of this plugin (schema %d, this one knows %d); go back to that version", header.Version, Version)}
 	}
@@ -210,18 +218,18 @@ func remove(ctx context.Context, s logical.Storage, key string) error {
 // ErrWriteUnknown is a write that failed, where it can't be read whether it was done all the same.
 var ErrWriteUnknown = errors.New("whether it was stored is not known")
 
-// PutConfirmed writes an entry. A write that fails may have been done all the same: then the entry is read again, and
-// stored reports whether it is the one that was written.
-func PutConfirmed(put func() error, stored func() (bool, error)) error {
-	err := put()
+// putConfirmed writes an entry. A write that fails may have been done all the same: then the entry is read again, and what
+// counts is whether it is the one that was written.
+func putConfirmed[T any, P entry[T]](ctx context.Context, s logical.Storage, key string, e P) error {
+	err := put[T](ctx, s, key, e)
 	if err == nil {
 		return nil
 	}
-	done, readErr := stored()
+	stored, readErr := get[T, P](ctx, s, key)
 	switch {
 	case readErr != nil:
 		return fmt.Errorf("%w; %w", err, ErrWriteUnknown)
-	case done:
+	case stored != nil && Same(stored, e):
 		return nil
 	}
 	return err

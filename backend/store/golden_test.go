@@ -44,6 +44,9 @@ func under[T any](prefix, name string, c named[T]) kind[T] {
 		func(ctx context.Context, s logical.Storage, e *T) error { return c.Put(ctx, s, name, e) }}
 }
 
+// v1 is how entries of the first schema begin.
+var v1 = store.Header{Version: 1}
+
 var (
 	config          = kind[store.Connection]{store.ConfigKey, store.Config.Get, store.Config.Put}
 	former          = under[store.Connection](store.ConnectionPrefix, connectionID, store.FormerConnections)
@@ -60,7 +63,7 @@ var (
 
 func TestGoldenConnections(t *testing.T) {
 	least := store.Connection{
-		Version: 1, ID: connectionID, Revision: "e8f1c0de-77aa-4a0b-8f6e-3f2d1c0b9a88",
+		Header: v1, ID: connectionID, Revision: "e8f1c0de-77aa-4a0b-8f6e-3f2d1c0b9a88",
 		URL: "http://db:8086", Token: rootToken, RequestTimeout: 10, MaxOpenConnections: 64,
 	}
 	old := least
@@ -72,7 +75,7 @@ func TestGoldenConnections(t *testing.T) {
 		Abandoned: true,
 	}
 	full := store.Connection{
-		Version: 1, ID: connectionID, Revision: "e8f1c0de-77aa-4a0b-8f6e-3f2d1c0b9a88",
+		Header: v1, ID: connectionID, Revision: "e8f1c0de-77aa-4a0b-8f6e-3f2d1c0b9a88",
 		URL: "https://db.example:8086/influx/", ExternalURL: "https://influx.example",
 		Token: rootToken, AuthorizationID: authorizationID,
 		Org: "acme", OrgID: orgID, User: "vault", UserID: userID,
@@ -104,20 +107,20 @@ func TestGoldenConnections(t *testing.T) {
 
 func TestGoldenRootIntentions(t *testing.T) {
 	least := &store.Connection{
-		Version: 1, ID: connectionID, Revision: "e8f1c0de-77aa-4a0b-8f6e-3f2d1c0b9a88",
+		Header: v1, ID: connectionID, Revision: "e8f1c0de-77aa-4a0b-8f6e-3f2d1c0b9a88",
 		URL: "http://db:8086", Token: rootToken, RequestTimeout: 10, MaxOpenConnections: 64,
 	}
 	rotation := store.RootIntention{
-		Version: 1, Nonce: nonce, Since: time.Date(2026, 11, 23, 16, 0, 0, 0, time.UTC),
+		Header: v1, Nonce: nonce, Since: time.Date(2026, 11, 23, 16, 0, 0, 0, time.UTC),
 		Previous: least, OldID: authorizationID, Proven: true, OrgID: orgID, UserID: userID,
 	}
 	golden(t, intention, "intention_rotation", &rotation)
-	golden(t, intention, "intention_setup", &store.RootIntention{Version: 1, Nonce: nonce, Since: rotation.Since, Setup: least})
+	golden(t, intention, "intention_setup", &store.RootIntention{Header: v1, Nonce: nonce, Since: rotation.Since, Setup: least})
 }
 
 func TestGoldenRoles(t *testing.T) {
 	full := store.Role{
-		Version: 1, Org: "acme", OrgID: orgID, TokenType: "custom",
+		Header: v1, Org: "acme", OrgID: orgID, TokenType: "custom",
 		ReadBuckets:  []string{"metrics", "id:03A2BBF46309A000", "*", "metrics"},
 		WriteBuckets: []string{"alerts"}, ReadResources: []string{"tasks", "orgs"}, WriteResources: []string{"dashboards"},
 		Permissions: []map[string]any{
@@ -134,7 +137,7 @@ func TestGoldenRoles(t *testing.T) {
 		AllowPrivileged: true, TTL: 300, MaxTTL: 3600, MaxLeases: 500,
 	}
 	golden(t, role, "role", &full)
-	golden(t, role, "role_least", &store.Role{Version: 1, TokenType: "all-access"})
+	golden(t, role, "role_least", &store.Role{Header: v1, TokenType: "all-access"})
 	requireFull(t, full)
 	require.Equal(t, permission.Definition{
 		TokenType: "custom", ReadBuckets: full.ReadBuckets, WriteBuckets: full.WriteBuckets,
@@ -147,8 +150,8 @@ func TestGoldenRoles(t *testing.T) {
 func TestGoldenStaticRoles(t *testing.T) {
 	at := time.Date(2026, 11, 25, 16, 0, 0, 123456789, time.UTC)
 	full := store.StaticRole{
-		Version:      1,
-		Role:         store.Role{Version: 1, TokenType: "custom", ReadBuckets: []string{"metrics"}, UserID: userID},
+		Header:       v1,
+		Role:         store.Role{Header: v1, TokenType: "custom", ReadBuckets: []string{"metrics"}, UserID: userID},
 		RotationPlan: store.RotationPlan{RotationPeriod: 86400, RotationSchedule: "0 3 * * SUN", RotationWindow: 7200},
 		GracePeriod:  3600,
 		RotationTimes: store.RotationTimes{
@@ -165,7 +168,7 @@ func TestGoldenStaticRoles(t *testing.T) {
 		Deleted:  true,
 	}
 	least := store.StaticRole{
-		Version: 1, Role: store.Role{Version: 1, TokenType: "all-access"}, RotationTimes: store.RotationTimes{LastRotation: at},
+		Header: v1, Role: store.Role{Header: v1, TokenType: "all-access"}, RotationTimes: store.RotationTimes{LastRotation: at},
 		Current: store.StaticToken{Token: rootToken, AuthorizationID: authorizationID, Connection: connectionID, Org: "acme", OrgID: orgID},
 	}
 	golden(t, staticRole, "static_role", &full)
@@ -175,14 +178,14 @@ func TestGoldenStaticRoles(t *testing.T) {
 	for _, part := range []any{full.RotationPlan, full.RotationTimes, full.Current, *full.Previous} {
 		requireFull(t, part)
 	}
-	i := store.StaticIntention{Version: 1, Nonce: nonce, Since: at, Connection: connectionID, OrgID: orgID, UserID: userID}
+	i := store.StaticIntention{Header: v1, Nonce: nonce, Since: at, Connection: connectionID, OrgID: orgID, UserID: userID}
 	golden(t, staticIntention, "intention_static", &i)
 	requireFull(t, i)
 }
 
 func TestGoldenPending(t *testing.T) {
 	full := store.Pending{
-		Version: 1, AuthorizationID: authorizationID, Connection: connectionID, Role: "team/app",
+		Header: v1, AuthorizationID: authorizationID, Connection: connectionID, Role: "team/app",
 		Since: time.Date(2026, 11, 23, 16, 27, 40, 123456789, time.UTC),
 	}
 	byNonce := full
