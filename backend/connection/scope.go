@@ -171,18 +171,18 @@ func (c *Connection) OwnerOf(ctx context.Context, r *store.Role) (Owner, error) 
 
 // CheckOwner refuses an owner that is inactive: InfluxDB creates its tokens, and refuses each use of them. The user that
 // it returns is empty where the root token may not read it, or InfluxDB has no such endpoint.
-func (c *Connection) CheckOwner(ctx context.Context, owner Owner) (influx.User, error) {
+func (c *Connection) CheckOwner(ctx context.Context, owner Owner) (influx.Named, error) {
 	if owner.ID == "" { // the root token's own user: else the root token would be refused
-		return influx.User{}, nil
+		return influx.Named{}, nil
 	}
 	user, err := c.Client.UserByID(ctx, owner.ID)
 	switch {
 	case influx.Is(err, influx.MissingPermission), influx.Is(err, influx.NoSuchPath): // it may create tokens for one all the same
-		return influx.User{}, nil
+		return influx.Named{}, nil
 	case err != nil:
-		return influx.User{}, notFoundAs(err, "user_id", "no user has the ID %s", owner.ID)
+		return influx.Named{}, notFoundAs(err, "user_id", "no user has the ID %s", owner.ID)
 	case user.Status == "inactive":
-		return influx.User{}, problem.InField("user", "%q is inactive: its tokens would be refused", user.Name)
+		return influx.Named{}, problem.InField("user", "%q is inactive: its tokens would be refused", user.Name)
 	}
 	return user, nil
 }

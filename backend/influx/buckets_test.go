@@ -21,7 +21,7 @@ func TestBucketsOfTheSameName(t *testing.T) {
 		for _, spelled := range []string{orgID, strings.ToUpper(orgID)} {
 			bucket, err := client.Bucket(t.Context(), spelled, influxtest.BucketName)
 			require.NoError(t, err)
-			require.Equal(t, influx.Bucket{Named: influx.Named{ID: id, Name: influxtest.BucketName}, OrgID: orgID}, bucket)
+			require.Equal(t, influx.Named{ID: id, Name: influxtest.BucketName, OrgID: orgID}, bucket)
 		}
 	}
 	_, err := client.Bucket(t.Context(), unknownID, influxtest.BucketName)

@@ -6,26 +6,18 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Named is a thing that has an ID and a name: an organization or a user.
+// Named is a thing that has an ID and a name: an organization, a user or a bucket.
 type Named struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
-}
-
-// User is an InfluxDB user.
-type User struct {
-	Named
-	// Status is "active" or "inactive".
+	// Status is a user's: "active" or "inactive".
 	Status string `json:"status"`
-}
-
-// Bucket is a bucket and the organization it belongs to.
-type Bucket struct {
-	Named
+	// OrgID is the organization that a bucket belongs to.
 	OrgID string `json:"orgID"`
 }
 
@@ -81,8 +73,8 @@ func (c *Client) ping(ctx context.Context, r request) (Server, error) {
 // Me is the user that owns the client's token. It proves the token: unlike a list, it is refused for one
 // that is unknown or inactive. A token that may not read its user gets the user's ID beside the error, which is
 // MissingPermission: InfluxDB says read:users/<id> is what it lacks.
-func (c *Client) Me(ctx context.Context) (User, error) {
-	var me User
+func (c *Client) Me(ctx context.Context) (Named, error) {
+	var me Named
 	r := request{method: http.MethodGet, path: "me"}
 	err := c.call(ctx, r, &me)
 	e, ok := errors.AsType[*Error](err)
@@ -97,117 +89,99 @@ func (c *Client) Me(ctx context.Context) (User, error) {
 
 // Organizations lists the first hundred organizations that the token may see: none at all is an answer too.
 func (c *Client) Organizations(ctx context.Context) ([]Named, error) {
-	var answer struct {
-		Orgs []Named `json:"orgs"`
-	}
-	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
-	err := c.call(ctx, request{method: http.MethodGet, path: "orgs", query: query}, &answer)
-	return answer.Orgs, err
+	orgs, _, err := c.page(ctx, "orgs", url.Values{"limit": {strconv.Itoa(pageSize)}})
+	return orgs, err
 }
 
 // Users lists the first hundred users that the token may see.
 func (c *Client) Users(ctx context.Context) ([]Named, error) {
-	var answer struct {
-		Users []Named `json:"users"`
+	users, _, err := c.page(ctx, "users", url.Values{"limit": {strconv.Itoa(pageSize)}})
+	return users, err
+}
+
+// Buckets lists up to limit buckets of one organization that the token may read.
+func (c *Client) Buckets(ctx context.Context, orgID string, limit int) ([]Named, error) {
+	var all []Named
+	query := url.Values{"orgID": {orgID}, "limit": {strconv.Itoa(pageSize)}}
+	for len(all) < limit {
+		buckets, more, err := c.page(ctx, "buckets", query)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, buckets...)
+		if !more || len(buckets) == 0 {
+			return all, nil
+		}
+		query.Set("after", buckets[len(buckets)-1].ID)
 	}
-	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
-	err := c.call(ctx, request{method: http.MethodGet, path: "users", query: query}, &answer)
-	return answer.Users, err
+	return all[:limit], nil
+}
+
+// page asks for things of one kind: orgs, users or buckets. It reports whether there are more.
+func (c *Client) page(ctx context.Context, kind string, query url.Values) (things []Named, more bool, err error) {
+	var answer struct {
+		Links struct {
+			Next string `json:"next"`
+		} `json:"links"`
+		Orgs    []Named `json:"orgs"`
+		Users   []Named `json:"users"`
+		Buckets []Named `json:"buckets"`
+	}
+	err = c.call(ctx, request{method: http.MethodGet, path: kind, query: query}, &answer)
+	return slices.Concat(answer.Orgs, answer.Users, answer.Buckets), answer.Links.Next != "", err
 }
 
 // Organization finds an organization by its exact name. An unknown one is NotFound; one that the token may
 // not see is MissingPermission.
 func (c *Client) Organization(ctx context.Context, name string) (Named, error) {
-	var answer struct {
-		Orgs []Named `json:"orgs"`
-	}
 	// The parameter is org: the server ignores name and then answers all.
-	query := url.Values{"org": {name}}
-	if err := c.call(ctx, request{method: http.MethodGet, path: "orgs", query: query}, &answer); err != nil {
+	return c.named(ctx, "orgs", url.Values{"org": {name}}, name, "read:orgs")
+}
+
+// User finds a user by its exact name.
+func (c *Client) User(ctx context.Context, name string) (Named, error) {
+	return c.named(ctx, "users", url.Values{"name": {name}}, name, "read:users")
+}
+
+// Bucket finds a bucket of one organization by its exact name.
+func (c *Client) Bucket(ctx context.Context, orgID, name string) (Named, error) {
+	return c.named(ctx, "buckets", url.Values{"orgID": {orgID}, "name": {name}}, name, "read:orgs/"+orgID+"/buckets")
+}
+
+// named finds the one thing of a kind that has just this name, and is of the organization that the query names.
+// permission is what a token lacks that is shown nothing.
+func (c *Client) named(ctx context.Context, kind string, query url.Values, name, permission string) (Named, error) {
+	things, _, err := c.page(ctx, kind, query)
+	if err != nil {
 		return Named{}, err
 	}
-	for _, org := range answer.Orgs {
-		if org.Name == name {
-			return org, nil
+	for _, thing := range things {
+		if thing.Name == name && (!query.Has("orgID") || strings.EqualFold(thing.OrgID, query.Get("orgID"))) {
+			return thing, nil
 		}
 	}
-	return Named{}, c.unseen("orgs", name, "read:orgs", len(answer.Orgs))
+	return Named{}, c.unseen(kind, name, permission, len(things))
 }
 
 // OrganizationByID reads one organization.
 func (c *Client) OrganizationByID(ctx context.Context, id string) (Named, error) {
-	var org Named
-	err := c.get(ctx, "orgs", id, &org, &org.ID)
-	return org, err
-}
-
-// Bucket finds a bucket of one organization by its exact name.
-func (c *Client) Bucket(ctx context.Context, orgID, name string) (Bucket, error) {
-	var answer struct {
-		Buckets []Bucket `json:"buckets"`
-	}
-	query := url.Values{"orgID": {orgID}, "name": {name}}
-	if err := c.call(ctx, request{method: http.MethodGet, path: "buckets", query: query}, &answer); err != nil {
-		return Bucket{}, err
-	}
-	for _, bucket := range answer.Buckets {
-		if bucket.Name == name && strings.EqualFold(bucket.OrgID, orgID) {
-			return bucket, nil
-		}
-	}
-	return Bucket{}, c.unseen("buckets", name, "read:orgs/"+orgID+"/buckets", len(answer.Buckets))
-}
-
-// BucketByID reads one bucket.
-func (c *Client) BucketByID(ctx context.Context, id string) (Bucket, error) {
-	var bucket Bucket
-	err := c.get(ctx, "buckets", id, &bucket, &bucket.ID)
-	return bucket, err
-}
-
-// Buckets lists up to limit buckets of one organization that the token may read.
-func (c *Client) Buckets(ctx context.Context, orgID string, limit int) ([]Bucket, error) {
-	var all []Bucket
-	query := url.Values{"orgID": {orgID}, "limit": {strconv.Itoa(pageSize)}}
-	for len(all) < limit {
-		var page struct {
-			Links   struct{ Next string } `json:"links"`
-			Buckets []Bucket              `json:"buckets"`
-		}
-		if err := c.call(ctx, request{method: http.MethodGet, path: "buckets", query: query}, &page); err != nil {
-			return nil, err
-		}
-		all = append(all, page.Buckets...)
-		if page.Links.Next == "" || len(page.Buckets) == 0 {
-			return all, nil
-		}
-		query.Set("after", page.Buckets[len(page.Buckets)-1].ID)
-	}
-	return all[:limit], nil
-}
-
-// User finds a user by its exact name.
-func (c *Client) User(ctx context.Context, name string) (User, error) {
-	var answer struct {
-		Users []User `json:"users"`
-	}
-	query := url.Values{"name": {name}}
-	if err := c.call(ctx, request{method: http.MethodGet, path: "users", query: query}, &answer); err != nil {
-		return User{}, err
-	}
-	for _, user := range answer.Users {
-		if user.Name == name {
-			return user, nil
-		}
-	}
-	return User{}, c.unseen("users", name, "read:users", len(answer.Users))
+	return c.byID(ctx, "orgs", id)
 }
 
 // UserByID reads one user.
-func (c *Client) UserByID(ctx context.Context, id string) (User, error) {
-	var user User
-	err := c.get(ctx, "users", id, &user, &user.ID)
-	return user, err
+func (c *Client) UserByID(ctx context.Context, id string) (Named, error) {
+	return c.byID(ctx, "users", id)
+}
+
+// BucketByID reads one bucket.
+func (c *Client) BucketByID(ctx context.Context, id string) (Named, error) {
+	return c.byID(ctx, "buckets", id)
+}
+
+func (c *Client) byID(ctx context.Context, kind, id string) (Named, error) {
+	var thing Named
+	err := c.get(ctx, kind, id, &thing, &thing.ID)
+	return thing, err
 }
 
 // ResourceOrg reads the organization of a resource of a type that has an endpoint of its own: telegrafs, tasks,

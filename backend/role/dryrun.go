@@ -131,7 +131,7 @@ func MissingGrants(ctx context.Context, c *connection.Connection, role *store.Ro
 type suggesting struct {
 	*connection.Names
 	client  *influx.Client
-	buckets []influx.Bucket
+	buckets []influx.Named
 	// searches counts the names that look-alikes were searched for.
 	searches int
 }

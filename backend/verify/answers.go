@@ -90,7 +90,7 @@ func IsAnswer(err error) bool {
 
 // TokenUser returns the user that owns a connection's token. Its name is empty where the token may not read it: then the
 // refusal says whose it is, and that the token is good.
-func TokenUser(ctx context.Context, c *connection.Connection) (influx.User, error) {
+func TokenUser(ctx context.Context, c *connection.Connection) (influx.Named, error) {
 	me, err := c.Client.Me(ctx)
 	if influx.Is(err, influx.MissingPermission) {
 		err = nil

@@ -155,7 +155,7 @@ func (k *check) onlyOrg(visible []influx.Named) error {
 // owner finds the default owner of tokens, where one is given.
 func (k *check) owner(ctx context.Context) error {
 	owner, err := k.c.OwnerOf(ctx, &store.Role{})
-	var user influx.User
+	var user influx.Named
 	if err == nil {
 		user, err = k.c.CheckOwner(ctx, owner)
 	}
