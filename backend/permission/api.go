@@ -2,7 +2,6 @@ package permission
 
 import (
 	"slices"
-	"sort"
 	"strings"
 
 	"vault-plugin-secrets-influxdb/backend/problem"
@@ -82,7 +81,7 @@ func (o *apiObject) onlyKeys(prefix string, object map[string]any, known []strin
 			unknown = append(unknown, key)
 		}
 	}
-	sort.Strings(unknown)
+	slices.Sort(unknown)
 	allowed := "; allowed: " + strings.Join(known, ", ") // said once
 	for _, key := range unknown {
 		o.problem(prefix+key, "unknown key%s%s", allowed, problem.DidYouMean(key, known))

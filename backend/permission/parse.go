@@ -1,9 +1,7 @@
 package permission
 
 import (
-	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"vault-plugin-secrets-influxdb/backend/problem"
@@ -78,22 +76,29 @@ func (d Definition) whole() bool { return d.TokenType == AllAccess || d.TokenTyp
 
 // Empty reports whether a token made from it could do nothing. What a token type would grant that is not known, is not.
 func (d Definition) Empty() bool {
-	return (d.TokenType == "" || d.TokenType == Custom) && d.Cloned == nil && d.listsGiven() == ""
+	return (d.TokenType == "" || d.TokenType == Custom) && d.Cloned == nil && d.size() == 0
 }
 
-func (d Definition) counts() map[string]int {
-	return map[string]int{
-		"read_buckets": len(d.ReadBuckets), "write_buckets": len(d.WriteBuckets),
-		"read_resources": len(d.ReadResources), "write_resources": len(d.WriteResources),
-		"permissions": len(d.Permissions),
+// count is how many permissions a field names.
+type count struct {
+	field string
+	named int
+}
+
+// counts are those of the lists, by the names of the fields.
+func (d Definition) counts() [5]count {
+	return [...]count{
+		{"permissions", len(d.Permissions)},
+		{"read_buckets", len(d.ReadBuckets)}, {"read_resources", len(d.ReadResources)},
+		{"write_buckets", len(d.WriteBuckets)}, {"write_resources", len(d.WriteResources)},
 	}
 }
 
 // size is how many permissions it names.
 func (d Definition) size() int {
 	size := len(d.Cloned)
-	for _, n := range d.counts() {
-		size += n
+	for _, list := range d.counts() {
+		size += list.named
 	}
 	return size
 }
@@ -101,12 +106,11 @@ func (d Definition) size() int {
 // listsGiven names the lists that hold something.
 func (d Definition) listsGiven() string {
 	var given []string
-	for field, n := range d.counts() {
-		if n > 0 {
-			given = append(given, field)
+	for _, list := range d.counts() {
+		if list.named > 0 {
+			given = append(given, list.field)
 		}
 	}
-	sort.Strings(given)
 	return strings.Join(given, ", ")
 }
 
@@ -116,13 +120,7 @@ func (d Definition) longest() string {
 		return "clone_from"
 	}
 	counts := d.counts()
-	longest := "permissions"
-	for _, field := range slices.Sorted(maps.Keys(counts)) {
-		if counts[field] > counts[longest] {
-			longest = field
-		}
-	}
-	return longest
+	return slices.MaxFunc(counts[:], func(a, b count) int { return a.named - b.named }).field
 }
 
 // parse reads the lists, in the order in which they are documented.
@@ -140,10 +138,9 @@ func (d Definition) parse() ([]Grant, problem.List) {
 		{"write_resources", Write, d.WriteResources, parseResource},
 	} {
 		for i, item := range list.items {
-			g := Grant{Place: Place{list.field, i}, Action: list.action}
-			err := tooLong(g, item)
-			if err == nil {
-				g, err = list.parse(g, item)
+			g, err := list.parse(Grant{Place: Place{list.field, i}, Action: list.action}, item)
+			if len(item) > maxText {
+				err = g.problem("too long: %d bytes; at most %d are allowed", len(item), maxText)
 			}
 			if err != nil {
 				problems = append(problems, err)
@@ -161,13 +158,6 @@ func (d Definition) parse() ([]Grant, problem.List) {
 		grants = append(grants, g)
 	}
 	return grants, problems
-}
-
-func tooLong(g Grant, item string) error {
-	if len(item) > maxText {
-		return g.problem("too long: %d bytes; at most %d are allowed", len(item), maxText)
-	}
-	return nil
 }
 
 func parseBucket(g Grant, item string) (Grant, error) {

@@ -14,9 +14,9 @@ func (d Definition) Privileged(org string) problem.List {
 	const meant = "; if that is meant, set allow_privileged=true"
 	switch d.TokenType {
 	case AllAccess:
-		return whole("token_type all-access can read and make other tokens of %s"+meant, orgText(org))
+		return problem.List{problem.BadInput("token_type all-access can read and make other tokens of %s"+meant, orgText(org))}
 	case Operator:
-		return whole("token_type operator can do everything in every organization, and make other tokens" + meant)
+		return problem.List{problem.BadInput("token_type operator can do everything in every organization, and make other tokens" + meant)}
 	}
 	grants, _ := d.Grants() // what is malformed is a problem of its own
 	var problems problem.List
@@ -36,10 +36,6 @@ func orgText(org string) string {
 		return "its organization"
 	}
 	return fmt.Sprintf("org %q", org)
-}
-
-func whole(format string, args ...any) problem.List {
-	return problem.List{problem.BadInput(format, args...)}
 }
 
 // runsLater are the types whose objects InfluxDB runs later with all the rights of the token's owner, also

@@ -29,23 +29,14 @@ func CheckTypes(grants []Grant, types []string) problem.List {
 }
 
 func unknownType(g Grant, types []string) string {
-	text := fmt.Sprintf("%q is not a resource type (%s, …)", g.Type, strings.Join(preferred(types), ", "))
+	// The two that are asked for most, where the server has them.
+	some := slices.DeleteFunc([]string{Buckets, "tasks"}, func(t string) bool { return !slices.Contains(types, t) })
+	text := fmt.Sprintf("%q is not a resource type (%s, …)", g.Type, strings.Join(some, ", "))
 	meant := problem.DidYouMean(g.Type, grantable(types))
 	if strings.HasSuffix(g.Place.List, "_resources") && (meant == "" || strings.Contains(meant, Buckets)) {
 		meant = fmt.Sprintf("; for a bucket use %s_buckets", g.Action)
 	}
 	return text + meant
-}
-
-// preferred picks the types named in a message: the two that are asked for most, where the server has them.
-func preferred(types []string) []string {
-	var named []string
-	for _, t := range []string{Buckets, "tasks"} {
-		if slices.Contains(types, t) {
-			named = append(named, t)
-		}
-	}
-	return named
 }
 
 // grantable are the types that a wildcard stands for: all but instance, which no token can hold.
