@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sort"
+	"slices"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -194,7 +194,7 @@ func (p *pager) add(name string) bool {
 
 // names is what was added so far of the page, sorted.
 func (p *pager) names() []string {
-	sort.Strings(p.held)
+	slices.Sort(p.held)
 	if p.limit > 0 && p.limit < len(p.held) {
 		for _, name := range p.held[p.limit:] {
 			if p.onEvict != nil {

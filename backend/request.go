@@ -5,7 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,9 +82,9 @@ func (b *backend) validateFields(req *logical.Request) string {
 		}
 	}
 	if len(unknown) > 0 {
-		problems = append(problems, unknownFields(unknown, fieldNames(path))...)
+		problems = append(problems, unknownFields(unknown, path)...)
 	}
-	sort.Strings(problems)
+	slices.Sort(problems)
 	return strings.Join(append(problems, more...), "\n")
 }
 
@@ -91,26 +92,15 @@ func (b *backend) validateFields(req *logical.Request) string {
 const maxProblems = 20
 
 // unknownFields says of each field that it is not known, and once which are allowed.
-func unknownFields(unknown, known []string) (problems []string) {
-	sort.Strings(unknown)
+func unknownFields(unknown []string, path *framework.Path) (problems []string) {
+	slices.Sort(unknown)
+	known := slices.DeleteFunc(slices.Sorted(maps.Keys(path.Fields)), func(name string) bool { return name == nameParam })
 	allowed := "; allowed here: " + cmp.Or(strings.Join(known, ", "), "none")
 	for _, key := range unknown {
 		problems = append(problems, problem.Clip(key)+": unknown field"+allowed+problem.DidYouMean(key, known))
 		allowed = ""
 	}
 	return problems
-}
-
-// fieldNames are the fields that a request of a path may have.
-func fieldNames(path *framework.Path) []string {
-	var names []string
-	for name := range path.Fields {
-		if name != nameParam {
-			names = append(names, name)
-		}
-	}
-	sort.Strings(names)
-	return names
 }
 
 // typeError says why a value can't be of a field's type, or "". A null clears a field.

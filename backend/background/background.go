@@ -158,7 +158,9 @@ func (o *Once) Do(ctx context.Context, load func() error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	loaded, resets := o.state()
+	o.mu.Lock()
+	loaded, resets := o.loaded, o.resets
+	o.mu.Unlock()
 	if loaded {
 		return nil
 	}
@@ -180,16 +182,11 @@ func (o *Once) channel() chan struct{} {
 	return o.loading
 }
 
-func (o *Once) state() (loaded bool, resets int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.loaded, o.resets
-}
-
 // Loaded reports whether a load has succeeded since the last Reset.
 func (o *Once) Loaded() bool {
-	loaded, _ := o.state()
-	return loaded
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.loaded
 }
 
 // Reset has the next Do load again.

@@ -72,18 +72,16 @@ func (w *Writer) collect(ctx context.Context, s logical.Storage, id string) erro
 
 // tidyFormer scans the tokens of a former connection, and reports whether it was seen that no lease's is left.
 func (w *Writer) tidyFormer(ctx context.Context, s logical.Storage, former *store.Connection) bool {
-	var left int64
+	var counts tidy.Counts
 	c, err := w.pool.Open(former)
 	if err == nil {
-		var report *tidy.Report
-		report, err = w.tidier.Scan(ctx, s, c, tidy.Options{MountUUID: w.mount.UUID})
-		left = report.Left
+		counts, err = w.tidier.Scan(ctx, s, c, tidy.Options{MountUUID: w.mount.UUID})
 	}
 	if err != nil && !former.Former.Abandoned {
 		w.mount.Log.Warn("what is left of the tokens of a connection that is not current any more could not be seen",
 			"connection", former.ID, "url", former.URL, "error", err)
 	}
-	return err == nil && left == 0
+	return err == nil && counts.Left == 0
 }
 
 // inUse reports whether something is known that only this connection can do.

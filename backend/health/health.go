@@ -37,12 +37,11 @@ type Health struct {
 	statics  *static.Roles
 	roles    *role.Roles
 	counter  *lease.Counter
-	sources  []func() []string
 }
 
-// New returns the mount's Health. What sources return are problems, too.
-func New(m *mount.Mount, pool *connection.Pool, verifier *verify.Verifier, revoker *revoke.Revoker, tidier *tidy.Tidier, root *root.Root, statics *static.Roles, roles *role.Roles, counter *lease.Counter, sources ...func() []string) *Health {
-	return &Health{mount: m, pool: pool, verifier: verifier, revoker: revoker, tidier: tidier, root: root, statics: statics, roles: roles, counter: counter, sources: sources}
+// New returns the mount's Health.
+func New(m *mount.Mount, pool *connection.Pool, verifier *verify.Verifier, revoker *revoke.Revoker, tidier *tidy.Tidier, root *root.Root, statics *static.Roles, roles *role.Roles, counter *lease.Counter) *Health {
+	return &Health{mount: m, pool: pool, verifier: verifier, revoker: revoker, tidier: tidier, root: root, statics: statics, roles: roles, counter: counter}
 }
 
 // Report is the state of a mount.
@@ -108,9 +107,6 @@ func (h *Health) Check(ctx context.Context, s logical.Storage, mountPath, roleNa
 	r.addLines(h.tidier.Problems()...)
 	r.addLines(rotation...)
 	r.addLines(h.statics.Problems()...)
-	for _, problems := range h.sources {
-		r.addLines(problems()...)
-	}
 	if config == nil {
 		if !unreadable {
 			r.addLines(connection.NotConfigured(mountPath).Error())

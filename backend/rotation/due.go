@@ -39,7 +39,7 @@ func Decide(p store.RotationPlan, next time.Time, b *background.Backoff, now tim
 	switch {
 	case !IsDue(p, next, now):
 		return Nothing
-	case WindowPassed(p, next, now):
+	case p.RotationWindow > 0 && !now.Before(next.Add(time.Duration(p.RotationWindow)*time.Second)):
 		return Skip
 	case !b.Ready(now):
 		return Nothing

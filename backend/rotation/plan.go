@@ -125,8 +125,3 @@ func ShortestGap(p store.RotationPlan) time.Duration {
 	}
 	return shortest
 }
-
-// WindowPassed reports whether the window of a planned rotation is over.
-func WindowPassed(p store.RotationPlan, due, now time.Time) bool {
-	return p.RotationWindow > 0 && !now.Before(due.Add(time.Duration(p.RotationWindow)*time.Second))
-}

@@ -42,22 +42,14 @@ type Counts struct {
 	Left int64
 }
 
-// Report is the result of a scan.
-type Report struct {
-	Counts
-	// Seen is what the list says of static tokens; nil unless it was read to its end.
-	Seen *static.Seen
-}
-
 // Scan streams the list of all tokens of one InfluxDB once. It deletes what creations of unknown outcome have created,
 // by their nonces, and the lease tokens of a mount that are past their deadline, and counts the live ones where they are
-// not counted. Nothing else is ever deleted: no token
-// made by hand, no other mount's, no static or root token, and nothing that is merely unknown. The report is there also
-// with an error.
-func (t *Tidier) Scan(ctx context.Context, s logical.Storage, c *connection.Connection, o Options) (*Report, error) {
+// not counted. Nothing else is ever deleted: no token made by hand, no other mount's, no static or root token, and nothing
+// that is merely unknown. The counts are there also with an error.
+func (t *Tidier) Scan(ctx context.Context, s logical.Storage, c *connection.Connection, o Options) (Counts, error) {
 	var p progress
-	seen, err := t.scan(ctx, s, c, o, &p)
-	return &Report{p.counts(), seen}, err
+	_, err := t.scan(ctx, s, c, o, &p)
+	return p.counts(), err
 }
 
 // progress is the counts of a scan that is under way.
@@ -76,7 +68,8 @@ func (p *progress) restart() {
 
 // scan reads storage before it changes InfluxDB, because a process that outlived its Vault has none; and its clock
 // before it asks for the list. What it finds it deletes, also when the list is incomplete; what it does not find proves
-// something only where the list is complete.
+// something only where the list is complete. It returns what the list says of static tokens, nil unless it was read to its
+// end.
 func (t *Tidier) scan(ctx context.Context, s logical.Storage, c *connection.Connection, o Options, p *progress) (*static.Seen, error) {
 	if err := t.statics.Load(ctx, s); err != nil {
 		return nil, err

@@ -221,7 +221,7 @@ func (t *Tidier) startDue(ctx context.Context, s logical.Storage) (settled bool,
 	}
 	now, interval := t.mount.Now(), time.Duration(config.TidyInterval)*time.Second
 	due := t.timer.Due(now, interval)
-	sought := t.dueOn(config.ID)
+	sought := t.due(t.unknownOn(config.ID))
 	waited := uncounted && t.pause.Ready(now) || len(sought) > 0 && interval > 0 && (due || t.Status().State == Idle)
 	if !due && !waited {
 		return false, nil

@@ -138,9 +138,9 @@ func TestOnlyTheJobReplacesMissingStaticTokens(t *testing.T) {
 			f.system.tainted.Store(tainted)
 			before := f.ids()
 
-			report, err := f.Scan(t.Context(), f.storage, f.current(), Options{MountUUID: testUUID})
+			seen, err := f.scan(t.Context(), f.storage, f.current(), Options{MountUUID: testUUID}, &progress{})
 			require.NoError(t, err)
-			require.Equal(t, map[string]string{lost: "lost"}, report.Seen.Missing)
+			require.Equal(t, map[string]string{lost: "lost"}, seen.Missing)
 			require.NoError(t, f.ReconcileUnknown(t.Context(), f.storage), "it scanned for the nonce")
 			require.True(t, f.revoker.Empty())
 			require.Equal(t, before, f.ids())
@@ -176,15 +176,15 @@ func TestScanReports(t *testing.T) {
 	unknown := f.create("04", f.now.Add(time.Hour))
 	o := Options{MountUUID: testUUID, Unknown: map[string]store.Pending{"04": {Nonce: "04", OrgID: f.server.OrgID(), Connection: "c"}}, DryRun: true}
 
-	report, err := f.Scan(t.Context(), f.storage, f.current(), o)
+	counts, err := f.Scan(t.Context(), f.storage, f.current(), o)
 	require.NoError(t, err)
-	require.Equal(t, Counts{Scanned: 5, Matched: 2, Left: 2}, report.Counts, "the root token is the fifth")
+	require.Equal(t, Counts{Scanned: 5, Matched: 2, Left: 2}, counts, "the root token is the fifth")
 	require.Subset(t, f.ids(), []string{live, expired, recent, unknown})
 
 	o.DryRun = false
-	report, err = f.Scan(t.Context(), f.storage, f.current(), o)
+	counts, err = f.Scan(t.Context(), f.storage, f.current(), o)
 	require.NoError(t, err)
-	require.Equal(t, Counts{Scanned: 5, Matched: 2, Deleted: 2, Left: 2}, report.Counts)
+	require.Equal(t, Counts{Scanned: 5, Matched: 2, Deleted: 2, Left: 2}, counts)
 	require.ElementsMatch(t, []string{f.server.RootID(), live, recent}, f.ids())
 }
 

@@ -61,7 +61,7 @@ func (t *Tidier) ReconcileUnknown(ctx context.Context, s logical.Storage) error 
 		ctx = patient
 	}
 	for id, unknown := range t.unknownByConnection() {
-		if ctx.Err() == nil && !t.revoker.Unreachable(id) && t.anyDue(unknown) && (tainted || !t.settles(id)) {
+		if ctx.Err() == nil && !t.revoker.Unreachable(id) && len(t.due(unknown)) > 0 && (tainted || !t.settles(id)) {
 			t.reconcile(ctx, s, id, unknown)
 		}
 	}
@@ -192,24 +192,14 @@ func (t *Tidier) unknownOn(connection string) map[string]store.Pending {
 	return unknown
 }
 
-// dueOn are the keys of those on one connection of which a list can prove that nothing was created.
-func (t *Tidier) dueOn(connection string) (keys []string) {
-	for _, entry := range t.unknownOn(connection) {
+// due are the keys of those of which a list can prove that nothing was created.
+func (t *Tidier) due(unknown map[string]store.Pending) (keys []string) {
+	for _, entry := range unknown {
 		if t.isDue(entry) {
 			keys = append(keys, entry.Key())
 		}
 	}
 	return keys
-}
-
-// anyDue reports whether a list can prove of any of them that nothing was created.
-func (t *Tidier) anyDue(unknown map[string]store.Pending) bool {
-	for _, entry := range unknown {
-		if t.isDue(entry) {
-			return true
-		}
-	}
-	return false
 }
 
 func (t *Tidier) isDue(entry store.Pending) bool {
