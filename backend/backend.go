@@ -1,7 +1,7 @@
 // Package backend is the engine as Vault sees it: paths, leases and the minute tick.
 //
-// A handler (path_*.go, secret_token.go) decodes, calls one verb of a package below, and encodes. tick.go has the table
-// of background jobs. What a package does, and what it may import, is listed in CONTRIBUTING.md.
+// A handler (path_*.go) decodes, calls one verb of a package below, and encodes. tick.go has the table of background jobs.
+// What a package does, and what it may import, is listed in CONTRIBUTING.md.
 package backend
 
 import (

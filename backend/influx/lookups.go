@@ -229,3 +229,108 @@ func (c *Client) unseen(path, name, permission string, others int) error {
 	}
 	return e
 }
+
+// Sighting is what a look at one thing by its ID says about which InfluxDB answers. IDs of organizations, users and
+// authorizations are never given twice, so that one that is seen proves that this is the InfluxDB (or a restored copy
+// of it) that the ID comes from.
+type Sighting string
+
+// The sightings.
+const (
+	// Seen: there is such a thing.
+	Seen Sighting = "seen"
+	// NotThere: InfluxDB itself says that there is none. It was deleted, or this is another InfluxDB.
+	NotThere Sighting = "not there"
+	// Hidden: InfluxDB itself says that the token may not look, or that it has no such endpoint.
+	Hidden Sighting = "hidden"
+	// NoAnswer: InfluxDB did not answer, or refused the token as such. The error says which.
+	NoAnswer Sighting = "no answer"
+)
+
+// SeeOrganization looks at an organization. The error is that of OrganizationByID.
+func (c *Client) SeeOrganization(ctx context.Context, id string) (Sighting, error) {
+	_, err := c.OrganizationByID(ctx, id)
+	return sightingOf(err), err
+}
+
+// SeeAuthorization looks at an authorization. The error is that of GetAuthorization. One whose owner or organization
+// was deleted is there.
+func (c *Client) SeeAuthorization(ctx context.Context, id string) (Sighting, error) {
+	_, err := c.GetAuthorization(ctx, id)
+	if Is(err, NotFound) {
+		return Seen, err
+	}
+	return sightingOf(err), err
+}
+
+// SeeOwnUser looks whether the user of the client's token has this ID. The error is that of Me: a token that may not
+// read its user sees the ID all the same.
+func (c *Client) SeeOwnUser(ctx context.Context, id string) (Sighting, error) {
+	me, err := c.Me(ctx)
+	switch {
+	case me.ID == "":
+		return sightingOf(err), err
+	case strings.EqualFold(me.ID, id):
+		return Seen, err
+	}
+	return NotThere, err
+}
+
+// sightingOf returns what the error of a look-up by ID says.
+func sightingOf(err error) Sighting {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case err == nil:
+		return Seen
+	case !ok || !e.FromInfluxDB():
+		return NoAnswer
+	case IsNotFound(e):
+		return NotThere
+	case e.Kind == MissingPermission, e.Kind == Forbidden, e.Kind == NoSuchPath:
+		return Hidden
+	}
+	return NoAnswer
+}
+
+// SetupAllowed reports whether the server was never set up. It takes no token.
+func (c *Client) SetupAllowed(ctx context.Context) (bool, error) {
+	var answer struct {
+		Allowed bool `json:"allowed"`
+	}
+	err := c.call(ctx, request{method: http.MethodGet, path: "setup"}, &answer)
+	return err == nil && answer.Allowed, err
+}
+
+// SetupRequest is what a fresh server is set up with.
+type SetupRequest struct {
+	Username string `json:"username"`
+	// Password may be empty; nobody can sign in as the user then.
+	Password string `json:"password,omitempty"`
+	Org      string `json:"org"`
+	Bucket   string `json:"bucket"`
+	// RetentionSeconds is how long the bucket keeps data; 0 means for ever.
+	RetentionSeconds int64 `json:"retentionPeriodSeconds,omitempty"`
+	// Token is the value that the operator token is to have.
+	Token string `json:"token"`
+}
+
+// SetupAnswer is what a setup made.
+type SetupAnswer struct{ AuthorizationID, OrgID, UserID string }
+
+// Setup makes the first user, organization, bucket and operator token of a fresh server. The token is the
+// request's, so that it is known whatever becomes of the answer. A failed call whose Error is not NotApplied may
+// have been carried out. A server that is set up answers Invalid (422).
+func (c *Client) Setup(ctx context.Context, r SetupRequest) (*SetupAnswer, error) {
+	type object struct {
+		ID string `json:"id"`
+	}
+	var answer struct{ Auth, Org, User object }
+	if err := c.call(ctx, request{method: http.MethodPost, path: "setup", body: r}, &answer); err != nil {
+		return nil, err
+	}
+	if answer.Auth.ID == "" || answer.Org.ID == "" || answer.User.ID == "" {
+		return nil, &Error{Kind: NotInfluxDB, Status: http.StatusCreated, connected: true,
+			operation: "POST " + c.base + "/api/v2/setup", Message: "the answer lacks the authorization, organization or user"}
+	}
+	return &SetupAnswer{answer.Auth.ID, answer.Org.ID, answer.User.ID}, nil
+}
