@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-influxdb/backend/config"
-	"vault-plugin-secrets-influxdb/backend/root"
+	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/store"
 	"vault-plugin-secrets-influxdb/backend/tidy"
 	"vault-plugin-secrets-influxdb/backend/token"
@@ -247,10 +247,10 @@ var setupResponse = fields{
 }
 
 func (b *backend) pathSetupWrite(ctx context.Context, req request) (*logical.Response, error) {
-	var o root.Onboarding
+	var o influx.SetupRequest
 	c := &store.Connection{TidyInterval: tidy.DefaultInterval}
 	decodeReach(req.params, c)
-	req.decode(bindings{"username": &o.Username, "password": &o.Password, "org": &o.Org, "bucket": &o.Bucket, "retention_period": &o.Retention})
+	req.decode(bindings{"username": &o.Username, "password": &o.Password, "org": &o.Org, "bucket": &o.Bucket, "retention_period": &o.RetentionSeconds})
 	created, err := b.root.SetUp(ctx, req.Storage, req.MountPoint, c, o)
 	if err != nil {
 		return nil, err

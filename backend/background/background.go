@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
 )
 
 // ErrPanicked is all that a caller learns of a panic: its value could hold anything.
@@ -24,6 +25,20 @@ func Recover(log hclog.Logger, err *error) {
 		log.Error("panic", "type", fmt.Sprintf("%T", panicked), "stack", string(debug.Stack()))
 		*err = ErrPanicked
 	}
+}
+
+// Each calls do for each of some things, so many at once, and returns the first error. A panic is logged, and ends that call
+// alone.
+func Each[T any](log hclog.Logger, atOnce int, things []T, do func(T) error) error {
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for _, thing := range things {
+		group.Go(func() (err error) {
+			defer Recover(log, &err)
+			return do(thing)
+		})
+	}
+	return group.Wait()
 }
 
 // Job lets one run of its work be under way at a time. Its zero value is ready.
@@ -148,10 +163,15 @@ type Once struct {
 // Do calls load unless it has succeeded since the last Reset. It holds no lock meanwhile. A load that was reset while it
 // ran is answered, and made again by the next call: what it read may be old.
 func (o *Once) Do(ctx context.Context, load func() error) error {
-	if o.Loaded() { // whoever's context has ended is not refused what is there
+	o.mu.Lock()
+	if o.loading == nil {
+		o.loading = make(chan struct{}, 1)
+	}
+	loaded, loading := o.loaded, o.loading
+	o.mu.Unlock()
+	if loaded { // whoever's context has ended is not refused what is there
 		return nil
 	}
-	loading := o.channel()
 	select {
 	case loading <- struct{}{}:
 		defer func() { <-loading }()
@@ -171,15 +191,6 @@ func (o *Once) Do(ctx context.Context, load func() error) error {
 	defer o.mu.Unlock()
 	o.loaded = o.resets == resets
 	return nil
-}
-
-func (o *Once) channel() chan struct{} {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.loading == nil {
-		o.loading = make(chan struct{}, 1)
-	}
-	return o.loading
 }
 
 // Loaded reports whether a load has succeeded since the last Reset.

@@ -309,7 +309,7 @@ type SetupRequest struct {
 	Org      string `json:"org"`
 	Bucket   string `json:"bucket"`
 	// RetentionSeconds is how long the bucket keeps data; 0 means for ever.
-	RetentionSeconds int64 `json:"retentionPeriodSeconds,omitempty"`
+	RetentionSeconds int `json:"retentionPeriodSeconds,omitempty"`
 	// Token is the value that the operator token is to have.
 	Token string `json:"token"`
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
-	"golang.org/x/sync/errgroup"
 
 	"vault-plugin-secrets-influxdb/backend/background"
 	"vault-plugin-secrets-influxdb/backend/connection"
@@ -85,26 +84,18 @@ func (r *Revoker) RetryAll(ctx context.Context, s logical.Storage) error {
 	for _, entry := range deletions {
 		broken[entry.Connection] = &Breaker{}
 	}
-	var (
-		group         errgroup.Group
-		skipped, lost atomic.Int64
-	)
-	group.SetLimit(Concurrency)
-	for _, entry := range deletions {
-		group.Go(func() (err error) {
-			defer background.Recover(r.mount.Log, &err)
-			breaker := broken[entry.Connection]
-			switch {
-			case ctx.Err() != nil:
-			case breaker.Open():
-				skipped.Add(1)
-			case r.retry(ctx, s, entry, breaker):
-				lost.Add(1)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait()
+	var skipped, lost atomic.Int64
+	_ = background.Each(r.mount.Log, Concurrency, deletions, func(entry store.Pending) error {
+		breaker := broken[entry.Connection]
+		switch {
+		case ctx.Err() != nil:
+		case breaker.Open():
+			skipped.Add(1)
+		case r.retry(ctx, s, entry, breaker):
+			lost.Add(1)
+		}
+		return nil
+	})
 	r.breakers.Store(&broken)
 	if n := skipped.Load(); n > 0 {
 		r.mount.Log.Warn("pending deletions wait for the next minute: their InfluxDB is out of reach, or does not accept what it is asked with", "count", n)

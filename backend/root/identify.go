@@ -59,23 +59,14 @@ func mismatch(c *store.Connection, a *influx.Authorization) string {
 		return "it is inactive"
 	case c.RootUserID() != "" && a.UserID != c.RootUserID():
 		return "it belongs to another user"
-	case !makesTokens(a):
+	}
+	makesTokens := func(p influx.Permission) bool {
+		return p.Action == permission.Write && p.Resource.Type == "authorizations"
+	}
+	if !slices.ContainsFunc(a.Permissions, makesTokens) {
 		return "it may not write authorizations"
 	}
 	return ""
-}
-
-// makesTokens reports whether an authorization has what every root token needs.
-func makesTokens(a *influx.Authorization) bool {
-	return slices.ContainsFunc(a.Permissions, func(p influx.Permission) bool {
-		return p.Action == permission.Write && p.Resource.Type == "authorizations"
-	})
-}
-
-// isCertain reports whether it is certain that an authorization is the connection's root token: we made it, or InfluxDB
-// shows its value.
-func isCertain(c *store.Connection, a *influx.Authorization) bool {
-	return c.RootNonce != "" || a.Token == c.Token
 }
 
 // search finds the root token's authorization by its value. Where values are hidden its error names those that it could

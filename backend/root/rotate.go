@@ -77,9 +77,10 @@ func (r *Root) rotate(ctx context.Context, s logical.Storage, mountPath, authori
 	if err != nil {
 		return err
 	}
+	certain := c.RootNonce != "" || old.Token == c.Token // we made it, or InfluxDB shows its value
 	ch := &change{Root: r, s: s, c: c, old: old, intention: &store.RootIntention{
 		Nonce: token.NewNonce(), Since: r.mount.Now().UTC(), Previous: c.Connection,
-		OldID: old.ID, Proven: isCertain(c.Connection, old), OrgID: old.OrgID, UserID: old.UserID,
+		OldID: old.ID, Proven: certain, OrgID: old.OrgID, UserID: old.UserID,
 	}}
 	if err := rotation.Run(ctx, ch); err != nil {
 		return err
@@ -119,21 +120,6 @@ func (ch *change) Create(ctx context.Context) (err error) {
 
 // Verify tries the connection with the new token, through a client of its own.
 func (ch *change) Verify(ctx context.Context) error {
-	next := ch.withNewRoot()
-	result, err := ch.verifier.Verify(ctx, next)
-	if err != nil {
-		return fmt.Errorf("the new root token does not work, and the old one stays: %w", err)
-	}
-	next.Found = result.Found
-	ch.next = next
-	return nil
-}
-
-// maxFormerRoots bounds how many root tokens are remembered that an operator wrote and that were rotated away.
-const maxFormerRoots = 100
-
-// withNewRoot is the connection with the new root token.
-func (ch *change) withNewRoot() *store.Connection {
 	before := ch.c.Connection
 	next := *before
 	next.Token, next.AuthorizationID = ch.created.Token, ch.created.ID
@@ -143,8 +129,17 @@ func (ch *change) withNewRoot() *store.Connection {
 	}
 	next.RootNonce = ch.intention.Nonce
 	next.RotationTimes = rotation.Times(before.RotationPlan, ch.mount.Now())
-	return &next
+	result, err := ch.verifier.Verify(ctx, &next)
+	if err != nil {
+		return fmt.Errorf("the new root token does not work, and the old one stays: %w", err)
+	}
+	next.Found = result.Found
+	ch.next = &next
+	return nil
 }
+
+// maxFormerRoots bounds how many root tokens are remembered that an operator wrote and that were rotated away.
+const maxFormerRoots = 100
 
 func (ch *change) EnsureCurrent(ctx context.Context) error {
 	return ensureCurrent(ctx, ch.s, ch.intention)

@@ -28,15 +28,8 @@ const (
 	maxPassword  = 72
 )
 
-// Onboarding is what a fresh InfluxDB is set up with.
-type Onboarding struct {
-	Username, Password, Org, Bucket string
-	// Retention is in seconds; 0 keeps data for ever.
-	Retention int
-}
-
-// Validate checks what InfluxDB would refuse, or be left half set up by.
-func (o Onboarding) Validate() error {
+// validateSetup checks what InfluxDB would refuse, or be left half set up by.
+func validateSetup(o influx.SetupRequest) error {
 	var problems problem.List
 	for _, required := range []struct{ field, value string }{{"username", o.Username}, {"org", o.Org}, {"bucket", o.Bucket}} {
 		if required.value == "" {
@@ -46,7 +39,7 @@ func (o Onboarding) Validate() error {
 	if length := len(o.Password); length > 0 && (length < minPassword || length > maxPassword) {
 		problems.Add("password", "must have 8 to 72 characters")
 	}
-	if o.Retention != 0 && o.Retention < minRetention {
+	if o.RetentionSeconds != 0 && o.RetentionSeconds < minRetention {
 		problems.Add("retention_period", "must be 1h or more, or 0 for ever")
 	}
 	return problems.Err()
@@ -54,8 +47,8 @@ func (o Onboarding) Validate() error {
 
 // SetUp sets a fresh InfluxDB up and returns the connection to it, which is stored. Its operator token is a random value of
 // ours, written down before the call, so that a lost answer loses nothing; it is shown to nobody.
-func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c *store.Connection, o Onboarding) (*store.Connection, error) {
-	if err := errors.Join(o.Validate(), verify.ReachForm(c)); err != nil {
+func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c *store.Connection, o influx.SetupRequest) (*store.Connection, error) {
+	if err := errors.Join(validateSetup(o), verify.ReachForm(c)); err != nil {
 		return nil, err
 	}
 	unlock, err := r.pool.LockConfig(ctx)
@@ -102,7 +95,7 @@ func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c
 
 // onboard asks InfluxDB for the setup, once its intention is stored, and stores the connection. again says that an earlier
 // call asked with the same token.
-func (r *Root) onboard(ctx context.Context, s logical.Storage, i *store.RootIntention, o Onboarding, again bool) (*store.Connection, error) {
+func (r *Root) onboard(ctx context.Context, s logical.Storage, i *store.RootIntention, o influx.SetupRequest, again bool) (*store.Connection, error) {
 	c, err := r.pool.Dial(i.Setup)
 	if err != nil {
 		return nil, err
@@ -115,9 +108,8 @@ func (r *Root) onboard(ctx context.Context, s logical.Storage, i *store.RootInte
 	if err := store.RootIntentions.Put(ctx, s, i); err != nil {
 		return nil, err
 	}
-	answer, err := c.Client.Setup(ctx, influx.SetupRequest{
-		Username: o.Username, Password: o.Password, Org: o.Org, Bucket: o.Bucket, RetentionSeconds: int64(o.Retention), Token: c.Token,
-	})
+	o.Token = c.Token
+	answer, err := c.Client.Setup(ctx, o)
 	if err != nil {
 		return nil, failedSetup(ctx, s, err, again)
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
-	"golang.org/x/sync/errgroup"
 
 	"vault-plugin-secrets-influxdb/backend/background"
 	"vault-plugin-secrets-influxdb/backend/connection"
@@ -93,24 +92,18 @@ func correct(r *store.StaticRole, now time.Time) (changed bool) {
 // reconcileAll reconciles some roles, a few at a time, within one budget. What fails is logged, and shows at the role.
 func (x *Roles) reconcileAll(ctx context.Context, s logical.Storage, mountPath string, names []string) {
 	until := time.Now().Add(rotationBudget)
-	var group errgroup.Group
-	group.SetLimit(revoke.Concurrency)
-	for _, name := range names {
-		group.Go(func() (err error) {
-			defer background.Recover(x.mount.Log, &err)
-			if ctx.Err() != nil || time.Now().After(until) || !x.mayRotate() {
-				return nil
-			}
-			switch err := x.reconcile(ctx, s, mountPath, name); {
-			case store.IsUnreadable(err):
-				x.mount.LogUnreadable(err)
-			case err != nil:
-				x.mount.Log.Warn("a static role could not be tended; it stays as it is", "role", name, "error", err)
-			}
+	_ = background.Each(x.mount.Log, revoke.Concurrency, names, func(name string) error {
+		if ctx.Err() != nil || time.Now().After(until) || !x.mayRotate() {
 			return nil
-		})
-	}
-	_ = group.Wait() // a panic is logged already, and is that role's alone
+		}
+		switch err := x.reconcile(ctx, s, mountPath, name); {
+		case store.IsUnreadable(err):
+			x.mount.LogUnreadable(err)
+		case err != nil:
+			x.mount.Log.Warn("a static role could not be tended; it stays as it is", "role", name, "error", err)
+		}
+		return nil
+	})
 }
 
 // reconcile does what is due for one static role.

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/vault/sdk/logical"
-	"golang.org/x/sync/errgroup"
 
 	"vault-plugin-secrets-influxdb/backend/background"
 	"vault-plugin-secrets-influxdb/backend/connection"
@@ -135,25 +135,22 @@ func (x *Roles) wasDowngraded(ctx context.Context, c *connection.Connection) boo
 
 // tryAll tries the tokens of some roles, a few at a time, and returns those whose token is dead.
 func (x *Roles) tryAll(ctx context.Context, s logical.Storage, c *connection.Connection, names []string) []string {
-	isDead := make([]bool, len(names))
-	var group errgroup.Group
-	group.SetLimit(revoke.Concurrency)
-	for i, name := range names {
-		group.Go(func() (err error) {
-			defer background.Recover(x.mount.Log, &err)
-			if isDead[i], err = x.tryValue(ctx, s, c, name); err != nil {
-				x.mount.Log.Warn("a static role could not be tried", "role", name, "error", err)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // a panic is logged already, and is that role's alone
-	var dead []string
-	for i, name := range names {
-		if isDead[i] {
+	var (
+		mu   sync.Mutex
+		dead []string
+	)
+	_ = background.Each(x.mount.Log, revoke.Concurrency, names, func(name string) error {
+		isDead, err := x.tryValue(ctx, s, c, name)
+		if err != nil {
+			x.mount.Log.Warn("a static role could not be tried", "role", name, "error", err)
+		}
+		if isDead {
+			mu.Lock()
+			defer mu.Unlock()
 			dead = append(dead, name)
 		}
-	}
+		return nil
+	})
 	return dead
 }
 

@@ -60,28 +60,7 @@ func (c collection[T, P]) Delete(ctx context.Context, s logical.Storage, name st
 
 // List lists the names of all entries, sorted.
 func (c collection[T, P]) List(ctx context.Context, s logical.Storage) ([]string, error) {
-	names, err := s.List(ctx, c.prefix)
-	if err != nil {
-		return nil, fmt.Errorf("list %s in storage: %w", c.prefix, err)
-	}
-	return names, nil
-}
-
-func (c collection[T, P]) has(key string) bool {
-	return strings.HasPrefix(key, c.prefix) && key != c.prefix
-}
-
-func (c collection[T, P]) keys(ctx context.Context, s logical.Storage) ([]string, error) {
-	keys, err := c.List(ctx, s)
-	for i, name := range keys {
-		keys[i] = c.prefix + name
-	}
-	return keys, err
-}
-
-func (c collection[T, P]) probe(ctx context.Context, s logical.Storage, key string) (bool, error) {
-	e, err := get[T, P](ctx, s, key)
-	return e != nil, err
+	return list(ctx, s, c.prefix)
 }
 
 // single is a kind of which there is one entry.
@@ -107,29 +86,27 @@ func (o single[T, P]) Delete(ctx context.Context, s logical.Storage) error {
 	return remove(ctx, s, o.key)
 }
 
-func (o single[T, P]) has(key string) bool { return key == o.key }
-
-func (o single[T, P]) keys(context.Context, logical.Storage) ([]string, error) {
-	return []string{o.key}, nil
+// kinds are all kinds of entries, for whoever asks only whether one can be read: the prefix of their keys, or the one key.
+var kinds = []struct {
+	at    string
+	probe func(ctx context.Context, s logical.Storage, key string) (found bool, err error)
+}{
+	{ConfigKey, probe[Connection]}, {ConnectionPrefix, probe[Connection]},
+	{RolePrefix, probe[Role]}, {StaticRolePrefix, probe[StaticRole]},
+	{staticIntentionPrefix, probe[StaticIntention]}, {rootIntentionKey, probe[RootIntention]},
+	{PendingPrefix, probe[Pending]},
 }
 
-func (o single[T, P]) probe(ctx context.Context, s logical.Storage, _ string) (bool, error) {
-	e, err := o.Get(ctx, s)
+func probe[T any, P entry[T]](ctx context.Context, s logical.Storage, key string) (bool, error) {
+	e, err := get[T, P](ctx, s, key)
 	return e != nil, err
 }
-
-// kinds are all kinds of entries, for whoever asks only whether one can be read.
-var kinds = []interface {
-	has(key string) bool
-	keys(ctx context.Context, s logical.Storage) ([]string, error)
-	probe(ctx context.Context, s logical.Storage, key string) (found bool, err error)
-}{Config, FormerConnections, Roles, StaticRoles, StaticIntentions, RootIntentions, PendingDeletions}
 
 // Probe reads an entry by its key, whatever its kind, and reports whether there is one. The error of one that can't be
 // read is an UnreadableError.
 func Probe(ctx context.Context, s logical.Storage, key string) (found bool, err error) {
 	for _, kind := range kinds {
-		if kind.has(key) {
+		if name, has := strings.CutPrefix(key, kind.at); has && strings.HasSuffix(kind.at, "/") == (name != "") {
 			return kind.probe(ctx, s, key)
 		}
 	}
@@ -141,15 +118,18 @@ func Probe(ctx context.Context, s logical.Storage, key string) (found bool, err 
 func Unreadable(ctx context.Context, s logical.Storage) ([]*UnreadableError, error) {
 	var all []*UnreadableError
 	for _, kind := range kinds {
-		keys, err := kind.keys(ctx, s)
-		if err != nil {
-			return nil, err
+		names := []string{""}
+		if strings.HasSuffix(kind.at, "/") {
+			var err error
+			if names, err = list(ctx, s, kind.at); err != nil {
+				return nil, err
+			}
 		}
-		for _, key := range keys {
-			_, err := kind.probe(ctx, s, key)
+		for _, name := range names {
+			_, err := kind.probe(ctx, s, kind.at+name)
 			if unreadable, ok := errors.AsType[*UnreadableError](err); ok {
 				all = append(all, unreadable)
-			} else if err != nil && !PendingDeletions.has(key) {
+			} else if err != nil && kind.at != PendingPrefix {
 				return nil, err
 			}
 		}
@@ -194,6 +174,14 @@ func get[T any, P entry[T]](ctx context.Context, s logical.Storage, key string) 
 		return nil, &UnreadableError{key, "not an entry that this version knows"}
 	}
 	return e, nil
+}
+
+func list(ctx context.Context, s logical.Storage, prefix string) ([]string, error) {
+	names, err := s.List(ctx, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("list %s in storage: %w", prefix, err)
+	}
+	return names, nil
 }
 
 func put[T any, P entry[T]](ctx context.Context, s logical.Storage, key string, e P) error {

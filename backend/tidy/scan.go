@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
-	"golang.org/x/sync/errgroup"
 
 	"vault-plugin-secrets-influxdb/backend/background"
 	"vault-plugin-secrets-influxdb/backend/connection"
@@ -269,25 +268,19 @@ func (l *pass) deleteAll(ctx context.Context) error {
 	if _, err := store.Config.Get(ctx, l.s); err != nil && !store.IsUnreadable(err) { // the list may have taken minutes
 		return err
 	}
-	var group errgroup.Group
-	group.SetLimit(revoke.Concurrency)
 	var breaker revoke.Breaker
-	for _, f := range l.found {
-		group.Go(func() (err error) {
-			defer background.Recover(l.mount.Log, &err)
-			switch {
-			case ctx.Err() != nil:
-				return ctx.Err()
-			case breaker.Open():
-				l.p.failed.Add(1)
-				return nil // an error is noted already
-			}
-			err = l.deleteOrphan(ctx, f)
-			breaker.Record(err)
-			return err
-		})
-	}
-	return group.Wait()
+	return background.Each(l.mount.Log, revoke.Concurrency, l.found, func(f orphan) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case breaker.Open():
+			l.p.failed.Add(1)
+			return nil // an error is noted already
+		}
+		err := l.deleteOrphan(ctx, f)
+		breaker.Record(err)
+		return err
+	})
 }
 
 // deleteOrphan deletes one token, and removes the unknown outcome that led to it.

@@ -60,12 +60,10 @@ type Tidier struct {
 	last lastRun
 }
 
-// lastRun is the run that is under way, or the last one.
+// lastRun is the run that is under way, or the last one. Its Status lacks the counts, which are in progress.
 type lastRun struct {
-	state             string
-	started, finished time.Time
-	err               error
-	progress          *progress
+	Status
+	progress *progress
 	// connection is the one whose mints of unknown outcome it settles; "" where it changes nothing.
 	connection string
 }
@@ -74,7 +72,7 @@ type lastRun struct {
 func New(lifetime context.Context, m *mount.Mount, pool *connection.Pool, issuer *token.Issuer, revoker *revoke.Revoker, statics *static.Roles, counter *lease.Counter) *Tidier {
 	return &Tidier{
 		lifetime: lifetime, mount: m, pool: pool, issuer: issuer, revoker: revoker, statics: statics, counter: counter,
-		last:   lastRun{state: Idle, progress: &progress{}},
+		last:   lastRun{Status: Status{State: Idle}, progress: &progress{}},
 		search: search{slot: make(chan struct{}, 1), abandoned: map[string]bool{}},
 	}
 }
@@ -124,10 +122,10 @@ func (t *Tidier) tidy(ctx context.Context, s logical.Storage, c *connection.Conn
 func (t *Tidier) begin(c *connection.Connection, o Options) *progress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.last.state == Running {
+	if t.last.State == Running {
 		return nil
 	}
-	t.last = lastRun{state: Running, started: t.mount.Now(), progress: &progress{}}
+	t.last = lastRun{Status: Status{State: Running, Started: t.mount.Now()}, progress: &progress{}}
 	if !o.DryRun {
 		t.last.connection = c.ID
 	}
@@ -138,25 +136,28 @@ func (t *Tidier) begin(c *connection.Connection, o Options) *progress {
 func (t *Tidier) settles(connection string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.last.state == Running && t.last.connection == connection
+	return t.last.State == Running && t.last.connection == connection
 }
 
 func (t *Tidier) finish(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.last.finished, t.last.err = t.mount.Now(), err
+	t.last.Finished = t.mount.Now()
+	if err == nil {
+		t.last.State = Done
+		return
+	}
+	t.last.LastError = err.Error()
 	_, skewed := errors.AsType[*SkewedError](err)
 	switch {
-	case err == nil:
-		t.last.state = Done
 	case skewed:
-		t.last.state = Skewed
+		t.last.State = Skewed
 	case isIncomplete(err):
-		t.last.state = Blind
+		t.last.State = Blind
 	case errors.Is(err, context.Canceled):
-		t.last.state = Cancelled
+		t.last.State = Cancelled
 	default:
-		t.last.state = Failed
+		t.last.State = Failed
 	}
 }
 
@@ -173,10 +174,8 @@ type Status struct {
 func (t *Tidier) Status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	status := Status{State: t.last.state, Started: t.last.started, Finished: t.last.finished, Counts: t.last.progress.counts()}
-	if t.last.err != nil {
-		status.LastError = t.last.err.Error()
-	}
+	status := t.last.Status
+	status.Counts = t.last.progress.counts()
 	return status
 }
 

@@ -50,8 +50,11 @@ func (i *Issuer) Create(ctx context.Context, c *connection.Connection, spec Spec
 	}
 	stamp := Stamp{i.mount.UUID, cmp.Or(spec.Kind, Lease), spec.Role, spec.Nonce, spec.Deadline}.String()
 	created, err := c.Client.CreateAuthorization(context.WithoutCancel(ctx), spec.request(strings.TrimSpace(spec.Text+" "+stamp)))
+	if failed, ok := errors.AsType[*influx.Error](err); ok && !failed.NotApplied() {
+		err = &UnknownOutcome{fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err), spec.Nonce, Location{spec.OrgID, spec.OwnerID}}
+	}
 	if err != nil {
-		return nil, asUnknownOutcome(err, spec.Nonce, Location{spec.OrgID, spec.OwnerID})
+		return nil, err
 	}
 	if !strings.HasSuffix(created.Description, stamp) {
 		return created, fmt.Errorf("InfluxDB at %s did not keep the token's description; without it the token could not be found again", c.URL)
@@ -88,14 +91,6 @@ type UnknownOutcome struct {
 
 // Unwrap returns the error with which the call failed.
 func (u *UnknownOutcome) Unwrap() error { return u.error }
-
-// asUnknownOutcome returns an UnknownOutcome where the failed call may have been carried out.
-func asUnknownOutcome(err error, nonce string, at Location) error {
-	if failed, ok := errors.AsType[*influx.Error](err); ok && !failed.NotApplied() {
-		return &UnknownOutcome{fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err), nonce, at}
-	}
-	return err
-}
 
 // Probe creates a token that can't be used. Should its deletion fail, its deadline is a minute away.
 func (i *Issuer) Probe(ctx context.Context, c *connection.Connection, at Location, permissions ...permission.Permission) (*influx.Authorization, error) {
