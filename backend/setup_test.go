@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/helper/testhelpers/schema"
@@ -108,18 +109,19 @@ func TestSetupCutOffIsCarriedOutWhileItIsRefusedAgain(t *testing.T) {
 			t.Run(fmt.Sprintf("%d/again %t", status, again), func(t *testing.T) {
 				m := newMount(t)
 				server := influxtest.New(t, influxtest.Fresh())
-				var first *http.Request
+				var first atomic.Pointer[http.Request]
 				server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 					switch {
 					case r.Method != http.MethodPost || r.URL.Path != setupPath:
 						next.ServeHTTP(w, r)
-					case first == nil:
+					case first.Load() == nil:
 						body, _ := io.ReadAll(r.Body)
-						first = r.Clone(context.Background())
-						first.Body = io.NopCloser(bytes.NewReader(body))
+						earlier := r.Clone(context.Background())
+						earlier.Body = io.NopCloser(bytes.NewReader(body))
+						first.Store(earlier)
 						influxtest.Refused(w, r, next)
 					default:
-						next.ServeHTTP(httptest.NewRecorder(), first)
+						next.ServeHTTP(httptest.NewRecorder(), first.Load())
 						w.Header().Set("Content-Type", "application/json; charset=utf-8")
 						w.WriteHeader(status)
 						_, _ = fmt.Fprintf(w, `{"code":%q,"message":"refused"}`, code)
