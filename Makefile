@@ -34,12 +34,23 @@ demo: playground ## the same, and stop at the end
 # What is run once more against the fake InfluxDB Cloud: the life of tokens.
 OF_TOKENS := Cloud|Mint|Creds|Lease|Renew|Revo|Pending|Static|Rotat|Root|Tidy|Token|Unanswered|Unknown
 
+# What takes the same steps hundreds of times, or counts allocations: whole without the race detector, which sees a part.
+AT_LENGTH := TestStorageFailsAtEveryCall|TestCutOffInStorage|TestCutOffInInfluxDB|TestRotationByPeriodOverAYear|TestRotationByScheduleOverAYear|TestAMintCostsTheSameInACrowd|TestNarrowedTokensHoldNoMoreThanTheRole|TestStaticCredsChangeOnlyWithTheToken|TestUnreadableEntrySpoilsOnlyItself|TestMessageOverTheCap
+
+# What the plugin protocol has no say in, and what is not run over it again: what the engine has with InfluxDB alone (which
+# one it is, what it grants, what its answers and its list of tokens prove), rotations, and what comes with time.
+NOT_OF_THE_PROTOCOL := InfluxDB|Unanswered|Tidy|Blind|OneList|Former|Retired|Narrow|Privileged|Clone|RootLacks|Trial|LookAlike|Import|Rotation|Rotates|PlanChanges|RotateRootBeside|NotNoticed|NoOutage|CutOffIn|Clock|Schedule|Dead|Stray|Heals|MadeAnew|Unreadable|Goroutines|InDocs|InTheDocs|Packages|Memory
+
+# Vetting is lint's. Some tests wait more than they work, so that more of them than processors run at once.
+UNIT := go test -vet=off -parallel 4 -timeout 40m
+
 .PHONY: unit
-unit: ## unit tests with the race detector, the backend's once more over the plugin protocol, those of tokens once more on InfluxDB Cloud; fails when too few statements of the backend are covered
+unit: ## unit tests with the race detector, some of the backend's once more at length, over the plugin protocol, or on InfluxDB Cloud; fails when too few statements of the backend are covered
 	@mkdir -p bin
-	go test -timeout 40m -race -coverpkg=./backend/... -coverprofile=$(COVERAGE) ./...
-	TEST_MOUNT=grpc go test -count=1 -timeout 40m -race ./backend
-	TEST_INFLUXDB=cloud go test -count=1 -timeout 40m -run '$(OF_TOKENS)' ./backend ./backend/mint ./backend/revoke ./backend/static ./backend/tidy
+	$(UNIT) -race -coverpkg=./backend/... -coverprofile=$(COVERAGE) ./...
+	$(UNIT) -count=1 -run '^($(AT_LENGTH))$$' ./backend
+	TEST_MOUNT=grpc $(UNIT) -count=1 -race -skip '$(NOT_OF_THE_PROTOCOL)' ./backend
+	TEST_INFLUXDB=cloud $(UNIT) -count=1 -run '$(OF_TOKENS)' ./backend ./backend/mint ./backend/revoke ./backend/static ./backend/tidy
 	@scripts/coverage.sh $(COVERAGE) $(MINIMUM_COVERAGE)
 	cd release && go test ./...
 

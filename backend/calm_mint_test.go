@@ -48,6 +48,7 @@ func TestNamesStayCachedOverHangUpsAndOutages(t *testing.T) {
 
 // InfluxDB deletes and answers nothing else: one look takes one time-out, however much could be looked at.
 func TestALookThatHangsTakesOneTimeout(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.connected()
 	for _, name := range []string{"globex", "initech", "umbrella"} {

@@ -28,6 +28,7 @@ func leaving(t *testing.T, fault func(*influxtest.Server)) (m *testMount, server
 // An unanswered mint that InfluxDB refuses to tell about, or can't within one call's time, is logged with the mount's UUID
 // and holds no disable back; and it is not asked for by each revocation anew.
 func TestWhatInfluxDBDoesNotTellHoldsNoDisableBack(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(m *testMount, server *influxtest.Server){
 		"the list hangs": func(_ *testMount, server *influxtest.Server) { t.Cleanup(server.Stall(http.MethodGet, authorizations)) },
 		"the list fails": func(_ *testMount, server *influxtest.Server) {
@@ -63,6 +64,7 @@ func TestWhatInfluxDBDoesNotTellHoldsNoDisableBack(t *testing.T) {
 
 // InfluxDB that is down will tell, and another one at its address does not.
 func TestInfluxDBDownHoldsADisableBack(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]influxtest.Interceptor{
 		"down":    influxtest.Refused,
 		"another": influxtest.Instead(influxtest.New(t)),
@@ -100,6 +102,7 @@ func (m *testMount) minutesTainted(n int) {
 // The default organization that was deleted proves that nothing is there, where the InfluxDB is seen to be the one: nothing is left
 // pending, tidy goes on, and no disable is held back.
 func TestOrganizationThatIsGoneHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	for name, tainted := range map[string]bool{"disabled": true, "in use": false} {
 		for where, byName := range map[string]bool{"default by name": true, "default by ID": false} {
 			t.Run(name+"/"+where, func(t *testing.T) {
@@ -166,6 +169,7 @@ func TestDeletionWithoutAConnectionHoldsNoDisableBack(t *testing.T) {
 // A mount that ends while tokens of its leases live says so, and names its UUID: OpenBao drops the leases of a namespace
 // that is deleted without revoking them. One that is reloaded has nothing to say.
 func TestMountThatEndsWithLivingTokensSaysSo(t *testing.T) {
+	t.Parallel()
 	const says = "the mount ends while tokens of its leases live"
 	for name, tainted := range map[string]bool{"disabled": true, "reloaded": false} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -74,13 +75,38 @@ var (
 	notInAnchor  = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
 )
 
+// What a test leaves out unless it is run at length is run so by make unit.
+func TestWhatIsRunAtLength(t *testing.T) {
+	makefile, err := os.ReadFile("../Makefile")
+	require.NoError(t, err)
+	list := regexp.MustCompile(`(?m)^AT_LENGTH := (\S+)$`).FindSubmatch(makefile)
+	require.NotNil(t, list)
+	named := regexp.MustCompile("^(" + string(list[1]) + ")$")
+	files, err := filepath.Glob("*_test.go")
+	require.NoError(t, err)
+	asking := 0
+	tests := regexp.MustCompile(`(?m)^func (Test\w+)`)
+	for _, name := range files {
+		source, err := os.ReadFile(name)
+		require.NoError(t, err)
+		if !strings.Contains(string(source), "if !"+"atLength()") { // put together, or it would find itself
+			continue
+		}
+		asking++
+		require.True(t, slices.ContainsFunc(tests.FindAllStringSubmatch(string(source), -1), func(test []string) bool {
+			return named.MatchString(test[1])
+		}), "%s: none of its tests is in AT_LENGTH", name)
+	}
+	require.Positive(t, asking)
+}
+
 // Each relative link in the documents leads to a file that is there, and to a heading in it.
 func TestLinksInTheDocs(t *testing.T) {
 	pages, err := filepath.Glob("../docs/*.md")
 	require.NoError(t, err)
 	top, err := filepath.Glob("../*.md")
 	require.NoError(t, err)
-	links := 0
+	links, known := 0, map[string][]string{}
 	for _, path := range append(pages, top...) {
 		for _, link := range relativeLink.FindAllStringSubmatch(prose(t, path), -1) {
 			target, anchor, hasAnchor := strings.Cut(link[1], "#")
@@ -90,7 +116,10 @@ func TestLinksInTheDocs(t *testing.T) {
 			}
 			require.FileExists(t, file, "%s links to %s", path, link[1])
 			if hasAnchor {
-				require.Contains(t, anchors(prose(t, file)), anchor, "%s links to %s", path, link[1])
+				if known[file] == nil {
+					known[file] = anchors(prose(t, file))
+				}
+				require.Contains(t, known[file], anchor, "%s links to %s", path, link[1])
 			}
 			links++
 		}

@@ -158,7 +158,7 @@ func TestMessageOverTheCap(t *testing.T) {
 	t.Parallel()
 	m := newMount(t)
 	server, limit := m.connected(), 500
-	if overGRPC { // where it is the status that counts
+	if !atLength() {
 		limit = 5
 	}
 	text := fmt.Sprintf(`role "telegraf" has %d live tokens, its max_leases; a client that reads creds/ again and again should read static-creds/`, limit)

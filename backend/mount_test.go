@@ -52,9 +52,14 @@ type testMount struct {
 	contexts *atomic.Pointer[context.Context]
 }
 
-// overGRPC runs every test over the plugin protocol, where numbers come back as float64: make unit runs the package a
-// second time so.
+// overGRPC runs every test over the plugin protocol, where numbers come back as float64: make unit runs most of the package
+// a second time so.
 var overGRPC = os.Getenv("TEST_MOUNT") == "grpc"
+
+// atLength reports whether what takes the same steps hundreds of times takes all of them: neither with the race detector nor
+// over the plugin protocol, which see each step in fewer of them. make unit runs those tests once more without both, by
+// their names in AT_LENGTH of the Makefile.
+func atLength() bool { return !testing.Short() && !overGRPC && !withRace }
 
 // everyHost runs a test with a fresh mount.
 func everyHost(t *testing.T, test func(t *testing.T, m *testMount)) { test(t, newMount(t)) }

@@ -319,7 +319,11 @@ func TestNarrowedTokensHoldNoMoreThanTheRole(t *testing.T) {
 	// The same narrowing of a role that may do everything says what was wanted.
 	m.write("roles/everything", map[string]any{"token_type": "operator", "allow_privileged": true, "user": "admin"})
 	var minted, refused, unclear int
-	for range 250 {
+	rounds := 250
+	if !atLength() {
+		rounds = 60
+	}
+	for range rounds {
 		role := w.fields(4)
 		role["allow_privileged"], role["verify"], role["user"] = true, false, "admin"
 		if w.Intn(8) == 0 {
@@ -376,8 +380,8 @@ func TestNarrowedTokensHoldNoMoreThanTheRole(t *testing.T) {
 		require.NoError(t, whole.revoke(t.Context()))
 	}
 	t.Logf("%d minted, %d refused (%d of them not of the role)", minted, refused, unclear)
-	require.Greater(t, minted, 10)
-	require.Greater(t, refused, 10)
+	require.Greater(t, minted, rounds/25)
+	require.Greater(t, refused, rounds/25)
 	require.Empty(t, live(server))
 }
 

@@ -57,6 +57,7 @@ func TestPendingIsTriedWhereLeasesLive(t *testing.T) {
 
 // A mount that is being disabled does not end while a deletion is pending.
 func TestPendingHoldsADisableBack(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	_, server := pendingDeletion(t, m)
 	server.Intercept(nil)

@@ -14,6 +14,7 @@ const ifMeant = "; if that is meant, set allow_privileged=true"
 
 // Each grant that can outlive the lease, make or see other tokens, or leave the organization has to be meant.
 func TestPrivilegedGrants(t *testing.T) {
+	t.Parallel()
 	const (
 		ofOthers = ` other tokens of org "acme"` + ifMeant
 		later    = " can leave something behind that runs later with all the rights of the token's owner" + ifMeant

@@ -85,6 +85,7 @@ func TestImportTakesPermissionsOver(t *testing.T) {
 }
 
 func TestImportRefusesWhatIsNotThePair(t *testing.T) {
+	t.Parallel()
 	eachStorageOfTokens(t, func(t *testing.T, m *testMount, server *influxtest.Server, hashed bool) {
 		user := server.UserID()
 		m.write("static-roles/other", staticFields(nil))

@@ -100,6 +100,7 @@ func writes(t *testing.T, server *influxtest.Server, token string) int {
 }
 
 func TestStaticRoleRotates(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.statically(map[string]any{"rotation_period": "2h", "grace_period": "30m"})
 	first := m.readStatic("kept")

@@ -150,6 +150,7 @@ func TestStaticRoleGraceIsCleared(t *testing.T) {
 
 // A plan that is changed begins anew; one that stays as it is goes on, however often it is written.
 func TestStaticRolePlanChanges(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	m.statically(map[string]any{"rotation_period": "24h"})
 	next := m.read("static-roles/kept").Data["next_vault_rotation"]

@@ -52,6 +52,7 @@ func (m *testMount) quiescing() {
 
 // A mount is disabled or moved while tokens are being made: none is handed out, and none is left.
 func TestMintsUnderWayWhenAMountIsDisabled(t *testing.T) {
+	t.Parallel()
 	for name, sees := range map[string]func(m *testMount, l *leased) error{
 		"a tick sees it":             func(m *testMount, _ *leased) error { return m.tick() },
 		"a revocation is the first":  func(m *testMount, l *leased) error { return l.revoke(m.t.Context()) },
@@ -111,6 +112,7 @@ func TestAMintThatEndsAfterTheWait(t *testing.T) {
 
 // A mount that was moved goes on in the same process: its mints are handed out again, also before the next tick.
 func TestAMountThatWasMovedMintsAgain(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.connected()
 	release, answered := m.underWay(server, 1)
@@ -166,6 +168,7 @@ func TestRevocationsSeldomAskVault(t *testing.T) {
 // Clients mint as fast as they can while a mount is disabled, as Vault does it: it is tainted, ticked, the leases that are
 // registered are revoked, and it ends.
 func TestDisableUnderLoad(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.connected()
 	var (

@@ -162,6 +162,7 @@ func TestUnansweredMintIsNotResolvedByASlowList(t *testing.T) {
 }
 
 func TestUnansweredMintStaysWhileNoListCanBeTrusted(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(*influxtest.Server){
 		"is down":    func(s *influxtest.Server) { s.Refuse("", "/") },
 		"can't list": func(s *influxtest.Server) { s.Fail(http.MethodGet, authorizations, 500, "", "") },
@@ -270,6 +271,7 @@ func TestCheckTellsUnansweredMintsThatAreOverdue(t *testing.T) {
 }
 
 func TestUnansweredMintHoldsADisableBack(t *testing.T) {
+	t.Parallel()
 	m := newMount(t)
 	server := m.warm()
 	l := m.mint("app")

@@ -27,11 +27,15 @@ var unreadables = map[string]string{
 // Whatever entry can't be read: the mount mints, renews, revokes, retries, rotates, is configured, tidies and is checked.
 // check names the entry and the command that removes it; then nothing of it is left.
 func TestUnreadableEntrySpoilsOnlyItself(t *testing.T) {
+	t.Parallel()
 	for _, key := range []string{
 		"pending/0123456789abcdef", "pending/nonce-0123456789abcdef", "role/broken", "static-role/broken",
 		"connection/9e1a4b6c-0f2d-4a7e-8c35-000000000000", "intention/static/kept", "intention/root",
 	} {
 		for name, value := range unreadables {
+			if !atLength() && name != "newer" {
+				continue
+			}
 			t.Run(key+"/"+name, func(t *testing.T) {
 				m := newMount(t)
 				server := m.statically(nil, influxtest.HashedTokens(false))

@@ -39,6 +39,7 @@ func eachWrongClock(t *testing.T, test func(t *testing.T, d time.Duration, resta
 
 // A rotation while the clock was ahead plans the next one as far ahead.
 func TestRotationByAWrongClock(t *testing.T) {
+	t.Parallel()
 	for name, plan := range map[string]map[string]any{"period": {"rotation_period": "30m"}, "schedule": {"rotation_schedule": "*/30 * * * *"}} {
 		eachWrongClock(t, func(t *testing.T, d time.Duration, restarted bool) {
 			begin := map[string]any{"rotation_period": "24h"} // with a grace of the default hour, until it is given
@@ -64,6 +65,7 @@ func TestRotationByAWrongClock(t *testing.T) {
 // What such a rotation has stored of a static role: before any tick, too, ttl is what the plan allows, and the previous
 // token works no longer than its grace.
 func TestStaticTokensByAWrongClock(t *testing.T) {
+	t.Parallel()
 	eachWrongClock(t, func(t *testing.T, d time.Duration, restarted bool) {
 		p := newPlannedStatic(t, map[string]any{"rotation_period": "30m"})
 		first := p.seen
