@@ -26,14 +26,18 @@ const (
 // made from is the same: a role that is written, or invalidated, is another one in memory, a new configuration another
 // connection, and what a mint found to be stale counts.
 type resolved struct {
+	origin
+	until       time.Time
+	permissions []permission.Permission
+	wording     string
+}
+
+// origin is what a role is resolved from.
+type origin struct {
 	role       *store.Role
 	connection *connection.Connection
 	stale      int64
 	scope      permission.Scope
-	until      time.Time
-
-	permissions []permission.Permission
-	wording     string
 }
 
 // resolutions are those of a mount's roles, by name.
@@ -61,9 +65,9 @@ func (r *resolutions) of(ctx context.Context, c *connection.Connection, o *Order
 // granted returns what the role grants, and the wording of that.
 func (r *resolutions) granted(ctx context.Context, c *connection.Connection, o *Order, scope permission.Scope, now time.Time) ([]permission.Permission, string, error) {
 	shared := o.Kind == token.Lease && !o.Templated
-	wanted := resolved{role: o.Role, connection: c, stale: c.Names.Forgotten(), scope: scope, until: now.Add(resolvedFor)}
+	from := origin{role: o.Role, connection: c, stale: c.Names.Forgotten(), scope: scope}
 	if shared {
-		if known, _ := r.roles.Get(o.Name); known != nil && known.holds(&wanted, now) {
+		if known, _ := r.roles.Get(o.Name); known != nil && known.holds(&from, now) {
 			return known.permissions, known.wording, nil
 		}
 	}
@@ -71,15 +75,15 @@ func (r *resolutions) granted(ctx context.Context, c *connection.Connection, o *
 	if err != nil {
 		return nil, "", err
 	}
-	wanted.permissions, wanted.wording = permissions, permission.Describe(o.Role.TokenType, permissions)
+	wording := permission.Describe(o.Role.TokenType, permissions)
 	if shared && len(permissions) <= maxPermissions {
-		r.roles.Add(o.Name, &wanted)
+		r.roles.Add(o.Name, &resolved{from, now.Add(resolvedFor), permissions, wording})
 	}
-	return permissions, wanted.wording, nil
+	return permissions, wording, nil
 }
 
 // holds reports whether what is known is what would be resolved now.
-func (r *resolved) holds(wanted *resolved, now time.Time) bool {
-	return r.role == wanted.role && r.connection == wanted.connection && r.stale == wanted.stale && r.scope.Same(wanted.scope) &&
+func (r *resolved) holds(from *origin, now time.Time) bool {
+	return r.role == from.role && r.connection == from.connection && r.stale == from.stale && r.scope.Same(from.scope) &&
 		!now.After(r.until) && !now.Before(r.until.Add(-resolvedFor))
 }
