@@ -90,7 +90,7 @@ e2e-bao: servers
 test: unit e2e ## all tests
 
 .PHONY: versions
-versions: servers ## the tests of what depends on InfluxDB, with the versions that `make test` leaves out (builds two more servers, 10 minutes each, once; BUILD=no takes those that are there)
+versions: servers ## the tests of what depends on InfluxDB or on Vault, with the versions that `make test` leaves out (builds three more servers, 10 minutes each, once; BUILD=no takes those that are there)
 	@scripts/versions.sh $(if $(filter no,$(BUILD)),--here)
 
 .PHONY: consumers

@@ -2,7 +2,7 @@
 # Prints the path of a server (or client) binary, and builds it first when this machine has none.
 #
 #   scripts/server.sh vault           Vault 1.21.1
-#   scripts/server.sh vault 1.21.3    another Vault
+#   scripts/server.sh vault 1.21.2    another Vault (from 1.21.3 on no SDK that can be had as a module fits)
 #   scripts/server.sh bao             OpenBao 2.7.2
 #   scripts/server.sh influxd         influxd 2.9.1  (stores tokens hashed)
 #   scripts/server.sh influxd 2.7.12  influxd 2.7.12 (stores tokens in clear)
