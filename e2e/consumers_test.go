@@ -5,10 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -74,6 +76,9 @@ func TestConsumersTable(t *testing.T) {
 	assert.Equal(t, table, there, "cd e2e && go test -run TestConsumersTable . -update")
 }
 
+// fetching lets one program be built at a time: each build takes every processor, for minutes.
+var fetching sync.Mutex
+
 // fetched is the path of a command for a consumer; the test is skipped where this machine can't have it.
 func fetched(t *testing.T, args ...string) string {
 	t.Helper()
@@ -82,8 +87,10 @@ func fetched(t *testing.T, args ...string) string {
 	}
 	cmd := exec.CommandContext(t.Context(), "../scripts/consumer.sh", args...)
 	var says strings.Builder
-	cmd.Stderr = &says
+	cmd.Stderr = io.MultiWriter(&says, os.Stderr) // builds tell how long they take
+	fetching.Lock()
 	out, err := cmd.Output()
+	fetching.Unlock()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) && ended.ExitCode() == 3 {
 		t.Skip(strings.TrimSpace(says.String()))

@@ -22,6 +22,7 @@
 # Progress goes to standard error, the path alone to standard output.
 set -euo pipefail
 . "$(dirname "$0")/cache.sh"
+. "$(dirname "$0")/progress.sh"
 
 vault_version=1.21.1
 bao_version=2.7.2
@@ -34,7 +35,6 @@ influx_version=2.7.1-0.20250130214939-76d1c4d9b777
 telegraf_version=1.37.2
 telegraf_plugins=inputs.http,inputs.mock,outputs.influxdb,outputs.influxdb_v2,parsers.xpath,secretstores.vault,serializers.influx
 
-say() { printf '%s\n' "$*" >&2; }
 die() { say "server.sh: $*"; exit 1; }
 
 need() { # need COMMAND "what it is and how to get it"
@@ -48,36 +48,6 @@ on_path() {
   if [[ $("$found" version 2>/dev/null) =~ $on_path_pattern ]]; then echo "$found"; return 0; fi
   say "$found is not version $version: not used (set $override to use it all the same)"
   return 1
-}
-
-# report_every_20s LINE: prints LINE with the seconds since the script began, when the last such line
-# is 20 s old. It counts from the last line: whole seconds drift, so a test for "divisible by 20" can
-# meet one second twice and miss the next.
-next_report=20
-report_every_20s() {
-  if [ "$SECONDS" -lt "$next_report" ]; then return; fi
-  say "  ... $SECONDS s$1"
-  next_report=$((SECONDS + 20))
-}
-
-# quietly COMMAND...: runs it with lines of progress; shows its output only when it fails.
-building=
-quietly() {
-  local log=$work/build.log
-  set -m # a process group of its own: ending a build means its compilers too
-  "$@" >"$log" 2>&1 </dev/null &
-  building=$!
-  set +m
-  while kill -0 "$building" 2>/dev/null; do
-    sleep 1
-    report_every_20s ""
-  done
-  if ! wait "$building"; then
-    building=
-    tail -n 40 "$log" >&2
-    die "$* failed (its last lines are above)"
-  fi
-  building=
 }
 
 new_module() {
@@ -191,12 +161,8 @@ take_lock() {
   lock=$wanted
 }
 
-# clean_up also ends the build that runs: the background children of a shell do not hear of a Ctrl-C.
 clean_up() {
-  if [ -n "$building" ]; then
-    kill -- "-$building" 2>/dev/null || true
-    wait "$building" 2>/dev/null || true
-  fi
+  end_build
   if [ -n "${work:-}" ]; then rm -rf "$work"; fi
   if [ -n "$lock" ]; then rm -f "$lock"; fi
 }
