@@ -92,6 +92,13 @@ func (l *Lab) subdirectory(pattern string) (string, error) {
 	return os.MkdirTemp(l.dir, pattern+"-")
 }
 
+// startIn starts a process whose data and log live in dir.
+func (l *Lab) startIn(dir, path string, args, env []string) (*process, error) {
+	started := newProcess(dir, path, args, env)
+	l.own(started)
+	return started, started.start()
+}
+
 func (l *Lab) own(p *process) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -48,9 +48,8 @@ func (l *Lab) StartProgram(path, file, config string, env []string, args ...stri
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	started := newProcess(dir, path, append(args, file), env)
-	l.own(started)
-	return &Program{started}, started.start()
+	started, err := l.startIn(dir, path, append(args, file), env)
+	return &Program{started}, err
 }
 
 // Await asks probe until it answers nil, as the function Await does; it gives up when the program has ended.
