@@ -94,7 +94,7 @@ versions: servers ## the tests of what depends on InfluxDB or on Vault, with the
 	@scripts/versions.sh $(if $(filter no,$(BUILD)),--here)
 
 .PHONY: consumers
-consumers: servers ## the recipes of docs/recipes.md with the programs that they are for (fetches or builds some, 20 minutes, once; BUILD=no takes those that are there)
+consumers: servers ## the recipes of docs/recipes.md with the programs that they are for (fetches or builds some, 40 minutes, once; BUILD=no takes those that are there)
 	cd e2e && CONSUMERS=$(if $(filter no,$(BUILD)),here,build) go test -count=1 -timeout 80m -parallel $(E2E_PARALLEL) -run '^TestConsumers' -v .
 
 .PHONY: soak

@@ -36,6 +36,7 @@ var consumers = []consumer{
 	{"Telegraf", "1.37.2", "no point is lost through three rotations, one of them with `grace_period=0`", telegrafWrites},
 	{"Telegraf", "1.37.2", "what `check` says is written to InfluxDB, and each query of the dashboard answers it", telegrafWatches},
 	{"External Secrets Operator, etcd, kube-apiserver", "0.16.2, 3.6.8, 1.36.3", "the secret moves once at each of two rotations and at no other of more than ten refreshes; without the recipe's template it moves at each", externalSecrets},
+	{"OpenTofu, Vault provider", "1.12.6, 5.9.0", "apply, an empty plan after it, drift found and mended, both ephemeral resources, and destroy with leases alive: no token is left", openTofu},
 	{"hvac, influxdb-client", "2.4.0, 1.50.0", programShown, program("python", "python", "hvac==%s", "influxdb-client==%s")},
 	{"node-vault, @influxdata/influxdb-client", "0.12.0, 1.35.0", programShown, program("javascript", "node", "node-vault@%s", "@influxdata/influxdb-client@%s")},
 	{"vault-java-driver, influxdb-client-java", "6.2.0, 7.3.0", programShown, program("java", "java", "io.github.jopenlibs:vault-java-driver:%s", "com.influxdb:influxdb-client-java:%s")},
