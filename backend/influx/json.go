@@ -14,18 +14,22 @@ import (
 // asV1 has JSON taken as encoding/json takes it: not refused for what the standard leaves open.
 var asV1 = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), json.MatchCaseInsensitiveNames(true))
 
-// decode decodes what an answer begins with. Its error is io.EOF for an empty answer, and io.ErrUnexpectedEOF for one that
-// was cut off.
+// decode decodes an answer, which the caller bounds: it is read whole, because a decoder that waits for more begins a long
+// value anew each time. The error is io.EOF for an empty answer, and io.ErrUnexpectedEOF for one that was cut off.
 func decode(answer io.Reader, out any) error {
-	return asCutOff(json.UnmarshalDecode(jsontext.NewDecoder(answer, asV1), out))
+	text, err := io.ReadAll(answer)
+	if err != nil {
+		return err
+	}
+	return decodeAll(text, out)
 }
 
 // decodeAll is decode of an answer that was read already.
-func decodeAll(answer []byte, out any) error {
-	if len(answer) == 0 {
+func decodeAll(text []byte, out any) error {
+	if len(text) == 0 {
 		return io.EOF
 	}
-	return asCutOff(json.Unmarshal(answer, out, asV1))
+	return asCutOff(json.Unmarshal(text, out, asV1))
 }
 
 // asCutOff returns io.ErrUnexpectedEOF where err is that in the decoder's words.
