@@ -64,7 +64,7 @@ type Tidier struct {
 type lastRun struct {
 	Status
 	progress *progress
-	// connection is the one whose mints of unknown outcome it settles; "" where it changes nothing.
+	// connection is the one whose mints of unknown outcome it reconciles; "" where it changes nothing.
 	connection string
 }
 
@@ -97,7 +97,7 @@ func (t *Tidier) run(s logical.Storage, c *connection.Connection, o Options, p *
 	}
 }
 
-// tidy scans, a second time where the root token was rotated meanwhile. The list settles mints of unknown outcome, too.
+// tidy scans, a second time where the root token was rotated meanwhile. The list reconciles mints of unknown outcome, too.
 func (t *Tidier) tidy(ctx context.Context, s logical.Storage, c *connection.Connection, o Options, p *progress) error {
 	if err := t.revoker.Load(ctx, s); err != nil {
 		return err
@@ -132,8 +132,8 @@ func (t *Tidier) begin(c *connection.Connection, o Options) *progress {
 	return t.last.progress
 }
 
-// settles reports whether a run is under way that settles a connection's mints of unknown outcome.
-func (t *Tidier) settles(connection string) bool {
+// isReconciling reports whether a run is under way that reconciles a connection's mints of unknown outcome.
+func (t *Tidier) isReconciling(connection string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.last.State == Running && t.last.connection == connection
@@ -198,15 +198,15 @@ func (t *Tidier) Problems() []string {
 // live tokens are to be counted or, as the first after a start, where there are mints of unknown outcome to settle: one list
 // is enough for all of them.
 func (t *Tidier) Periodic(ctx context.Context, s logical.Storage) error {
-	settled, err := t.startDue(ctx, s)
-	if !settled {
+	reconciled, err := t.startDue(ctx, s)
+	if !reconciled {
 		err = errors.Join(err, t.ReconcileUnknown(ctx, s))
 	}
 	return err
 }
 
-// startDue starts the run that is due. It reports whether a list was made for what waited for one, and has settled that.
-func (t *Tidier) startDue(ctx context.Context, s logical.Storage) (settled bool, err error) {
+// startDue starts the run that is due. It reports whether a list was made for what waited for one, and has reconciled that.
+func (t *Tidier) startDue(ctx context.Context, s logical.Storage) (reconciled bool, err error) {
 	config, err := store.Config.Get(ctx, s)
 	if err != nil || config == nil {
 		return false, err

@@ -61,7 +61,7 @@ func (t *Tidier) ReconcileUnknown(ctx context.Context, s logical.Storage) error 
 		ctx = patient
 	}
 	for id, unknown := range t.unknownByConnection() {
-		if ctx.Err() == nil && !t.revoker.Unreachable(id) && len(t.due(unknown)) > 0 && (tainted || !t.settles(id)) {
+		if ctx.Err() == nil && !t.revoker.Unreachable(id) && len(t.due(unknown)) > 0 && (tainted || !t.isReconciling(id)) {
 			t.reconcile(ctx, s, id, unknown)
 		}
 	}
