@@ -39,8 +39,8 @@ func IsForeign(err error) bool {
 type identity struct {
 	now   func() time.Time
 	looks singleflight.Group
-	// looking has one look under way at a time.
-	looking sync.Mutex
+	// looking holds one element while a look is under way.
+	looking chan struct{}
 
 	mu sync.Mutex
 	// userID is the root token's user, and orgs are the organizations that were minted in last, by their IDs, as the
@@ -54,7 +54,7 @@ type identity struct {
 
 func newIdentity(now func() time.Time) *identity {
 	orgs, _ := lru.New[string, struct{}](maxLearned) // its one error is a size below 1
-	return &identity{now: now, orgs: orgs}
+	return &identity{now: now, looking: make(chan struct{}, 1), orgs: orgs}
 }
 
 // Delete deletes an authorization; it is the only place that does. nil means that the InfluxDB that issued it says that
@@ -99,8 +99,8 @@ func (c *Connection) Identify(ctx context.Context) (bool, error) {
 func (c *Connection) identify(ctx context.Context, key string, look func(context.Context) (bool, error)) (bool, error) {
 	i := c.identity
 	return await[bool](ctx, i.looks.DoChan(key, func() (any, error) {
-		i.looking.Lock()
-		defer i.looking.Unlock()
+		i.looking <- struct{}{}
+		defer func() { <-i.looking }()
 		i.looks.Forget(key) // whoever asks from now on needs a look that begins later
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Client.Timeout())
 		defer cancel()

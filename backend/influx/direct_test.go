@@ -103,13 +103,14 @@ func TestAnswersThatAreCutOffOrTooLong(t *testing.T) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = listener.Close() })
-			closed := make(chan struct{}, 100)
+			connections, closed := make(chan struct{}, 100), make(chan struct{}, 100)
 			go func() {
 				for {
 					connection, err := listener.Accept()
 					if err != nil {
 						return
 					}
+					connections <- struct{}{}
 					_, _ = connection.Read(make([]byte, 4096))
 					_, _ = io.WriteString(connection, answer)
 					_ = connection.Close()
@@ -120,12 +121,13 @@ func TestAnswersThatAreCutOffOrTooLong(t *testing.T) {
 			for range 2 {
 				_, err := client.CreateAuthorization(t.Context(), influx.NewAuthorization{})
 				require.False(t, failed(t, err).NotApplied())
-				select { // a connection each
+				select {
 				case <-closed:
 				case <-time.After(time.Minute):
-					require.Fail(t, "it was asked on the last one")
+					require.Fail(t, "it was asked on the last connection")
 				}
 			}
+			require.Len(t, connections, 2, "a call each")
 		})
 	}
 }
