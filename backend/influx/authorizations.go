@@ -22,6 +22,11 @@ type Authorization struct {
 	UserID      string    `json:"userID"`
 	User        string    `json:"user"`
 	CreatedAt   time.Time `json:"createdAt"`
+	// Expires is when the server itself ends the token; zero where it does not.
+	Expires time.Time `json:"-"`
+	// Cluster is the InfluxDB 3 that has answered, and Permanent says that it never deletes the token.
+	Cluster   string `json:"-"`
+	Permanent bool   `json:"-"`
 
 	Permissions []Permission `json:"permissions"`
 }
@@ -60,6 +65,8 @@ type NewAuthorization struct {
 	// UserID is the owner; empty means the user of the client's own token.
 	UserID      string       `json:"userID,omitempty"`
 	Permissions []Permission `json:"permissions"`
+	// Lifetime is how long the token is to live, where the server ends tokens by itself: InfluxDB 2 does not. 0 is no limit.
+	Lifetime time.Duration `json:"-"`
 }
 
 // authorizationAnswer is an Authorization being decoded.
@@ -130,7 +137,11 @@ func (c *Client) GetAuthorization(ctx context.Context, id string) (*Authorizatio
 // says that there was none. Only 204 is success: a proxy, or InfluxDB's own web interface under a wrong base
 // path, answers 200 to anything.
 func (c *Client) DeleteAuthorization(ctx context.Context, id string) error {
-	r := request{method: http.MethodDelete, path: "authorizations/" + url.PathEscape(id), ofToken: true}
+	return c.delete(ctx, request{method: http.MethodDelete, path: "authorizations/" + url.PathEscape(id), ofToken: true})
+}
+
+// delete makes a call that deletes, once few others are under way.
+func (c *Client) delete(ctx context.Context, r request) error {
 	select {
 	case c.deletions <- struct{}{}:
 	default:
@@ -163,3 +174,9 @@ func (c *Client) SetAuthorizationStatus(ctx context.Context, id string, active b
 	}
 	return err
 }
+
+// Self returns the authorization that the client's token is, where the server tells: InfluxDB 2 does not.
+func (c *Client) Self(context.Context) (*Authorization, error) { return nil, nil }
+
+// ListsAll reports whether a list that is answered is complete: InfluxDB 2 leaves out what the token may not see.
+func (c *Client) ListsAll() bool { return false }

@@ -34,6 +34,11 @@ type request struct {
 	within time.Duration
 	// success are the statuses of a success; nil means the one that Rules name for the method.
 	success []int
+	// judge says what an answer means that is no success; nil judges it as InfluxDB 2's.
+	judge func(Refusal) Verdict
+	// value is set to this header of a successful answer, where it is not nil.
+	header string
+	value  *string
 }
 
 // strip returns what takes the token out of an anonymous request.
@@ -89,6 +94,9 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeoutOf(r))
 	defer cancel()
 	return c.stream(ctx, r, func(resp *http.Response) error {
+		if r.value != nil {
+			*r.value = resp.Header.Get(r.header)
+		}
 		if out == nil {
 			return nil
 		}

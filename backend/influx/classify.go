@@ -30,6 +30,9 @@ func (c *Client) noResponse(r request, err error, connected bool) *Error {
 
 // errorResponse judges an answer that is not a success.
 func (c *Client) errorResponse(r request, resp *http.Response) *Error {
+	if r.judge != nil {
+		return c.judged(r, resp)
+	}
 	e := c.newError(r, resp)
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	said, err := readErrorBody(resp, media)

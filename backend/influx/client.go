@@ -41,6 +41,9 @@ const (
 	deletionShare = 4
 )
 
+// apiPath is where the library has InfluxDB 2's API, below the base URL.
+const apiPath = "/api/v2/"
+
 // Options say how to reach one InfluxDB.
 type Options struct {
 	// URL is the base address, with or without a base path: https://db:8086, https://proxy/influx.

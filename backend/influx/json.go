@@ -40,12 +40,12 @@ func asCutOff(err error) error {
 	return err
 }
 
-// errUnexpected is an answer that can be read but is not what was asked for.
-var errUnexpected = errors.New("not the expected answer")
+// ErrUnexpected is an answer that can be read but is not what was asked for.
+var ErrUnexpected = errors.New("not the expected answer")
 
 // isForeign reports whether err says that an answer was read but is not what was asked for.
 func isForeign(err error) bool {
 	_, syntax := errors.AsType[*jsontext.SyntacticError](err)
 	_, typed := errors.AsType[*json.SemanticError](err)
-	return syntax || typed || errors.Is(err, errUnexpected) || errors.Is(err, io.EOF)
+	return syntax || typed || errors.Is(err, ErrUnexpected) || errors.Is(err, io.EOF)
 }

@@ -100,7 +100,7 @@ func eachEntry(d *jsontext.Decoder, key string, next func(*jsontext.Decoder) err
 		}
 		return expect(d, ']')
 	}
-	return fmt.Errorf("%w: no %q in it", errUnexpected, key)
+	return fmt.Errorf("%w: no %q in it", ErrUnexpected, key)
 }
 
 // decode reads one entry into memory that the last one had.
@@ -142,7 +142,7 @@ func appendString(to []byte, d *jsontext.Decoder) ([]byte, error) {
 	case value.Kind() == 'n':
 		return to[:0], nil
 	case value.Kind() != '"':
-		return to, fmt.Errorf("%w: no string", errUnexpected)
+		return to, fmt.Errorf("%w: no string", ErrUnexpected)
 	}
 	to, _ = jsontext.AppendUnquote(to[:0], value) // its one error says that it has replaced what is not UTF-8
 	return to, nil
@@ -151,7 +151,7 @@ func appendString(to []byte, d *jsontext.Decoder) ([]byte, error) {
 func expect(d *jsontext.Decoder, kind jsontext.Kind) error {
 	token, err := d.ReadToken()
 	if err == nil && token.Kind() != kind {
-		err = fmt.Errorf("%w: %v instead of %v", errUnexpected, token.Kind(), kind)
+		err = fmt.Errorf("%w: %v instead of %v", ErrUnexpected, token.Kind(), kind)
 	}
 	return err
 }

@@ -43,7 +43,7 @@ func (c *Client) Ping(ctx context.Context) (Server, error) {
 	e, ok := errors.AsType[*Error](err)
 	switch {
 	case !ok:
-	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
+	case c.token != "" && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
 		return c.ping(ctx, request{method: http.MethodGet, path: "/ping", success: pingStatuses})
 	case e.Kind == NoSuchPath && e.FromInfluxDB():
 		return Server{Version: e.Version, Build: e.Build}, nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -26,7 +27,7 @@ func (c *Client) callDirect(ctx context.Context, r request, out any) error {
 		return c.noResponse(r, err, false)
 	}
 	defer l.release()
-	err = l.ask(ctx, deadline, r.method, c.path+r.path, nil, body)
+	err = l.ask(ctx, deadline, r.method, c.uri(r), nil, body)
 	if err != nil && !isOfBody(err) {
 		return c.noResponse(r, err, l.sent)
 	}
@@ -35,6 +36,9 @@ func (c *Client) callDirect(ctx context.Context, r request, out any) error {
 		err = decodeAll(l.response.Body(), out)
 	}
 	if succeeded && err == nil {
+		if r.value != nil {
+			*r.value = string(l.response.Header.Peek(r.header))
+		}
 		return nil
 	}
 	answer := c.answerTo(r, l)
@@ -43,6 +47,18 @@ func (c *Client) callDirect(ctx context.Context, r request, out any) error {
 		return c.badBody(r, answer, err)
 	}
 	return c.errorResponse(r, answer)
+}
+
+// uri is where a call goes on the server.
+func (c *Client) uri(r request) string {
+	uri := c.path + r.path
+	if r.path[0] == '/' {
+		uri = strings.TrimSuffix(c.path, apiPath) + r.path
+	}
+	if len(r.query) > 0 {
+		uri += "?" + r.query.Encode()
+	}
+	return uri
 }
 
 // answerTo returns an answer in the form in which failures are judged.
