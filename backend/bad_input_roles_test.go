@@ -50,7 +50,7 @@ func badRoleValues() []bad {
 		{"ttl above max_ttl", map[string]any{"ttl": "2h", "max_ttl": "1h"}, []string{"ttl: 7200s is longer than max_ttl, 3600s"}},
 		{"org and org_id", map[string]any{"org": "acme", "org_id": "03a2bbf46309a000"}, []string{"org: give either org or org_id"}},
 		{"user and user_id", map[string]any{"user": "admin", "user_id": "03a2bbf46309a000"}, []string{"user: give either user or user_id"}},
-		wrong("token_type", "unknown", "admin", `"admin" is not known; allowed: custom, all-access, operator`),
+		wrong("token_type", "unknown", "root", `"root" is not known; allowed: custom, all-access, operator; on InfluxDB 3 custom, admin`),
 		{"all-access beside buckets", map[string]any{"token_type": "all-access", "allow_privileged": true, "read_buckets": "metrics"}, []string{"token_type: all-access already grants everything; leave read_buckets"}},
 		{"operator beside buckets", map[string]any{"token_type": "operator", "allow_privileged": true, "read_buckets": "metrics"}, []string{"token_type: operator already grants everything"}},
 		wrong("read_buckets", "not an ID", "id:metrics", `read_buckets[0]: "id:metrics" is not an ID; write id: and 16 hexadecimal digits`),

@@ -110,14 +110,14 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 		"may not mint for it": {weak(influxtest.ByID("read", "orgs", org), influxtest.ByID("read", "users", admin), influxtest.InOrg("write", "authorizations", org)), []string{"token lacks write:users/" + admin + `, needed to create tokens for user "admin"; see docs/root-token.md`}, "2.9.1"},
 		"refuses connections": {func() { server.Refuse("", "/") }, []string{"url: no usable answer from " + server.URL + ": "}, ""},
 		"unavailable":         {html(503), []string{"url: no usable answer from " + server.URL + ": "}, ""},
-		"a proxy's page":      {html(200), []string{"url: what answers at " + server.URL + " is not InfluxDB 2"}, ""},
-		"another base path":   {html(404), []string{"url: what answers at " + server.URL + " is not InfluxDB 2"}, ""},
+		"a proxy's page":      {html(200), []string{"url: what answers at " + server.URL + " is not InfluxDB ("}, ""},
+		"another base path":   {html(404), []string{"url: what answers at " + server.URL + " is not InfluxDB ("}, ""},
 		"InfluxDB 1": {func() {
 			server.Intercept(saying(404, "text/plain", "404 page not found", "X-Influxdb-Version", "1.8.10", "X-Influxdb-Build", "OSS"))
-		}, []string{"url: this is InfluxDB 1.8.10 OSS; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations"}, ""},
+		}, []string{"url: this is InfluxDB 1.8.10 OSS; only InfluxDB 2.x, Cloud 2 and InfluxDB 3 Core and Enterprise have tokens that can be managed"}, ""},
 		"InfluxDB 3": {func() {
 			server.Intercept(saying(200, "application/json", `{"version":"3.1.0"}`, "X-Influxdb-Version", "v3.1.0", "X-Influxdb-Build", "Core"))
-		}, []string{"url: this is InfluxDB 3.1.0 Core; only"}, "3.1.0"},
+		}, []string{"org: InfluxDB 3 Core has no organizations; leave it out, or clear it with an empty value"}, "3.1.0"},
 		"deletions fail": {func() { server.Fail("DELETE", "/api/v2/", 500, "text/html", "<html>") }, []string{"url: no usable answer from " + server.URL + ": DELETE "}, "2.9.1"},
 		"organization gone": {func() {
 			m.editConfig(func(config map[string]any) { config["org"] = "nowhere"; config["revision"] = "x" })

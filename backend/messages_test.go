@@ -58,10 +58,10 @@ func TestMessageInfluxDB3(t *testing.T) {
 			return
 		}
 		w.Header().Set("X-Influxdb-Version", "3.1.0")
-		w.Header().Set("X-Influxdb-Build", "Core")
+		w.Header().Set("X-Influxdb-Build", "Cloud Dedicated")
 		w.WriteHeader(http.StatusOK)
 	})
-	m.sounds(400, "url: this is InfluxDB 3.1.0 Core; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations",
+	m.sounds(400, "url: this is InfluxDB 3.1.0 Cloud Dedicated; only InfluxDB 2.x, Cloud 2 and InfluxDB 3 Core and Enterprise have tokens that can be managed",
 		logical.UpdateOperation, "config", connectionTo(server))
 }
 
@@ -93,15 +93,15 @@ func TestMessagesOfMistakes(t *testing.T) {
 	server := m.connected()
 	server.AddUser("vault")
 	const permissions = `permissions: must be a JSON list of objects such as [{"action": "read", "resource": {"type": "buckets", "name": "metrics"}}]; `
-	const roleFields = "allow_privileged, clone_from, description, max_leases, max_ttl, org, org_id, permissions, read_buckets, read_resources, token_type, ttl, user, user_id, verify, write_buckets, write_resources"
+	const roleFields = "allow_privileged, clone_from, description, max_leases, max_ttl, org, org_id, permissions, read_buckets, read_databases, read_resources, token_type, ttl, user, user_id, verify, write_buckets, write_databases, write_resources"
 	asPrinted := `[{"id":"03a2bbf46309a000","token":"` + canary + `","permissions":["read:orgs/x/buckets/y"]}]`
 	for name, c := range map[string]struct {
 		path string
 		data map[string]any
 		text string
 	}{
-		"token type":                  {"roles/x", map[string]any{"token_type": "all_access"}, `token_type: "all_access" is not known; allowed: custom, all-access, operator`},
-		"token type of a static role": {"static-roles/x", map[string]any{"token_type": "all_access"}, `token_type: "all_access" is not known; allowed: custom, all-access, operator`},
+		"token type":                  {"roles/x", map[string]any{"token_type": "all_access"}, `token_type: "all_access" is not known; allowed: custom, all-access, operator; on InfluxDB 3 custom, admin`},
+		"token type of a static role": {"static-roles/x", map[string]any{"token_type": "all_access"}, `token_type: "all_access" is not known; allowed: custom, all-access, operator; on InfluxDB 3 custom, admin`},
 
 		"one bucket, by name": {"roles/x", map[string]any{"permissions": `[{"action":"read","resource":{"type":"bucket","name":"metrics"}}]`},
 			`permissions[0].resource.type: "bucket" is not a resource type (buckets, tasks, …); did you mean buckets?`},

@@ -11,6 +11,7 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/config"
 	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
 	"vault-plugin-secrets-influxdb/backend/store"
 	"vault-plugin-secrets-influxdb/backend/tidy"
 	"vault-plugin-secrets-influxdb/backend/token"
@@ -58,6 +59,7 @@ var configFields = mergeFields(planFields, fields{
 	"request_timeout":            {Type: framework.TypeDurationSecond, Default: config.DefaultRequestTimeout, Description: "Most that one call to InfluxDB takes, 1s to 1m."},
 	"max_open_connections":       {Type: framework.TypeInt, Default: config.DefaultConnections, Description: "Most connections, and so most calls at once, to InfluxDB, 1 to 10000."},
 	"tidy_interval":              {Type: framework.TypeDurationSecond, Default: tidy.DefaultInterval, Description: "How often tokens past their deadline are looked for; 0 means only by hand, with tidy."},
+	"product":                    {Type: framework.TypeString, AllowedValues: []any{permission.V2, permission.Core, permission.Enterprise}, Description: "Which InfluxDB it is. Found by itself: to be written only with verify_connection=false."},
 	"verify_connection":          {Type: framework.TypeBool, Default: true, Description: "Try the new settings before they replace the old ones. Not stored."},
 	"abandon_previous":           {Type: framework.TypeBool, Description: "Give up the tokens minted on the previous InfluxDB, when url leads to another one. Not stored."},
 	"disable_automated_rotation": {Type: framework.TypeBool, Description: "Rotate the root token only by config/rotate-root, whatever rotation_period and rotation_schedule say."},
@@ -69,6 +71,7 @@ var configResponse = mergeFields(mergeFields(omitFields(configFields, "token", "
 		"mount_uuid":     {Type: framework.TypeString, Description: "UUID of this mount, which marks its tokens in InfluxDB."},
 		"root_user":      {Type: framework.TypeString, Description: "Name of the root token's user."},
 		"root_user_id":   {Type: framework.TypeString, Description: "ID of the root token's user."},
+		"product":        {Type: framework.TypeString, Description: "Which InfluxDB it is: v2, core or enterprise."},
 		"server_version": {Type: framework.TypeString, Description: "InfluxDB's version at the last verified write."},
 	})
 
@@ -127,6 +130,7 @@ func encodeConfig(c *store.Connection, mountUUID string) map[string]any {
 	shown.Org, shown.OrgID = cmp.Or(c.Org, found.DefaultOrg), cmp.Or(c.OrgID, found.DefaultOrgID)
 	shown.User, shown.UserID = cmp.Or(c.User, found.Owner), cmp.Or(c.UserID, found.OwnerID)
 	answer := encodePlan(c.RotationPlan, c.RotationTimes, configBindings(&shown).encode())
+	answer["product"] = string(cmp.Or(c.Product, permission.V2))
 	answer["mount_uuid"], answer["server_version"] = mountUUID, found.ServerVersion
 	answer["root_user"], answer["root_user_id"] = found.RootUser, found.RootUserID
 	return answer
@@ -142,6 +146,10 @@ func decodeConfig(p params, c *store.Connection) {
 	p.nameOrID("org", &c.Org, "org_id", &c.OrgID)
 	p.nameOrID("user", &c.User, "user_id", &c.UserID)
 	p.decode(configBindings(c))
+	var product string
+	if p.set("product", &product); product != "" {
+		c.Product = permission.Product(product)
+	}
 	decodeReach(p, c)
 	decodePlan(p, &c.RotationPlan)
 	if p.given("tidy_interval") && p.empty("tidy_interval") {
@@ -166,6 +174,7 @@ func (b *backend) pathConfigWrite(ctx context.Context, req request) (*logical.Re
 		MountPath:       req.MountPoint,
 		Apply:           func(c *store.Connection) { decodeConfig(req.params, c) },
 		WithToken:       !req.empty("token"),
+		WithProduct:     !req.empty("product"),
 		Unverified:      !req.boolOr("verify_connection", true),
 		AbandonPrevious: req.boolOr("abandon_previous", false),
 	})
@@ -198,10 +207,10 @@ deleted: that token is switched off for a moment, and the root token must then b
 func (b *backend) pathRotateRootWrite(ctx context.Context, req request) (*logical.Response, error) {
 	var authorizationID string
 	req.set("authorization_id", &authorizationID)
-	if err := b.root.Rotate(ctx, req.Storage, req.MountPoint, authorizationID); err != nil {
+	warnings, err := b.root.Rotate(ctx, req.Storage, req.MountPoint, authorizationID)
+	if err != nil {
 		return nil, err
 	}
-	var warnings []string
 	for _, pending := range b.revoker.All() {
 		if pending.Role == token.RootRole && pending.AuthorizationID != "" {
 			warnings = append(warnings, fmt.Sprintf("the root token was rotated, but an old one, %s, still works: InfluxDB did not delete it; that is tried each minute, and check says how it goes", pending.AuthorizationID))
@@ -239,7 +248,8 @@ configuration yet. Where the call was cut off, call it again with the same url.`
 
 var setupResponse = fields{
 	"url":              configFields["url"],
-	"authorization_id": {Type: framework.TypeString, Description: "ID of the operator token's authorization; empty where a lost answer held it."},
+	"product":          configResponse["product"],
+	"authorization_id": {Type: framework.TypeString, Description: "ID of the root token's authorization; empty where a lost answer held it. It is the operator token, on InfluxDB 3 one of the mount's own."},
 	"org":              {Type: framework.TypeString, Description: "Name of the organization."},
 	"org_id":           {Type: framework.TypeString, Description: "ID of the organization."},
 	"user":             {Type: framework.TypeString, Description: "Name of the user."},
@@ -251,13 +261,13 @@ func (b *backend) pathSetupWrite(ctx context.Context, req request) (*logical.Res
 	c := &store.Connection{TidyInterval: tidy.DefaultInterval}
 	decodeReach(req.params, c)
 	req.decode(bindings{"username": &o.Username, "password": &o.Password, "org": &o.Org, "bucket": &o.Bucket, "retention_period": &o.RetentionSeconds})
-	created, err := b.root.SetUp(ctx, req.Storage, req.MountPoint, c, o)
+	created, warnings, err := b.root.SetUp(ctx, req.Storage, req.MountPoint, c, o)
 	if err != nil {
 		return nil, err
 	}
 	answer := encodeConfig(created, b.mount.UUID)
-	return &logical.Response{Data: map[string]any{
-		"url": created.URL, "authorization_id": answer["authorization_id"], "org": answer["org"], "org_id": answer["org_id"],
+	return &logical.Response{Warnings: warnings, Data: map[string]any{
+		"url": created.URL, "product": answer["product"], "authorization_id": answer["authorization_id"], "org": answer["org"], "org_id": answer["org_id"],
 		"user": answer["root_user"], "user_id": answer["root_user_id"],
 	}}, nil
 }

@@ -57,7 +57,7 @@ func TestConfigReadsBackAsWritten(t *testing.T) {
 	want["org_id"], want["user_id"] = server.OrgID(), server.UserID()
 	want["mount_uuid"] = testUUID
 	want["root_user"], want["root_user_id"] = "admin", server.UserID()
-	want["server_version"] = "2.9.1"
+	want["server_version"], want["product"] = "2.9.1", "v2"
 	want["rotation_period"], want["rotation_window"] = 0, 7200
 	want["last_vault_rotation"], want["next_vault_rotation"] = "", ""
 	sameData(t, want, m.read("config").Data)

@@ -25,6 +25,8 @@ func (b *backend) pathCreds() []*framework.Path {
 			"write_buckets":   {Type: framework.TypeCommaStringSlice, Query: true, Description: "Narrow the token: buckets to write, of those that the role covers."},
 			"read_resources":  {Type: framework.TypeCommaStringSlice, Query: true, Description: "Narrow the token: resource types to read, of those that the role covers."},
 			"write_resources": {Type: framework.TypeCommaStringSlice, Query: true, Description: "Narrow the token: resource types to write, of those that the role covers."},
+			"read_databases":  {Type: framework.TypeCommaStringSlice, Query: true, Description: "Narrow the token: databases of InfluxDB 3 Enterprise to read, of those that the role covers."},
+			"write_databases": {Type: framework.TypeCommaStringSlice, Query: true, Description: "Narrow the token: databases of InfluxDB 3 Enterprise to write, of those that the role covers."},
 			"permissions":     {Type: framework.TypeSlice, Query: true, Description: "Narrow the token: permissions in the form of InfluxDB's API, of those that the role covers."},
 		},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "credentials"},
@@ -47,12 +49,15 @@ what the role does not cover is refused.`,
 var credsResponse = fields{
 	"token":            {Type: framework.TypeString, Description: "The InfluxDB API token."},
 	"authorization_id": {Type: framework.TypeString, Description: "ID of the token's authorization; InfluxDB's own logs name it."},
-	"org":              {Type: framework.TypeString, Description: "Name of the organization."},
-	"org_id":           {Type: framework.TypeString, Description: "ID of the organization."},
+	"org":              {Type: framework.TypeString, Description: "Name of the organization; not on InfluxDB 3."},
+	"org_id":           {Type: framework.TypeString, Description: "ID of the organization; not on InfluxDB 3."},
 	"url":              {Type: framework.TypeString, Description: "Where applications reach InfluxDB."},
 	"description":      {Type: framework.TypeString, Description: "The token's description in InfluxDB."},
+	"expires_at":       {Type: framework.TypeString, Description: "When InfluxDB itself ends the token, RFC 3339; on InfluxDB 3 alone."},
 	"read_buckets":     {Type: framework.TypeCommaStringSlice, Description: "The buckets to read; only where the role's names depend on the caller."},
 	"write_buckets":    {Type: framework.TypeCommaStringSlice, Description: "The buckets to write; only where the role's names depend on the caller."},
+	"read_databases":   {Type: framework.TypeCommaStringSlice, Description: "The databases to read; only where the role's names depend on the caller, on InfluxDB 3."},
+	"write_databases":  {Type: framework.TypeCommaStringSlice, Description: "The databases to write; only where the role's names depend on the caller, on InfluxDB 3."},
 }
 
 func (b *backend) pathCredsRead(ctx context.Context, req request) (*logical.Response, error) {
@@ -79,8 +84,9 @@ func decodeNarrow(p params) (permission.Definition, error) {
 	p.decode(bindings{
 		"read_buckets": &narrow.ReadBuckets, "write_buckets": &narrow.WriteBuckets, "permissions": &narrow.Permissions,
 		"read_resources": &narrow.ReadResources, "write_resources": &narrow.WriteResources,
+		"read_databases": &narrow.ReadDatabases, "write_databases": &narrow.WriteDatabases,
 	})
-	for _, name := range []string{"read_buckets", "write_buckets", "read_resources", "write_resources", "permissions"} {
+	for _, name := range []string{"read_buckets", "write_buckets", "read_resources", "write_resources", "read_databases", "write_databases", "permissions"} {
 		if p.data.Raw[name] != nil && narrow.Empty() {
 			return narrow, problem.InField(name, "empty; the token would grant nothing. Leave it out for all that the role grants")
 		}
@@ -99,10 +105,24 @@ func (b *backend) encodeCreds(t *mint.Token) *logical.Response {
 	}, t.Lease.InternalData())
 	resp.Secret.TTL, resp.Secret.MaxTTL = t.TTLs.Initial, t.TTLs.Max
 	resp.Warnings = t.Warnings
+	withoutOrg(resp.Data)
+	things, kind := "_buckets", permission.Buckets
+	if !t.Connection.Product.IsV2() {
+		things, kind = "_databases", permission.Databases
+		resp.Data["expires_at"] = problem.RFC3339(t.Authorization.Expires)
+	}
 	if t.Templated {
-		resp.Data["read_buckets"], resp.Data["write_buckets"] = t.Buckets(permission.Read), t.Buckets(permission.Write)
+		resp.Data[permission.Read+things], resp.Data[permission.Write+things] = t.Names(permission.Read, kind), t.Names(permission.Write, kind)
 	}
 	return resp
+}
+
+// withoutOrg takes the organization out of an answer where InfluxDB has none.
+func withoutOrg(answer map[string]any) {
+	if answer["org_id"] == "" {
+		delete(answer, "org")
+		delete(answer, "org_id")
+	}
 }
 
 // secretTokenType stands in every lease; it can never change.

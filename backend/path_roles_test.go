@@ -14,7 +14,7 @@ import (
 func emptyRole(more map[string]any) map[string]any {
 	role := map[string]any{
 		"org": "", "org_id": "", "token_type": "custom", "read_buckets": []string{}, "write_buckets": []string{},
-		"read_resources": []string{}, "write_resources": []string{}, "permissions": []any{}, "clone_from": "", "user": "", "user_id": "",
+		"read_resources": []string{}, "write_resources": []string{}, "read_databases": []string{}, "write_databases": []string{}, "permissions": []any{}, "clone_from": "", "user": "", "user_id": "",
 		"description": "", "ttl": 0, "max_ttl": 0, "max_leases": 0, "allow_privileged": false,
 	}
 	for field, value := range more {
@@ -27,7 +27,7 @@ func emptyRole(more map[string]any) map[string]any {
 func fullRole() map[string]any {
 	return map[string]any{
 		"org": "acme", "token_type": "custom", "read_buckets": []string{"metrics"}, "write_buckets": []string{"metrics"},
-		"read_resources": []string{"tasks"}, "write_resources": []string{"dashboards"},
+		"read_resources": []string{"tasks"}, "write_resources": []string{"dashboards"}, "read_databases": []string{}, "write_databases": []string{},
 		"permissions": []any{map[string]any{"action": "read", "resource": map[string]any{"type": "buckets", "name": "metrics"}}},
 		"user":        "admin", "description": "for {{.Role}}", "ttl": 300, "max_ttl": 3600, "max_leases": 5, "allow_privileged": true,
 	}

@@ -162,7 +162,7 @@ InfluxDB is not asked: this works while it is down, and on standbys.`,
 	}}
 }
 
-var staticCredsResponse = mergeFields(omitFields(credsResponse, "read_buckets", "write_buckets"), fields{
+var staticCredsResponse = mergeFields(omitFields(credsResponse, "expires_at", "read_buckets", "write_buckets", "read_databases", "write_databases"), fields{
 	"last_vault_rotation": {Type: framework.TypeString, Description: "When the token was made or imported, RFC 3339 with nanoseconds."},
 	"rotation_period":     {Type: framework.TypeInt, Description: "Seconds between two rotations; of a role that is rotated by hand only, how often to read again."},
 	"ttl":                 {Type: framework.TypeInt, Description: "Seconds until the next rotation is due, and so until the next read; above 0."},
@@ -187,6 +187,7 @@ func (b *backend) pathStaticCredsRead(ctx context.Context, req request) (*logica
 		"rotation_period":     c.Period,
 		"ttl":                 c.TTL,
 	}
+	withoutOrg(answer)
 	return &logical.Response{Data: answer}, nil
 }
 

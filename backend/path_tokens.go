@@ -78,7 +78,7 @@ func (b *backend) pathTokensList(ctx context.Context, req request) (*logical.Res
 		return nil, err
 	}
 	resp := logical.ListResponseWithInfo(page.names(), info)
-	if !shownAny { // there is at least its own
+	if !shownAny && !c.Client.ListsAll() { // there is at least its own
 		resp.AddWarning("the root token is shown no token at all, not even itself: it lacks read on authorizations of the org or on users; see docs/root-token.md")
 	}
 	return resp, nil
@@ -94,12 +94,14 @@ type found struct {
 // findToken reads a token that is this mount's; others are none of ours.
 func (b *backend) findToken(ctx context.Context, req request) (*found, error) {
 	id := req.data.Get("authorization_id").(string)
-	if !permission.IsID(id) {
-		return nil, problem.InField("authorization_id", "must be 16 hexadecimal digits")
-	}
 	c, err := b.connections.Current(ctx, req.Storage, req.MountPoint)
 	if err != nil {
 		return nil, err
+	}
+	if _, stamped := token.ParseStamp("[" + id + "]"); c.Product.IsV2() && !permission.IsID(id) {
+		return nil, problem.InField("authorization_id", "must be 16 hexadecimal digits")
+	} else if !c.Product.IsV2() && !stamped {
+		return nil, problem.InField("authorization_id", "must be the name of a token of this engine in %s, such as those that vault list %stokens shows", c.Product, req.MountPoint)
 	}
 	a, err := c.Client.GetAuthorization(ctx, id)
 	if influx.IsNotFound(err) {

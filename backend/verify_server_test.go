@@ -56,17 +56,17 @@ func TestKindsOfServers(t *testing.T) {
 	server := m.connected()
 	other := influxtest.New(t)
 	const html, text = "<html>hello</html>", "text/html; charset=utf-8"
-	notInfluxDB := "url: what answers at " + other.URL + " is not InfluxDB 2 ("
+	notInfluxDB := "url: what answers at " + other.URL + " is not InfluxDB ("
 	for name, c := range map[string]struct {
 		answer influxtest.Interceptor
 		status int
 		says   string
 	}{
-		"InfluxDB 1.8":               {saying(204, "", "", "X-Influxdb-Version", "1.8.10", "X-Influxdb-Build", "OSS"), 400, "url: this is InfluxDB 1.8.10 OSS; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations"},
-		"InfluxDB 3 Core":            {saying(200, "application/json", `{"version":"3.1.0"}`, "X-Influxdb-Version", "v3.1.0", "X-Influxdb-Build", "Core"), 400, "url: this is InfluxDB 3.1.0 Core; only"},
+		"InfluxDB 1.8":               {saying(204, "", "", "X-Influxdb-Version", "1.8.10", "X-Influxdb-Build", "OSS"), 400, "url: this is InfluxDB 1.8.10 OSS; only InfluxDB 2.x, Cloud 2 and InfluxDB 3 Core and Enterprise have tokens that can be managed"},
+		"InfluxDB 3 Core":            {saying(200, "application/json", `{"version":"3.1.0"}`, "X-Influxdb-Version", "v3.1.0", "X-Influxdb-Build", "Core"), 400, "org: InfluxDB 3 Core has no organizations; leave it out, or clear it with an empty value"},
 		"InfluxDB 3 in the body":     {saying(200, "application/json", `{"version":"3.4.2"}`), 400, "url: this is InfluxDB 3.4.2; only"},
-		"InfluxDB 3, no token":       {saying(401, "application/json", `{"error":"the request was not authenticated"}`, "X-Influxdb-Version", "3.0.0", "X-Influxdb-Build", "Enterprise"), 400, "url: this is InfluxDB 3.0.0 Enterprise; only"},
-		"InfluxDB 3 without headers": {saying(401, "application/json", `{"error": "the request was not authenticated"}`), 400, "url: this is InfluxDB 3; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations"},
+		"InfluxDB 3, no token":       {saying(401, "application/json", `{"error":"the request was not authenticated"}`, "X-Influxdb-Version", "3.0.0", "X-Influxdb-Build", "Enterprise"), 400, "token: InfluxDB 3.0.0 at " + other.URL + " does not know it (401)"},
+		"InfluxDB 3 without headers": {saying(401, "application/json", `{"error": "the request was not authenticated"}`), 400, "token: InfluxDB 3 at " + other.URL + " does not know it (401)"},
 		"a page on 200":              {saying(200, text, html), 400, notInfluxDB},
 		"a page on 404":              {saying(404, text, html), 400, notInfluxDB},
 		"a page on 401":              {saying(401, text, html), 400, notInfluxDB},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -58,6 +59,9 @@ func (w *Writer) replace(ctx context.Context, s logical.Storage, old, candidate 
 // sameInfluxDB compares the IDs of organizations and of the root token's user: they are random, so that two InfluxDBs share
 // none. Where one side was never seen, the address has to do.
 func sameInfluxDB(a, b *store.Connection) bool {
+	if a.Cluster() != "" && b.Cluster() != "" {
+		return strings.EqualFold(a.Cluster(), b.Cluster())
+	}
 	if a.Found == nil || b.Found == nil || len(a.Found.OrgIDs) == 0 || len(b.Found.OrgIDs) == 0 {
 		return influx.CleanURL(a.URL) == influx.CleanURL(b.URL)
 	}

@@ -61,6 +61,8 @@ type Change struct {
 	Apply func(*store.Connection)
 	// WithToken says that the request gives a token.
 	WithToken bool
+	// WithProduct says that the request gives the product, which a verification finds.
+	WithProduct bool
 	// Unverified stores the connection without trying it.
 	Unverified bool
 	// AbandonPrevious gives up the tokens on the previous InfluxDB, where the change leads to another one.
@@ -98,6 +100,9 @@ func (w *Writer) Write(ctx context.Context, s logical.Storage, ch Change) (warni
 		return nil, err
 	}
 	candidate.ID, candidate.Revision = rand.Text(), rand.Text()
+	if ch.WithProduct && !ch.Unverified {
+		return nil, problem.InField("product", "is found by itself; leave it out, or store the settings without being tried, with verify_connection=false")
+	}
 	more, err := w.verify(ctx, candidate, old, ch.Unverified)
 	if err != nil && keepsRoot {
 		err = fmt.Errorf("%w\ntoken: the one in this write was rotated away, and the stored one was tried; where InfluxDB was restored and knows that one again, delete the configuration and write it anew, see docs/recovery.md", err)
@@ -158,7 +163,7 @@ func (w *Writer) verify(ctx context.Context, candidate, old *store.Connection, u
 	}
 	if unverified {
 		if old == nil || old.URL != candidate.URL || old.Token != candidate.Token || old.Org != candidate.Org ||
-			old.OrgID != candidate.OrgID || old.User != candidate.User || old.UserID != candidate.UserID {
+			old.OrgID != candidate.OrgID || old.User != candidate.User || old.UserID != candidate.UserID || old.Product != candidate.Product {
 			candidate.Found = nil
 		}
 		return append(warnings, "verify_connection: the settings were stored without being tried"), nil
@@ -167,7 +172,7 @@ func (w *Writer) verify(ctx context.Context, candidate, old *store.Connection, u
 	if err != nil {
 		return nil, withUnchanged(old, err)
 	}
-	candidate.Found = result.Found
+	candidate.Found, candidate.Product = result.Found, result.Product
 	return slices.Concat(warnings, result.Warnings), nil
 }
 

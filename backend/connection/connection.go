@@ -26,8 +26,8 @@ import (
 // another one.
 type Connection struct {
 	*store.Connection
-	Client *influx.Client
-	Names  *Names
+	dialed
+	Names *Names
 	// Visibility is the pause between scans for mints of unknown outcome that were not shown every token.
 	Visibility *background.Backoff
 	// Suggest has the error about a name that is not found tell similar ones that are there: it is for those who write the
@@ -45,19 +45,19 @@ func (p *Pool) Dial(c *store.Connection) (*Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := influx.New(influx.Options{
+	clients, err := dialTokens(c, influx.Options{
 		URL:            c.URL,
 		Token:          c.Token,
 		TLS:            tlsConfig,
 		Timeout:        time.Duration(c.RequestTimeout) * time.Second,
 		MaxConnections: c.MaxOpenConnections,
 		UserAgent:      p.userAgent,
-	})
+	}, p.Now)
 	if err != nil {
 		return nil, problem.InField("url", "%v", err)
 	}
 	return &Connection{
-		Connection: c, Client: client, Names: newNames(client), Visibility: &background.Backoff{},
+		Connection: c, dialed: clients, Names: newNames(clients.V2), Visibility: &background.Backoff{},
 		identity: newIdentity(p.Now), staleOrg: &atomic.Bool{},
 	}, nil
 }
@@ -204,7 +204,7 @@ func (p *Pool) Uncached(c *store.Connection) (*Connection, error) {
 		return nil, err
 	}
 	uncached := *shared
-	uncached.Names, uncached.Suggest = newNames(uncached.Client), true
+	uncached.Names, uncached.Suggest = newNames(uncached.V2), true
 	return &uncached, nil
 }
 

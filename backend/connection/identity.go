@@ -163,8 +163,12 @@ const (
 	maxLandmarks = 100
 )
 
-// landmarks are what is known of a connection's InfluxDB: the root token's user first, whose ID every token is told.
+// landmarks are what is known of a connection's InfluxDB: the root token's user first, whose ID every token is told. InfluxDB
+// 3 has one, its cluster.
 func (c *Connection) landmarks() []landmark {
+	if c.V3 != nil {
+		return slices.DeleteFunc([]landmark{{"cluster", c.Cluster(), c.V3.SeeCluster}}, func(l landmark) bool { return l.id == "" })
+	}
 	userID := c.identity.learnedUser()
 	orgIDs := c.identity.orgs.Keys()
 	orgIDs = orgIDs[max(0, len(orgIDs)-maxLandmarks):]
@@ -172,12 +176,12 @@ func (c *Connection) landmarks() []landmark {
 		orgIDs = append(append(orgIDs, c.Found.OrgIDs...), c.Found.DefaultOrgID)
 	}
 	marks := []landmark{
-		{"user", cmp.Or(c.RootUserID(), userID), c.Client.SeeOwnUser},
-		{"authorization", c.RootID(), c.Client.SeeAuthorization},
+		{"user", cmp.Or(c.RootUserID(), userID), c.V2.SeeOwnUser},
+		{"authorization", c.RootID(), c.V2.SeeAuthorization},
 	}
 	slices.Sort(orgIDs)
 	for _, id := range slices.Compact(orgIDs) {
-		marks = append(marks, landmark{"organization", id, c.Client.SeeOrganization})
+		marks = append(marks, landmark{"organization", id, c.V2.SeeOrganization})
 	}
 	return slices.DeleteFunc(marks, func(l landmark) bool { return l.id == "" })
 }
@@ -192,6 +196,12 @@ func (i *identity) learnedUser() string {
 // A token without an owner of its own belongs to the root token's user, whose ID is known; of others the organization
 // is, or it is found out once which InfluxDB this is. What the answers tell is remembered: it is recognized by that.
 func (c *Connection) CheckIssued(ctx context.Context, a *influx.Authorization, ownerID string) error {
+	if c.V3 != nil {
+		if known := c.Cluster(); known != "" && !strings.EqualFold(a.Cluster, known) {
+			return &ForeignError{URL: c.Client.URL(), Missing: "cluster " + known}
+		}
+		return nil
+	}
 	userID := cmp.Or(c.RootUserID(), c.identity.learnedUser())
 	_, learned := c.identity.orgs.Get(a.OrgID) // which keeps it among those used last
 	switch {
@@ -210,7 +220,7 @@ func (c *Connection) CheckIssued(ctx context.Context, a *influx.Authorization, o
 		case err != nil: // it proves nothing
 			return nil
 		case !seen && userID == "":
-			me, _ := c.Client.Me(ctx)
+			me, _ := c.V2.Me(ctx)
 			userID = me.ID
 		}
 	}

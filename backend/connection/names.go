@@ -52,6 +52,7 @@ func (k nameKey) String() string { return strings.Join([]string{string(k.kind), 
 // name make one call. It belongs to one revision of a connection, and nothing of it outlives its last user: the library's
 // cache with expiry of its own would leave a goroutine behind for ever.
 type Names struct {
+	// client is nil for InfluxDB 3, which takes names as they are: nothing is looked up there.
 	client  *influx.Client
 	entries *lru.Cache[nameKey, entry]
 	types   atomic.Pointer[resourceTypes]
@@ -169,6 +170,9 @@ func noBucket(err error) error {
 
 // ResourceTypes lists the types that the server knows; the built-in list where it has no such endpoint.
 func (n *Names) ResourceTypes(ctx context.Context) ([]string, error) {
+	if n.client == nil {
+		return permission.Types3, nil
+	}
 	if cached := n.types.Load(); cached != nil && time.Since(cached.asked) < typesTTL {
 		return cached.types, nil
 	}

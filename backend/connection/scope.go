@@ -24,11 +24,14 @@ var ErrStaleName = errors.New("a bucket, organization or user was renamed, delet
 // are looked up; what the configuration gives was looked up when it was verified. The error tells what is wrong with both.
 func (c *Connection) Scope(ctx context.Context, r *store.Role) (permission.Scope, Owner, error) {
 	var (
-		scope  permission.Scope
+		scope  = permission.Scope{Product: c.Product, Privileged: r.AllowPrivileged}
 		orgErr error
 	)
+	if !c.Product.IsV2() {
+		return scope, Owner{}, noTenants(r, c.Product)
+	}
 	if scope.OrgID, scope.OrgName, orgErr = c.OrgOf(ctx, r); orgErr != nil {
-		scope = permission.Scope{}
+		scope.OrgID, scope.OrgName = "", ""
 		if !problem.HasField(orgErr) {
 			return scope, Owner{}, orgErr
 		}
@@ -37,11 +40,22 @@ func (c *Connection) Scope(ctx context.Context, r *store.Role) (permission.Scope
 	if err = errors.Join(orgErr, err); err != nil {
 		return scope, Owner{}, err
 	}
-	scope.OwnerID, scope.Privileged = owner.ID, r.AllowPrivileged
+	scope.OwnerID = owner.ID
 	if scope.OwnerID == "" {
 		scope.OwnerID = c.RootUserID()
 	}
 	return scope, owner, nil
+}
+
+// noTenants refuses the fields of a role that name what InfluxDB 3 has not.
+func noTenants(r *store.Role, product permission.Product) error {
+	var problems problem.List
+	for _, field := range []struct{ name, value string }{{"org", r.Org}, {"org_id", r.OrgID}, {"user", r.User}, {"user_id", r.UserID}} {
+		if field.value != "" {
+			problems.Add(field.name, "%s has neither organizations nor users; leave it out", product)
+		}
+	}
+	return problems.Err()
 }
 
 // OrgOf returns the organization that a role or the configuration names. Its ID is as InfluxDB writes it, in small
@@ -56,7 +70,7 @@ func (c *Connection) OrgOf(ctx context.Context, r *store.Role) (id, name string,
 	case r.Org != "":
 		id, err = c.Names.OrgID(ctx, r.Org)
 		err = notFoundAs(err, "org", "no organization %q that the root token can see", r.Org)
-		return id, r.Org, c.suggest(ctx, err, r.Org, c.Client.Organizations)
+		return id, r.Org, c.suggest(ctx, err, r.Org, c.V2.Organizations)
 	case c.Found != nil && !c.staleOrg.Load():
 		return c.Found.DefaultOrgID, c.Found.DefaultOrg, nil
 	case c.OrgID != "":
@@ -65,7 +79,7 @@ func (c *Connection) OrgOf(ctx context.Context, r *store.Role) (id, name string,
 	case c.defaultOrg() != "":
 		id, err = c.Names.OrgID(ctx, c.defaultOrg())
 		err = notFoundAs(err, "org", "no organization %q, which config names, that the root token can see", c.defaultOrg())
-		return id, c.defaultOrg(), c.suggest(ctx, err, c.defaultOrg(), c.Client.Organizations)
+		return id, c.defaultOrg(), c.suggest(ctx, err, c.defaultOrg(), c.V2.Organizations)
 	}
 	return "", "", problem.InField("org", "not given, and config has no default; set org or org_id")
 }
@@ -91,7 +105,7 @@ func (c *Connection) OrgLookupName(r *store.Role) string {
 // that was found by its name, the role's or the configuration's, is looked up again, because it may have been made anew:
 // then the error is ErrStaleName.
 func (c *Connection) RecheckOrg(ctx context.Context, r *store.Role, scope permission.Scope, err error) error {
-	if !problem.HasField(err) && !influx.Is(err, influx.MissingPermission) && !influx.Is(err, influx.Invalid) { // an outage says nothing of names
+	if !c.Product.IsV2() || !problem.HasField(err) && !influx.Is(err, influx.MissingPermission) && !influx.Is(err, influx.Invalid) { // an outage says nothing of names
 		return err
 	}
 	org := c.OrgLookupName(r)
@@ -116,7 +130,7 @@ func (c *Connection) recheckDefaultOrg(ctx context.Context, id string) bool {
 	if c.defaultOrg() == "" {
 		return false
 	}
-	if _, err := c.Client.OrganizationByID(ctx, id); !influx.Is(err, influx.NotFound) {
+	if _, err := c.V2.OrganizationByID(ctx, id); !influx.Is(err, influx.NotFound) {
 		return false
 	}
 	if _, err := c.Identify(ctx); err != nil {
@@ -130,6 +144,9 @@ func (c *Connection) recheckDefaultOrg(ctx context.Context, id string) bool {
 // Defaults returns the organization and the owner of roles that name none, which InfluxDB still knows: one that was found
 // by its name and is not there any more is looked up again.
 func (c *Connection) Defaults(ctx context.Context) (orgID, ownerID string, err error) {
+	if !c.Product.IsV2() {
+		return "", "", nil
+	}
 	none := &store.Role{}
 	orgID, _, err = c.OrgOf(ctx, none)
 	if err == nil && c.recheckDefaultOrg(ctx, orgID) {
@@ -140,7 +157,7 @@ func (c *Connection) Defaults(ctx context.Context) (orgID, ownerID string, err e
 	}
 	owner, err := c.OwnerOf(ctx, none)
 	if err == nil && owner.Name != "" {
-		if _, gone := c.Client.UserByID(ctx, owner.ID); influx.Is(gone, influx.NotFound) {
+		if _, gone := c.V2.UserByID(ctx, owner.ID); influx.Is(gone, influx.NotFound) {
 			c.Names.Forget("", "", owner.Name, nil)
 			owner, err = c.OwnerOf(ctx, none)
 		}
@@ -158,13 +175,13 @@ func (c *Connection) OwnerOf(ctx context.Context, r *store.Role) (Owner, error) 
 	case r.User != "":
 		id, err := c.Names.UserID(ctx, r.User)
 		err = notFoundAs(err, "user", "no user %q that the root token can see", r.User)
-		return Owner{r.User, id}, c.suggest(ctx, err, r.User, c.Client.Users)
+		return Owner{r.User, id}, c.suggest(ctx, err, r.User, c.V2.Users)
 	case c.UserID != "":
 		return Owner{ID: strings.ToLower(c.UserID)}, nil
 	case c.User != "":
 		id, err := c.Names.UserID(ctx, c.User)
 		err = notFoundAs(err, "user", "no user %q, which config names, that the root token can see", c.User)
-		return Owner{c.User, id}, c.suggest(ctx, err, c.User, c.Client.Users)
+		return Owner{c.User, id}, c.suggest(ctx, err, c.User, c.V2.Users)
 	}
 	return Owner{}, nil
 }
@@ -175,7 +192,7 @@ func (c *Connection) CheckOwner(ctx context.Context, owner Owner) (influx.Named,
 	if owner.ID == "" { // the root token's own user: else the root token would be refused
 		return influx.Named{}, nil
 	}
-	user, err := c.Client.UserByID(ctx, owner.ID)
+	user, err := c.V2.UserByID(ctx, owner.ID)
 	switch {
 	case influx.Is(err, influx.MissingPermission), influx.Is(err, influx.NoSuchPath): // it may create tokens for one all the same
 		return influx.Named{}, nil

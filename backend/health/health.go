@@ -2,6 +2,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/lease"
 	"vault-plugin-secrets-influxdb/backend/mount"
+	"vault-plugin-secrets-influxdb/backend/permission"
 	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/revoke"
 	"vault-plugin-secrets-influxdb/backend/role"
@@ -52,6 +54,8 @@ type Report struct {
 	// Problems are at most MaxProblems sentences.
 	Problems []string
 	Server   influx.Server
+	// Product is which InfluxDB answers; empty where none does.
+	Product permission.Product
 	// Latency is how long the server took to answer a ping.
 	Latency time.Duration
 	// ValuesHidden says that the server hides the values of tokens.
@@ -186,9 +190,12 @@ func (h *Health) checkPending(r *Report) {
 // reports whether both are right.
 func (h *Health) checkConnection(ctx context.Context, r *Report, config *store.Connection) bool {
 	result, err := h.verifier.Verify(ctx, config)
-	r.Server, r.Latency, r.ValuesHidden = result.Server, result.Latency, result.ValuesHidden
+	r.Product, r.Server, r.Latency, r.ValuesHidden = result.Product, result.Server, result.Latency, result.ValuesHidden
 	if influx.Is(err, influx.BadToken) {
 		err = fmt.Errorf("%w; write one that works to config, see docs/recovery.md", err)
+	}
+	if is := cmp.Or(config.Product, permission.V2); err == nil && result.Product != is {
+		r.add("product: the configuration was stored for %s, and %s answers; write config again, without product", is, result.Product)
 	}
 	foreign, unknown := false, false
 	if c, openErr := h.pool.Open(config); openErr == nil {
@@ -274,7 +281,10 @@ func (h *Health) checkRoles(ctx context.Context, s logical.Storage, r *Report, c
 	if err != nil {
 		return err
 	}
-	rootToken, err := c.Client.GetAuthorization(ctx, id)
+	rootToken, err := c.Client.Self(ctx)
+	if rootToken == nil && err == nil {
+		rootToken, err = c.Client.GetAuthorization(ctx, id)
+	}
 	if err != nil { // it may not read itself, which is no fault; what else is wrong was found before
 		return nil //nolint:nilerr // see above
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unique"
@@ -74,8 +75,8 @@ func (r *Reservation) Commit(d Data, ttl time.Duration, now time.Time) {
 	c := r.counter
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if number, err := parseID(d.AuthorizationID); err == nil {
-		c.putLocked(r.role, number, d.Deadline, c.ends.put(number, d, ttl, now))
+	if number, around, err := parseID(d.AuthorizationID); err == nil {
+		c.putLocked(r.role, number, d.Deadline, c.ends.put(number, around, d, ttl, now))
 	}
 	r.releaseLocked()
 }
@@ -136,7 +137,7 @@ func (n *Count) Add(role, id string, deadline time.Time) {
 	c := n.counter
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if number, err := parseID(id); err == nil && c.count == n && !n.removed[number] {
+	if number, _, err := parseID(id); err == nil && c.count == n && !n.removed[number] {
 		c.putLocked(role, number, deadline, c.ends.of(number))
 	}
 }
@@ -155,7 +156,7 @@ func (n *Count) End(complete bool) {
 
 // Remove takes a token out that was revoked.
 func (c *Counter) Remove(role, id string) {
-	number, err := parseID(id)
+	number, _, err := parseID(id)
 	if err != nil {
 		return
 	}
@@ -246,8 +247,27 @@ func (c *Counter) dropPassedLocked(tokens *roleTokens, now time.Time) {
 	}
 }
 
-// parseID reads an authorization's ID as a number, which takes less memory than its text.
-func parseID(id string) (uint64, error) { return strconv.ParseUint(id, 16, 64) }
+// parseID reads an authorization's ID as a number, which takes less memory than its text. On InfluxDB 3, where the ID is a
+// stamp, the number is its nonce, and what stands around that the same for many tokens: all of a role that end in the same
+// second.
+func parseID(id string) (number uint64, around frame, err error) {
+	if end := strings.LastIndexByte(id, ':'); end >= digits {
+		around, id = frame{id[:end-digits], id[end:]}, id[end-digits:end]
+	}
+	number, err = strconv.ParseUint(id, 16, 64)
+	return number, around, err
+}
+
+// digits is the length of an ID of InfluxDB 2, and of a nonce.
+const digits = 16
+
+// frame is what stands before and behind an ID's number.
+type frame struct{ before, behind string }
+
+// id returns the ID of a number.
+func (f frame) id(number uint64) string {
+	return fmt.Sprintf("%s%0*x%s", f.before, digits, number, f.behind)
+}
 
 // ends are the last moments at which the tokens that this process has issued can have a lease. A caller that hangs up
 // while Vault is handed the answer leaves a token for which Vault registers no lease, and tells nobody. The process sees
@@ -267,7 +287,10 @@ type end struct {
 }
 
 // owner is what the deletion of a token needs besides its ID. There are few different ones.
-type owner struct{ role, connection string }
+type owner struct {
+	role, connection string
+	around           frame
+}
 
 // clock is the time on the clock of the ends.
 func (e *ends) clock(now time.Time) time.Duration { return now.Sub(e.start) }
@@ -286,7 +309,7 @@ func (e *ends) of(number uint64) time.Duration {
 }
 
 // put notes a token that was issued, and returns when its lease ends.
-func (e *ends) put(number uint64, d Data, ttl time.Duration, now time.Time) time.Duration {
+func (e *ends) put(number uint64, around frame, d Data, ttl time.Duration, now time.Time) time.Duration {
 	if e.start.IsZero() {
 		e.start = now
 	}
@@ -295,14 +318,14 @@ func (e *ends) put(number uint64, d Data, ttl time.Duration, now time.Time) time
 		*shard = map[uint64]end{}
 	}
 	at := e.clock(now) + ttl
-	(*shard)[number] = end{at, unique.Make(owner{d.Role, d.Connection})}
+	(*shard)[number] = end{at, unique.Make(owner{d.Role, d.Connection, around})}
 	return at
 }
 
 // Extend notes that a lease may last for ttl from now; it never makes one shorter. It is false where the token is claimed
 // as one without a lease: it must not be renewed. What the process has not issued has no end that it would know.
 func (c *Counter) Extend(d Data, ttl time.Duration, now time.Time) bool {
-	number, err := parseID(d.AuthorizationID)
+	number, _, err := parseID(d.AuthorizationID)
 	if err != nil {
 		return true
 	}
@@ -340,7 +363,7 @@ func (c *Counter) ClaimEnded(now time.Time, margin time.Duration, limit int) []D
 			}
 			c.claimed[number] = true
 			of := e.owner.Value()
-			ended = append(ended, Data{AuthorizationID: fmt.Sprintf("%016x", number), Connection: of.connection, Role: of.role})
+			ended = append(ended, Data{AuthorizationID: of.around.id(number), Connection: of.connection, Role: of.role})
 		}
 		c.mu.Unlock()
 	}
@@ -350,7 +373,7 @@ func (c *Counter) ClaimEnded(now time.Time, margin time.Duration, limit int) []D
 // MayHaveLease reports whether this process has issued a token and its lease may still run, whatever the wall clock says:
 // Vault's timers do not go by that either.
 func (c *Counter) MayHaveLease(id string, now time.Time) bool {
-	number, err := parseID(id)
+	number, _, err := parseID(id)
 	if err != nil {
 		return false
 	}
@@ -365,7 +388,7 @@ func (c *Counter) Unclaim(ended []Data) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range ended {
-		number, _ := parseID(d.AuthorizationID)
+		number, _, _ := parseID(d.AuthorizationID)
 		delete(c.claimed, number)
 	}
 }
@@ -374,7 +397,7 @@ func (c *Counter) Unclaim(ended []Data) {
 func (c *Counter) Forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if number, err := parseID(id); err == nil {
+	if number, _, err := parseID(id); err == nil {
 		c.forgetLocked(number)
 	}
 }

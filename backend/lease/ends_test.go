@@ -213,8 +213,8 @@ func endsSize(tokens int) float64 {
 	for n := range tokens {
 		d := data(rand.Int(), now.Add(time.Hour))
 		d.Role = fmt.Sprint("role-", n%100)
-		number, _ := parseID(d.AuthorizationID)
-		c.ends.put(number, d, time.Hour, now)
+		number, _, _ := parseID(d.AuthorizationID)
+		c.ends.put(number, frame{}, d, time.Hour, now)
 	}
 	size := measure() - before
 	runtime.KeepAlive(&c)

@@ -283,12 +283,12 @@ func staleName(org, user string, asked []permission.Permission, created *influx.
 	return ""
 }
 
-// Buckets are the names of the buckets that the token may read or write; * for all of the organization.
-func (t *Token) Buckets(action string) []string {
+// Names are the names of the things of a type that the token may read or write; * for all of them.
+func (t *Token) Names(action, resourceType string) []string {
 	names := []string{}
 	for _, p := range t.Permissions {
 		switch {
-		case p.Type != permission.Buckets || p.Action != action:
+		case p.Type != resourceType || p.Action != action:
 		case p.ID == "":
 			names = append(names, permission.All)
 		default:

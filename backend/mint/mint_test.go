@@ -70,7 +70,7 @@ func TestALeaseBelongsToItsToken(t *testing.T) {
 	require.Equal(t, lease.Data{AuthorizationID: minted.Authorization.ID, Connection: "c", Role: "app", Deadline: deadline}, minted.Lease)
 	require.Equal(t, lease.TTLs{Initial: 2 * time.Hour, Max: 2 * time.Hour}, minted.TTLs)
 	require.Equal(t, []string{"ttl: 3h0m0s is longer than allowed; the lease has 2h0m0s"}, minted.Warnings)
-	require.Equal(t, [][]string{{"*"}, {"metrics"}}, [][]string{minted.Buckets(permission.Read), minted.Buckets(permission.Write)})
+	require.Equal(t, [][]string{{"*"}, {"metrics"}}, [][]string{minted.Names(permission.Read, permission.Buckets), minted.Names(permission.Write, permission.Buckets)})
 	require.True(t, minted.Templated)
 	require.Equal(t, influxtest.OrgName, minted.Org)
 	stamp, ok := s.issuer.Owned(minted.Authorization)

@@ -10,13 +10,15 @@ import (
 
 // Definition is what a role says of its tokens' permissions, as it was written.
 type Definition struct {
-	// TokenType is Custom, AllAccess or Operator; empty means Custom.
+	// TokenType is Custom, AllAccess, Operator or Admin; empty means Custom.
 	TokenType string
 	// ReadBuckets and WriteBuckets hold names, id:<ID>, or *.
 	ReadBuckets, WriteBuckets []string
 	// ReadResources and WriteResources hold resource types, or *.
 	ReadResources, WriteResources []string
-	// Permissions are objects in the shape of InfluxDB's API.
+	// ReadDatabases and WriteDatabases hold names, or *, of InfluxDB 3.
+	ReadDatabases, WriteDatabases []string
+	// Permissions are objects in the shape of InfluxDB's API: 2's or 3's.
 	Permissions []map[string]any
 	// Cloned are the permissions of another authorization, copied; they exclude everything else.
 	Cloned []Permission
@@ -61,7 +63,7 @@ func (d Definition) Grants() ([]Grant, error) {
 	grants, problems := d.parse()
 	switch {
 	case d.TokenType != "" && d.TokenType != Custom && !d.whole():
-		problems = append(problems, problem.InField("token_type", "%q is not known; allowed: custom, all-access, operator", d.TokenType))
+		problems = append(problems, problem.InField("token_type", "%q is not known; allowed: custom, all-access, operator; on InfluxDB 3 custom, admin", d.TokenType))
 	case d.whole() && len(grants)+len(problems) > 0:
 		problems = append(problems, problem.InField("token_type", "%s already grants everything; leave %s out", d.TokenType, d.listsGiven()))
 	case d.whole() && d.Cloned != nil:
@@ -73,7 +75,9 @@ func (d Definition) Grants() ([]Grant, error) {
 }
 
 // whole reports whether the token type alone says everything.
-func (d Definition) whole() bool { return d.TokenType == AllAccess || d.TokenType == Operator }
+func (d Definition) whole() bool {
+	return d.TokenType == AllAccess || d.TokenType == Operator || d.TokenType == Admin
+}
 
 // Empty reports whether a token made from it could do nothing. What a token type would grant that is not known, is not.
 func (d Definition) Empty() bool {
@@ -87,11 +91,12 @@ type count struct {
 }
 
 // counts are those of the lists, by the names of the fields.
-func (d Definition) counts() [5]count {
+func (d Definition) counts() [7]count {
 	return [...]count{
 		{"permissions", len(d.Permissions)},
 		{"read_buckets", len(d.ReadBuckets)}, {"read_resources", len(d.ReadResources)},
 		{"write_buckets", len(d.WriteBuckets)}, {"write_resources", len(d.WriteResources)},
+		{"read_databases", len(d.ReadDatabases)}, {"write_databases", len(d.WriteDatabases)},
 	}
 }
 
@@ -137,6 +142,8 @@ func (d Definition) parse() ([]Grant, problem.List) {
 		{"write_buckets", Write, d.WriteBuckets, parseBucket},
 		{"read_resources", Read, d.ReadResources, parseResource},
 		{"write_resources", Write, d.WriteResources, parseResource},
+		{"read_databases", Read, d.ReadDatabases, parseDatabase},
+		{"write_databases", Write, d.WriteDatabases, parseDatabase},
 	} {
 		for i, item := range list.items {
 			g, err := list.parse(Grant{Place: Place{list.field, i}, Action: list.action}, item)
@@ -151,6 +158,11 @@ func (d Definition) parse() ([]Grant, problem.List) {
 		}
 	}
 	for i, object := range d.Permissions {
+		if isShape3(object) {
+			of3, bad := parse3(Place{permissionsField, i}, object)
+			grants, problems = append(grants, of3...), append(problems, bad...)
+			continue
+		}
 		g, bad := parsePermission(Place{"permissions", i}, object, d.stored)
 		if len(bad) > 0 {
 			problems = append(problems, bad...)
@@ -197,6 +209,8 @@ func (d Definition) Privileged(org string) problem.List {
 	switch d.TokenType {
 	case AllAccess:
 		return problem.List{problem.BadInput("token_type all-access can read and make other tokens of %s"+meant, orgText(org))}
+	case Admin:
+		return problem.List{problem.BadInput("token_type admin can do everything, and make tokens that outlive it: a lease of it contains nobody, and is for whoever may have it all" + meant)}
 	case Operator:
 		return problem.List{problem.BadInput("token_type operator can do everything in every organization, and make other tokens" + meant)}
 	}

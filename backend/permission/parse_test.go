@@ -56,7 +56,7 @@ func TestProblemsOfAForm(t *testing.T) {
 		"operator":              {permission.Definition{TokenType: "operator"}, nil},
 		"a clone":               {permission.Definition{Cloned: one}, nil},
 		"a clone of nothing":    {permission.Definition{Cloned: []permission.Permission{}}, nil},
-		"an unknown token type": {permission.Definition{TokenType: "All-Access"}, []string{`token_type: "All-Access" is not known; allowed: custom, all-access, operator`}},
+		"an unknown token type": {permission.Definition{TokenType: "All-Access"}, []string{`token_type: "All-Access" is not known; allowed: custom, all-access, operator; on InfluxDB 3 custom, admin`}},
 		"an empty bucket":       {permission.Definition{WriteBuckets: []string{"a", ""}}, []string{"write_buckets[1]: " + emptyBucket}},
 		"an ID that is none":    {permission.Definition{ReadBuckets: []string{"id:03a2"}}, []string{`read_buckets[0]: "id:03a2" is not an ID; write id: and 16 hexadecimal digits`}},
 		"an ID that is zero":    {permission.Definition{ReadBuckets: []string{"id:0000000000000000"}}, []string{`read_buckets[0]: "id:0000000000000000" is not an ID; write id: and 16 hexadecimal digits`}},
@@ -84,7 +84,7 @@ func TestProblemsOfAForm(t *testing.T) {
 			`permissions[0].action: "rw" is not an action; allowed: read, write`,
 			"permissions[1].action: missing",
 			`permissions[1].resource: must be an object such as {"type": "buckets", "name": "metrics"}`,
-			`token_type: "root" is not known; allowed: custom, all-access, operator`,
+			`token_type: "root" is not known; allowed: custom, all-access, operator; on InfluxDB 3 custom, admin`,
 		}},
 	}
 	for says, test := range tests {

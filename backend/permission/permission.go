@@ -112,6 +112,7 @@ func (p Permission) Words(scope Scope) string {
 		text += "/" + label
 	}
 	switch {
+	case slices.Contains(Types3, p.Type):
 	case p.global():
 		text += " in every organization"
 	case p.OrgID == "":
@@ -150,6 +151,9 @@ func (p Permission) kind() kind { return kind{p.Action, p.Type} }
 
 // Missing lists what of wanted is not covered by held, in wanted's order.
 func Missing(held, wanted []Permission) []Permission {
+	if slices.ContainsFunc(held, func(p Permission) bool { return p.Type == Admin }) {
+		return nil
+	}
 	byKind := make(map[kind][]Permission, len(held))
 	for _, p := range held {
 		byKind[p.kind()] = append(byKind[p.kind()], p)
@@ -213,6 +217,8 @@ func Describe(tokenType string, permissions []Permission) string {
 		return "All Access"
 	case Operator:
 		return "Operator"
+	case Admin:
+		return "Admin"
 	}
 	read, write := describe("Read", Read, permissions), describe("Write", Write, permissions)
 	text := strings.TrimSpace(read + " " + write)

@@ -38,6 +38,8 @@ func (*NoResource) Error() string { return "no such resource, or none that can b
 
 // Scope is what a role's permissions are relative to.
 type Scope struct {
+	// Product is the InfluxDB's; empty means V2. Organization and owner are InfluxDB 2's.
+	Product Product
 	// OrgID and OrgName are the organization's.
 	OrgID, OrgName string
 	// OwnerID is the user that will own the token; needed for permissions on users only.
@@ -50,7 +52,7 @@ type Scope struct {
 
 // Same reports whether the same definition is resolved alike in two scopes.
 func (s Scope) Same(other Scope) bool {
-	return s.OrgID == other.OrgID && s.OrgName == other.OrgName && s.OwnerID == other.OwnerID && s.Privileged == other.Privileged &&
+	return s.Product == other.Product && s.OrgID == other.OrgID && s.OrgName == other.OrgName && s.OwnerID == other.OwnerID && s.Privileged == other.Privileged &&
 		s.Within == nil && other.Within == nil
 }
 
@@ -68,6 +70,12 @@ func Resolve(ctx context.Context, d Definition, scope Scope, directory Directory
 	grants, malformed := d.Grants()
 	if d.size() > MaxGrants { // InfluxDB is not asked about so many
 		return nil, malformed
+	}
+	if foreign := append(d.foreign(scope.Product), ofProduct(grants, scope.Product)...); len(foreign) > 0 {
+		return nil, append(problem.List{malformed}, foreign...).Err()
+	}
+	if !scope.Product.IsV2() {
+		return resolve3(d, grants), malformed
 	}
 	if scope.OrgID == "" {
 		return nil, problem.InField("org", "the organization's ID is not known")

@@ -183,16 +183,16 @@ func (r *Revoker) RecordUnknown(ctx context.Context, s logical.Storage, c *conne
 	if !ok {
 		return err
 	}
-	if writeErr := r.RecordNonce(ctx, s, c, role, unknown.Nonce, unknown.At); writeErr != nil {
+	if writeErr := r.RecordNonce(ctx, s, c, role, unknown.Nonce, unknown.Stamp, unknown.At); writeErr != nil {
 		r.mount.Log.Error("a mint without an answer could not be written down", "role", role, "nonce", unknown.Nonce, "error", writeErr)
 		return errors.Join(err, ErrNotRecorded)
 	}
 	return err
 }
 
-// RecordNonce writes down that a token with a nonce may have been created until now.
-func (r *Revoker) RecordNonce(ctx context.Context, s logical.Storage, c *connection.Connection, role, nonce string, at token.Location) error {
-	return r.Enqueue(ctx, s, store.Pending{Nonce: nonce, OrgID: at.OrgID, UserID: at.UserID, Connection: c.ID, Role: role, Since: r.mount.Now()})
+// RecordNonce writes down that a token with a nonce, and with the stamp that it stands in, may have been created until now.
+func (r *Revoker) RecordNonce(ctx context.Context, s logical.Storage, c *connection.Connection, role, nonce, stamp string, at token.Location) error {
+	return r.Enqueue(ctx, s, store.Pending{Nonce: nonce, Stamp: stamp, OrgID: at.OrgID, UserID: at.UserID, Connection: c.ID, Role: role, Since: r.mount.Now()})
 }
 
 // LogAbandoned logs what is left pending when the mount is disabled, each once: where no lease holds the disable back, the

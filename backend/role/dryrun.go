@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
@@ -36,10 +37,10 @@ func (r *Roles) DryRun(ctx context.Context, c *connection.Connection, role *stor
 		return nil, err
 	}
 	problems = append(problems, permission.CheckTypes(grants, types)...)
-	if scope.OrgID == "" { // there is nowhere to look
+	if scope.OrgID == "" && scope.Product.IsV2() { // there is nowhere to look
 		return nil, problems.Err()
 	}
-	permissions, err := permission.Resolve(ctx, role.Definition().AsStored(), scope, &suggesting{Names: c.Names, client: c.Client})
+	permissions, err := permission.Resolve(ctx, role.Definition().AsStored(), scope, &suggesting{Names: c.Names, client: c.V2})
 	if err != nil && !problem.HasField(err) {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func (r *Roles) DryRun(ctx context.Context, c *connection.Connection, role *stor
 		return nil, problems.Err()
 	}
 	permissions = slices.DeleteFunc(permissions, func(p permission.Permission) bool {
-		return IsTemplate(p.Name) || !slices.Contains(types, p.Type)
+		return IsTemplate(p.Name) || !slices.Contains(types, p.Type) && p.Type != permission.Admin
 	})
 	if len(permissions) == 0 { // every name depends on the caller: the owner is tried with the least there is
 		permissions = append(permissions, token.MinimalGrant(scope.OrgID))
@@ -58,7 +59,7 @@ func (r *Roles) DryRun(ctx context.Context, c *connection.Connection, role *stor
 		return nil, errors.Join(problems.Err(), err)
 	}
 	problems = append(problems, err)
-	if anyOwner {
+	if anyOwner || !scope.Product.IsV2() {
 		return nil, problems.Err()
 	}
 	return warnRootOwner(c, role, owner), problems.Err()
@@ -83,7 +84,14 @@ func (r *Roles) findMissingGrants(ctx context.Context, c *connection.Connection,
 			return errors.Join(problems.Err(), err)
 		}
 		missing := slices.IndexFunc(permissions, func(p permission.Permission) bool { return p.String() == refused.Permission })
+		unknown := slices.IndexFunc(permissions, func(p permission.Permission) bool {
+			return p.Type == permission.Databases && p.ID != "" && refused.Kind == influx.NotFound && strings.Contains(refused.Message, p.ID)
+		})
 		switch {
+		case unknown >= 0:
+			name := permissions[unknown].ID
+			problems.Add(permissions[unknown].Place.String(), "no database %q; a token can be made for databases that exist, so that it has to be made first", name)
+			permissions = slices.DeleteFunc(permissions, func(q permission.Permission) bool { return q.ID == name })
 		case refused.Kind == influx.Forbidden && missing >= 0:
 			p := permissions[missing]
 			problems.Add(p.Place.String(), "the root token does not hold %s, so it can't grant it; see docs/root-token.md", p.Words(scope))

@@ -64,8 +64,8 @@ func TestWriteNamesEveryProblem(t *testing.T) {
 		want   []string
 	}{
 		{func(*store.Role) {}, true, []string{nothing}},
-		{unknownType, true, []string{`token_type: "root" is not known; allowed: custom, all-access, operator`}},
-		{unknownType, false, []string{`token_type: "root" is not known; allowed: custom, all-access, operator`}},
+		{unknownType, true, []string{`token_type: "root" is not known; allowed: custom, all-access, operator; on InfluxDB 3 custom, admin`}},
+		{unknownType, false, []string{`token_type: "root" is not known; allowed: custom, all-access, operator; on InfluxDB 3 custom, admin`}},
 		{func(r *store.Role) { r.User, r.TTL, r.MaxTTL = "nobody", 2, 1 }, true, []string{nothing, "ttl: 2s is longer than max_ttl, 1s", `user: no user "nobody" that the root token can see`}},
 		{func(r *store.Role) { r.CloneFrom = "x" }, true, []string{"clone_from: must be an authorization's ID of 16 hexadecimal digits"}},
 	} {

@@ -31,10 +31,12 @@ type field struct {
 
 // The fields that may hold templates, besides the description.
 const (
-	userField         = "user"
-	readBucketsField  = "read_buckets"
-	writeBucketsField = "write_buckets"
-	permissionsField  = "permissions"
+	userField           = "user"
+	readBucketsField    = "read_buckets"
+	writeBucketsField   = "write_buckets"
+	readDatabasesField  = "read_databases"
+	writeDatabasesField = "write_databases"
+	permissionsField    = "permissions"
 )
 
 // String is the field as problems name it: read_buckets[1].
@@ -57,7 +59,10 @@ func names(r *store.Role) iter.Seq2[field, string] {
 		for _, list := range [...]struct {
 			field string
 			names []string
-		}{{readBucketsField, r.ReadBuckets}, {writeBucketsField, r.WriteBuckets}} {
+		}{
+			{readBucketsField, r.ReadBuckets}, {writeBucketsField, r.WriteBuckets},
+			{readDatabasesField, r.ReadDatabases}, {writeDatabasesField, r.WriteDatabases},
+		} {
 			for i, name := range list.names {
 				if !yield(field{list.field, i}, name) {
 					return
@@ -83,6 +88,10 @@ func (f field) set(r *store.Role, name string) {
 		r.ReadBuckets[f.index] = name
 	case writeBucketsField:
 		r.WriteBuckets[f.index] = name
+	case readDatabasesField:
+		r.ReadDatabases[f.index] = name
+	case writeDatabasesField:
+		r.WriteDatabases[f.index] = name
 	case permissionsField:
 		p := maps.Clone(r.Permissions[f.index])
 		resource := maps.Clone(p["resource"].(map[string]any))
@@ -173,6 +182,7 @@ func Render(r *store.Role, c *Caller) (*store.Role, error) {
 	}
 	rendered := *r
 	rendered.ReadBuckets, rendered.WriteBuckets = slices.Clone(r.ReadBuckets), slices.Clone(r.WriteBuckets)
+	rendered.ReadDatabases, rendered.WriteDatabases = slices.Clone(r.ReadDatabases), slices.Clone(r.WriteDatabases)
 	rendered.Permissions = slices.Clone(r.Permissions)
 	var problems problem.List
 	for f, text := range names(r) {

@@ -120,6 +120,9 @@ func (r *Roles) CopyClone(ctx context.Context, s logical.Storage, mountPath stri
 	if err != nil {
 		return err
 	}
+	if !c.Product.IsV2() {
+		return problem.InField("clone_from", "this is %s, whose tokens can't be copied", c.Product)
+	}
 	source, err := c.Client.GetAuthorization(ctx, role.CloneFrom)
 	if influx.IsNotFound(err) {
 		return problem.InField("clone_from", "no authorization has the ID %s, or its owner or organization is gone", role.CloneFrom)

@@ -19,9 +19,18 @@ import (
 	"vault-plugin-secrets-influxdb/backend/verify"
 )
 
-// identify reads the authorization that the root token is: the one that is known, or the one that the caller names, or
+// identify reads the authorization that the root token is: the one that InfluxDB says it is, or that is known, or the one that the caller names, or
 // the one that has its value where InfluxDB shows values.
 func (r *Root) identify(ctx context.Context, c *connection.Connection, givenID string) (*influx.Authorization, error) {
+	self, err := c.Client.Self(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case self != nil && givenID != "":
+		return nil, problem.InField("authorization_id", "%s tells itself which token the root token is; leave it out", c.Product)
+	case self != nil:
+		return self, nil
+	}
 	known := c.RootID()
 	switch {
 	case givenID != "" && !permission.IsID(givenID):
@@ -130,7 +139,7 @@ func (r *Root) confirmByDeactivating(ctx context.Context, s logical.Storage, c *
 		return err
 	}
 	defer old.Client.Close()
-	err = c.Client.SetAuthorizationStatus(ctx, i.OldID, false)
+	err = c.V2.SetAuthorizationStatus(ctx, i.OldID, false)
 	if err == nil {
 		if err = verify.Accepted(ctx, old, i.OldID); influx.Is(err, influx.InactiveToken) {
 			return nil
@@ -156,7 +165,7 @@ func (r *Root) confirmByDeactivating(ctx context.Context, s logical.Storage, c *
 func (r *Root) reactivate(ctx context.Context, c *connection.Connection, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mount.WriteTimeout)
 	defer cancel()
-	err := c.Client.SetAuthorizationStatus(ctx, id, true)
+	err := c.V2.SetAuthorizationStatus(ctx, id, true)
 	if err == nil || verify.IsAnswer(err) {
 		return nil
 	}

@@ -39,7 +39,7 @@ func (r *Root) Periodic(ctx context.Context, s logical.Storage) error {
 	case rotation.Skip:
 		return r.skip(ctx, s)
 	case rotation.Rotate:
-		err = r.rotate(ctx, s, "", "", true)
+		_, err = r.rotate(ctx, s, "", "", true)
 		r.backoff.Done(err, r.mount.Now())
 		if err != nil {
 			return fmt.Errorf("the planned rotation of the root token failed: %w", err)

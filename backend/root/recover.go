@@ -69,6 +69,11 @@ func (r *Root) RecoverIfPossible(ctx context.Context, s logical.Storage) error {
 	return nil
 }
 
+// stamp is that of a root token with a nonce.
+func (r *Root) stamp(nonce string) string {
+	return token.Stamp{Mount: r.mount.UUID, Kind: token.Root, Role: token.RootRole, Nonce: nonce}.String()
+}
+
 // rollBack takes a rotation back whose new token is not the current one: it may have been made all the same.
 func (r *Root) rollBack(ctx context.Context, s logical.Storage, c *connection.Connection, i *store.RootIntention) error {
 	if !i.Proven {
@@ -80,7 +85,7 @@ func (r *Root) rollBack(ctx context.Context, s logical.Storage, c *connection.Co
 			return err
 		}
 	}
-	if err := r.revoker.RecordNonce(ctx, s, c, token.RootRole, i.Nonce, token.Location{OrgID: i.OrgID, UserID: i.UserID}); err != nil {
+	if err := r.revoker.RecordNonce(ctx, s, c, token.RootRole, i.Nonce, r.stamp(i.Nonce), token.Location{OrgID: i.OrgID, UserID: i.UserID}); err != nil {
 		return err
 	}
 	r.mount.Log.Warn("a rotation of the root token that was cut off is taken back", "role", token.RootRole, "nonce", i.Nonce, "began", problem.RFC3339(i.Since))
@@ -109,8 +114,12 @@ func (r *Root) finish(ctx context.Context, s logical.Storage, i *store.RootInten
 	return store.RootIntentions.Delete(ctx, s)
 }
 
-// revokeOld deletes an old root token. One that can't be deleted now is pending, and that is no error.
+// revokeOld deletes an old root token; an empty id is one that InfluxDB never deletes. One that can't be deleted now is
+// pending, and that is no error.
 func (r *Root) revokeOld(ctx context.Context, s logical.Storage, c *connection.Connection, id string) error {
+	if id == "" {
+		return nil
+	}
 	err := r.revoker.Revoke(ctx, s, store.Pending{AuthorizationID: id, Connection: c.ID, Role: token.RootRole})
 	if revoke.IsQueued(err) {
 		r.mount.Log.Warn("the old root token still works; its deletion is tried each minute", "authorization_id", id, "role", token.RootRole, "error", err)

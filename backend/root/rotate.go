@@ -41,52 +41,59 @@ func New(m *mount.Mount, pool *connection.Pool, issuer *token.Issuer, revoker *r
 func (r *Root) ResetBackoff() { r.backoff.Done(nil, r.mount.Now()) }
 
 // Rotate replaces the root token by a new one of the same permissions and owner. authorizationID is the old one's where it
-// is not known; else it may be empty.
-func (r *Root) Rotate(ctx context.Context, s logical.Storage, mountPath, authorizationID string) error {
-	err := r.rotate(ctx, s, mountPath, authorizationID, false)
-	if err == nil {
-		r.ResetBackoff()
+// is not known; else it may be empty. It returns warnings.
+func (r *Root) Rotate(ctx context.Context, s logical.Storage, mountPath, authorizationID string) (warnings []string, err error) {
+	old, err := r.rotate(ctx, s, mountPath, authorizationID, false)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	r.ResetBackoff()
+	if old != nil && old.Permanent {
+		warnings = append(warnings, fmt.Sprintf("the old root token, %s, is one that InfluxDB never deletes: it still works. Regenerate it by hand (influxdb3 create token --admin --regenerate) and lock the new one away", old.ID))
+	}
+	return warnings, nil
 }
 
 // rotate takes the steps of a rotation, which goes on when its caller has gone:
 //
 //	intention → POST → the new one is tried → stored → the old one is deleted, or its deletion is pending
 //
-// whenDue rotates nothing unless the plan says so.
-func (r *Root) rotate(ctx context.Context, s logical.Storage, mountPath, authorizationID string, whenDue bool) error {
+// whenDue rotates nothing unless the plan says so. It returns the old one; nil where nothing was rotated.
+func (r *Root) rotate(ctx context.Context, s logical.Storage, mountPath, authorizationID string, whenDue bool) (*influx.Authorization, error) {
 	unlock, err := r.pool.LockConfig(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mount.RotationTimeout)
 	defer cancel()
 	if err := r.Recover(ctx, s); err != nil {
-		return err
+		return nil, err
 	}
 	c, err := r.pool.Current(ctx, s, mountPath)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if whenDue && r.decide(c.Connection) != rotation.Rotate { // another rotation was first
-		return nil
+		return nil, nil
 	}
 	old, err := r.identify(ctx, c, authorizationID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	certain := c.RootNonce != "" || old.Token == c.Token // we made it, or InfluxDB shows its value
 	ch := &change{Root: r, s: s, c: c, old: old, intention: &store.RootIntention{
 		Nonce: token.NewNonce(), Since: r.mount.Now().UTC(), Previous: c.Connection,
 		OldID: old.ID, Proven: certain, OrgID: old.OrgID, UserID: old.UserID,
 	}}
+	if old.Permanent { // there is nothing to delete then
+		ch.intention.OldID = ""
+	}
 	if err := rotation.Run(ctx, ch); err != nil {
-		return err
+		return nil, err
 	}
 	r.mount.Log.Info("the root token was rotated", "authorization_id", ch.created.ID, "role", token.RootRole, "previous", old.ID)
-	return r.finish(ctx, s, ch.intention)
+	return old, r.finish(ctx, s, ch.intention)
 }
 
 // change is a rotation under way: a rotation.Change.

@@ -47,10 +47,34 @@ func validateSetup(o influx.SetupRequest) error {
 
 // SetUp sets a fresh InfluxDB up and returns the connection to it, which is stored. Its operator token is a random value of
 // ours, written down before the call, so that a lost answer loses nothing; it is shown to nobody.
-func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c *store.Connection, o influx.SetupRequest) (*store.Connection, error) {
-	if err := errors.Join(validateSetup(o), verify.ReachForm(c)); err != nil {
-		return nil, err
+//
+// InfluxDB 3 chooses that value, so that a lost answer loses it; there a token of the mount's own takes its place at once.
+func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c *store.Connection, o influx.SetupRequest) (created *store.Connection, warnings []string, err error) {
+	var is3 bool
+	if err = verify.ReachForm(c); err == nil {
+		is3, err = r.is3(ctx, c)
 	}
+	if !is3 {
+		if err := errors.Join(validateSetup(o), err); err != nil {
+			return nil, nil, err
+		}
+		created, err = r.setUp(ctx, s, mountPath, c, o, r.setUp2)
+		return created, nil, err
+	}
+	if _, err = r.setUp(ctx, s, mountPath, c, o, r.setUp3); err != nil {
+		return nil, nil, err
+	}
+	if warnings, err = r.Rotate(ctx, s, mountPath, ""); err != nil {
+		warnings = []string{fmt.Sprintf("InfluxDB is set up, but its operator token is still the root token; run vault write -f %sconfig/rotate-root: %v", mountPath, err)}
+	}
+	created, err = store.Config.Get(ctx, s)
+	return created, warnings, err
+}
+
+// setUp makes one of the setups while nobody else changes the configuration. It goes on when its caller has gone.
+func (r *Root) setUp(ctx context.Context, s logical.Storage, mountPath string, c *store.Connection, o influx.SetupRequest,
+	of func(context.Context, logical.Storage, string, *store.Connection, influx.SetupRequest) (*store.Connection, error),
+) (*store.Connection, error) {
 	unlock, err := r.pool.LockConfig(ctx)
 	if err != nil {
 		return nil, err
@@ -58,6 +82,11 @@ func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c
 	defer unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mount.RotationTimeout)
 	defer cancel()
+	return of(ctx, s, mountPath, c, o)
+}
+
+// setUp2 makes the setup of an InfluxDB 2.
+func (r *Root) setUp2(ctx context.Context, s logical.Storage, mountPath string, c *store.Connection, o influx.SetupRequest) (*store.Connection, error) {
 	intention, err := store.RootIntentions.Get(ctx, s)
 	if err != nil {
 		return nil, err
@@ -81,7 +110,7 @@ func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c
 	case config != nil && interrupted != nil && config.Token == interrupted.Token:
 		return config, nil // it had been carried out
 	case config != nil:
-		return nil, problem.InField("url", "the mount is connected to %s; config/setup is for a fresh InfluxDB and a mount without a configuration (vault delete %sconfig)", config.URL, mountPath)
+		return nil, configured(config, mountPath)
 	}
 	random := make([]byte, 64) // as long as InfluxDB's own
 	_, _ = rand.Read(random)   // never fails: it ends the program first
@@ -91,6 +120,11 @@ func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c
 	}
 	c.ID = rand.Text()
 	return r.onboard(ctx, s, &store.RootIntention{Nonce: token.NewNonce(), Since: r.mount.Now().UTC(), Setup: c}, o, again)
+}
+
+// configured says that the mount has a connection.
+func configured(config *store.Connection, mountPath string) error {
+	return problem.InField("url", "the mount is connected to %s; config/setup is for a fresh InfluxDB and a mount without a configuration (vault delete %sconfig)", config.URL, mountPath)
 }
 
 // onboard asks InfluxDB for the setup, once its intention is stored, and stores the connection. again says that an earlier
@@ -109,7 +143,7 @@ func (r *Root) onboard(ctx context.Context, s logical.Storage, i *store.RootInte
 		return nil, err
 	}
 	o.Token = c.Token
-	answer, err := c.Client.Setup(ctx, o)
+	answer, err := c.V2.Setup(ctx, o)
 	if err != nil {
 		return nil, failedSetup(ctx, s, err, again)
 	}
@@ -130,7 +164,7 @@ func (r *Root) setupAllowed(ctx context.Context, c *connection.Connection) (infl
 	if err != nil {
 		return influx.Server{}, err
 	}
-	allowed, err := c.Client.SetupAllowed(ctx)
+	allowed, err := c.V2.SetupAllowed(ctx)
 	if influx.Is(err, influx.NoSuchPath) {
 		return influx.Server{}, problem.InField("url", "InfluxDB at %s has no setup, as InfluxDB Cloud has none; write its url and a token of it to config instead", c.Client.URL())
 	}
@@ -189,7 +223,7 @@ func (r *Root) recoverSetup(ctx context.Context, s logical.Storage, i *store.Roo
 		return err
 	}
 	defer c.Client.Close()
-	_, err = c.Client.Me(ctx)
+	_, err = c.V2.Me(ctx)
 	switch {
 	case influx.Is(err, influx.BadToken) && r.mount.Now().Sub(i.Since) < mount.InterruptedAge:
 		return ErrSetupPending

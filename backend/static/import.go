@@ -71,6 +71,9 @@ func (x *Roles) findImport(ctx context.Context, s logical.Storage, name string, 
 	if err != nil {
 		return nil, err
 	}
+	if !c.Product.IsV2() {
+		return nil, problem.InField("authorization_id", "%s has no tokens that could be taken over: write the role without authorization_id and token, and it gets a token of its own", c.Product)
+	}
 	i := &imported{Pair: pair, connection: c}
 	if i.authorization, err = x.readImport(ctx, c, pair); err != nil {
 		return nil, err

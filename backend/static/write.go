@@ -203,7 +203,8 @@ func (x *Roles) recover(ctx context.Context, s logical.Storage, name string, r *
 	}
 	if r == nil || r.Current.Nonce != i.Nonce {
 		x.mount.Log.Warn("a rotation of a static role that was cut off is taken back", "role", name, "nonce", i.Nonce, "began", problem.RFC3339(i.Since))
-		unknown := store.Pending{Nonce: i.Nonce, OrgID: i.OrgID, UserID: i.UserID, Connection: i.Connection, Role: name, Since: x.mount.Now()}
+		stamp := token.Stamp{Mount: x.mount.UUID, Kind: token.Static, Role: name, Nonce: i.Nonce}
+		unknown := store.Pending{Nonce: i.Nonce, Stamp: stamp.String(), OrgID: i.OrgID, UserID: i.UserID, Connection: i.Connection, Role: name, Since: x.mount.Now()}
 		if err := x.revoker.Enqueue(ctx, s, unknown); err != nil {
 			return err
 		}

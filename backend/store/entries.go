@@ -25,6 +25,9 @@ type Connection struct {
 	// Revision is new with each write; what is cached about a connection is cached under it.
 	Revision string `json:"revision"`
 
+	// Product is what the URL leads to; empty means InfluxDB 2.
+	Product permission.Product `json:"product,omitempty"`
+
 	URL         string `json:"url"`
 	ExternalURL string `json:"external_url,omitempty"`
 	// Token is the root token: secret.
@@ -82,7 +85,9 @@ type Found struct {
 	RootUserID string `json:"root_user_id,omitempty"`
 	// RootAuthorizationID is the root token's authorization, where it was found.
 	RootAuthorizationID string `json:"root_authorization_id,omitempty"`
-	ServerVersion       string `json:"server_version,omitempty"`
+	// Cluster is the ID of an InfluxDB 3.
+	Cluster       string `json:"cluster,omitempty"`
+	ServerVersion string `json:"server_version,omitempty"`
 }
 
 // Former says since when and until when a connection is kept that is no longer the current one.
@@ -100,6 +105,14 @@ func (c *Connection) RootID() string {
 		return c.Found.RootAuthorizationID
 	}
 	return strings.ToLower(c.AuthorizationID)
+}
+
+// Cluster is the ID of the InfluxDB 3 that was found; "" where it is another product, or was not seen.
+func (c *Connection) Cluster() string {
+	if c.Found == nil {
+		return ""
+	}
+	return c.Found.Cluster
 }
 
 // RootUserID is the ID of the user that owns the root token; "" where it was not found.
@@ -122,6 +135,8 @@ type Role struct {
 	WriteBuckets   []string         `json:"write_buckets,omitempty"`
 	ReadResources  []string         `json:"read_resources,omitempty"`
 	WriteResources []string         `json:"write_resources,omitempty"`
+	ReadDatabases  []string         `json:"read_databases,omitempty"`
+	WriteDatabases []string         `json:"write_databases,omitempty"`
 	Permissions    []map[string]any `json:"permissions,omitempty"`
 	// CloneFrom is the authorization that Cloned was copied from; it may be gone.
 	CloneFrom       string                  `json:"clone_from,omitempty"`
@@ -145,6 +160,8 @@ func (r *Role) Definition() permission.Definition {
 		WriteBuckets:   r.WriteBuckets,
 		ReadResources:  r.ReadResources,
 		WriteResources: r.WriteResources,
+		ReadDatabases:  r.ReadDatabases,
+		WriteDatabases: r.WriteDatabases,
 		Permissions:    r.Permissions,
 		Cloned:         r.Cloned,
 	}
@@ -283,6 +300,8 @@ type Pending struct {
 	// Nonce finds by its stamp what is to be deleted, where the ID is not known: InfluxDB did not answer when it
 	// was asked to make it. It stands instead of AuthorizationID.
 	Nonce string `json:"nonce,omitempty"`
+	// Stamp is all of its stamp, by which InfluxDB 3 is asked; empty in what earlier versions wrote.
+	Stamp string `json:"stamp,omitempty"`
 	// OrgID and UserID are where a token with that nonce would be; an empty UserID is the root token's own user.
 	OrgID  string `json:"org_id,omitempty"`
 	UserID string `json:"user_id,omitempty"`

@@ -101,6 +101,11 @@ func TestGoldenConnections(t *testing.T) {
 	golden(t, config, "connection", &full)
 	golden(t, config, "connection_least", &least)
 	golden(t, former, "connection_retired", &old)
+	of3 := least
+	of3.Product, of3.AuthorizationID, of3.RootNonce = permission.Core, "vault:v1:8c3f1a52-6b0e-4d7f-9a41-2f5be0c7d913:root:-root:"+nonce+":0", nonce
+	of3.Found = &store.Found{OrgIDs: nil, RootAuthorizationID: of3.AuthorizationID, ServerVersion: "3.10.1", Cluster: "5f7c9be2-13f4-4d0e-8a8f-9f0c6f0f0b11"}
+	golden(t, config, "connection_influxdb3", &of3)
+	full.Product, full.Found.Cluster = of3.Product, of3.Found.Cluster
 	full.Former = old.Former
 	requireFull(t, full)
 }
@@ -138,10 +143,17 @@ func TestGoldenRoles(t *testing.T) {
 	}
 	golden(t, role, "role", &full)
 	golden(t, role, "role_least", &store.Role{Header: v1, TokenType: "all-access"})
+	of3 := store.Role{
+		Header: v1, TokenType: "custom", ReadDatabases: []string{"metrics", "*"}, WriteDatabases: []string{"alerts"},
+		Permissions: []map[string]any{{"resource_type": "db", "resource_names": []any{"logs"}, "actions": []any{"read", "write"}}},
+	}
+	golden(t, role, "role_influxdb3", &of3)
+	full.ReadDatabases, full.WriteDatabases = of3.ReadDatabases, of3.WriteDatabases
 	requireFull(t, full)
 	require.Equal(t, permission.Definition{
 		TokenType: "custom", ReadBuckets: full.ReadBuckets, WriteBuckets: full.WriteBuckets,
 		ReadResources: full.ReadResources, WriteResources: full.WriteResources,
+		ReadDatabases: full.ReadDatabases, WriteDatabases: full.WriteDatabases,
 		Permissions: full.Permissions, Cloned: full.Cloned,
 	}, full.Definition())
 	requireFull(t, full.Definition())
@@ -192,7 +204,9 @@ func TestGoldenPending(t *testing.T) {
 	byNonce.AuthorizationID, byNonce.Nonce, byNonce.OrgID, byNonce.UserID = "", nonce, "04299c771a690e29", authorizationID
 	golden(t, pending, "pending", &full)
 	golden(t, pendingByNonce, "pending_nonce", &byNonce)
-	full.Nonce, full.OrgID, full.UserID = nonce, byNonce.OrgID, byNonce.UserID
+	byNonce.Stamp = "[vault:v1:8c3f1a52-6b0e-4d7f-9a41-2f5be0c7d913:lease:app:" + nonce + ":1764000000]"
+	golden(t, pendingByNonce, "pending_stamp", &byNonce)
+	full.Nonce, full.Stamp, full.OrgID, full.UserID = nonce, byNonce.Stamp, byNonce.OrgID, byNonce.UserID
 	requireFull(t, full)
 }
 

@@ -133,7 +133,7 @@ func TestOnlyTheJobReplacesMissingStaticTokens(t *testing.T) {
 			f.connect()
 			lost, there := f.writeStatic("lost"), f.writeStatic("there")
 			f.server.DeleteToken(lost)
-			require.NoError(t, f.revoker.RecordNonce(t.Context(), f.storage, f.current(), "app", token.NewNonce(), token.Location{OrgID: f.server.OrgID()}))
+			require.NoError(t, f.revoker.RecordNonce(t.Context(), f.storage, f.current(), "app", token.NewNonce(), "", token.Location{OrgID: f.server.OrgID()}))
 			f.now = f.now.Add(mount.UnknownAge)
 			f.system.tainted.Store(tainted)
 			before := f.ids()

@@ -14,6 +14,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/revoke"
 	"vault-plugin-secrets-influxdb/backend/store"
 	"vault-plugin-secrets-influxdb/backend/token"
 )
@@ -87,8 +88,12 @@ func (t *Tidier) reconcile(ctx context.Context, s logical.Storage, id string, un
 		if !c.Visibility.Ready(t.mount.Now()) && !t.mount.Tainted() {
 			return
 		}
-		_, err = t.Scan(ctx, s, c, Options{Unknown: unknown})
-		t.recordVisibility(c, err)
+		if settler, ok := c.Client.(connection.Settler); ok {
+			err = t.settle(ctx, s, c, settler, unknown)
+		} else {
+			_, err = t.Scan(ctx, s, c, Options{Unknown: unknown})
+			t.recordVisibility(c, err)
+		}
 	}
 	switch {
 	case err == nil || ctx.Err() != nil:
@@ -99,6 +104,50 @@ func (t *Tidier) reconcile(ctx context.Context, s logical.Storage, id string, un
 	default:
 		t.mount.Log.Warn("mints that InfluxDB did not answer are still unsettled", "count", len(unknown), "error", err)
 	}
+}
+
+// settle ends what creations of unknown outcome may have created, of those that are old enough.
+func (t *Tidier) settle(ctx context.Context, s logical.Storage, c *connection.Connection, settler connection.Settler, unknown map[string]store.Pending) error {
+	var (
+		breaker  revoke.Breaker
+		problems []error
+	)
+	for _, entry := range unknown {
+		if !t.isDue(entry) || !t.revoker.IsPending(entry.Key()) {
+			continue
+		}
+		if breaker.Open() {
+			break
+		}
+		err := t.settleOne(ctx, s, c, settler, entry)
+		breaker.Record(err)
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
+}
+
+// settleOne is settle of one. What has become current all the same, as with a process that was reloaded in the middle of a
+// rotation, stays.
+func (t *Tidier) settleOne(ctx context.Context, s logical.Storage, c *connection.Connection, settler connection.Settler, entry store.Pending) error {
+	switch stored, err := store.PendingDeletions.Get(ctx, s, entry.Key()); { // a process that outlived its Vault has no storage to read
+	case err != nil:
+		return err
+	case stored == nil: // another was first
+		t.revoker.Forget(entry.Key())
+		return nil
+	}
+	stamp, _ := token.ParseStamp(entry.Stamp)
+	current, err := t.statics.IsCurrent(ctx, s, stamp)
+	if err != nil {
+		return err
+	}
+	if !current && entry.Nonce != c.RootNonce {
+		if err := settler.Settle(ctx, entry.Stamp); err != nil {
+			return fmt.Errorf("whether a token was made for role %s is not settled yet: %w", entry.Role, err)
+		}
+		t.mount.Log.Info("a mint without an answer is settled: nobody has its token", "nonce", entry.Nonce, "role", entry.Role)
+	}
+	return t.revoker.Remove(ctx, s, entry.Key())
 }
 
 // cannotTell reports whether nobody can be asked, or InfluxDB is there and does not tell: it refuses to, or does not answer

@@ -27,7 +27,7 @@ type Spec struct {
 	Permissions []permission.Permission
 	// OwnerID is the user; empty means the root token's.
 	OrgID, OwnerID string
-	// Inactive asks for a token that can't be used.
+	// Inactive asks for a token that can't be used, where InfluxDB has such.
 	Inactive bool
 }
 
@@ -49,9 +49,13 @@ func (i *Issuer) Create(ctx context.Context, c *connection.Connection, spec Spec
 		spec.Nonce = NewNonce()
 	}
 	stamp := Stamp{i.mount.UUID, cmp.Or(spec.Kind, Lease), spec.Role, spec.Nonce, spec.Deadline}.String()
-	created, err := c.Client.CreateAuthorization(context.WithoutCancel(ctx), spec.request(strings.TrimSpace(spec.Text+" "+stamp)))
+	request := spec.request(strings.TrimSpace(spec.Text + " " + stamp))
+	if !spec.Deadline.IsZero() {
+		request.Lifetime = cmp.Or(spec.Deadline.Sub(i.mount.Now()), -1)
+	}
+	created, err := c.Client.CreateAuthorization(context.WithoutCancel(ctx), request)
 	if failed, ok := errors.AsType[*influx.Error](err); ok && !failed.NotApplied() {
-		err = &UnknownOutcome{fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err), spec.Nonce, Location{spec.OrgID, spec.OwnerID}}
+		err = &UnknownOutcome{fmt.Errorf("%w; whether the token was created is not known, and nobody has it", err), spec.Nonce, stamp, Location{spec.OrgID, spec.OwnerID}}
 	}
 	if err != nil {
 		return nil, err
@@ -85,8 +89,8 @@ func NewNonce() string {
 // UnknownOutcome is a call to create that may have been carried out: a token with the nonce may exist that nobody has.
 type UnknownOutcome struct {
 	error
-	Nonce string
-	At    Location
+	Nonce, Stamp string
+	At           Location
 }
 
 // Unwrap returns the error with which the call failed.
@@ -114,8 +118,11 @@ func (i *Issuer) Try(ctx context.Context, c *connection.Connection, at Location,
 	return err
 }
 
-// MinimalGrant is what every root token must hold, and so can grant.
+// MinimalGrant is what every root token must hold, and so can grant: in InfluxDB 3, which has no organizations, everything.
 func MinimalGrant(orgID string) permission.Permission {
+	if orgID == "" {
+		return permission.Permission{Action: permission.Write, Type: permission.Admin}
+	}
 	return permission.Permission{Action: permission.Write, Type: "authorizations", OrgID: orgID}
 }
 
@@ -178,7 +185,8 @@ type Listing struct {
 // answers a token that may not read authorizations with 200 and leaves them out, so a probe is created in each location
 // first, and has to be in the list. A location where the root token may not create one is not complete; in the first, the
 // default one, that is an error. So is a list of another InfluxDB at the same address, which says nothing of ours. What
-// visit is handed is valid only during the call; before the first one l has the times.
+// visit is handed is valid only during the call; before the first one l has the times. InfluxDB 3 refuses who may not see
+// all tokens, so that it needs no probe.
 func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at []Location, l *Listing, visit func(*influx.Listed)) (err error) {
 	probes := map[string]Location{}
 	defer func() {
@@ -187,6 +195,12 @@ func (i *Issuer) ListVerified(ctx context.Context, c *connection.Connection, at 
 		}
 	}()
 	l.Complete = map[Location]bool{}
+	if c.Client.ListsAll() {
+		for _, location := range at {
+			l.Complete[location] = true
+		}
+		at, l.Proven = nil, true
+	}
 	for n, location := range at {
 		probe, probeErr := i.Probe(ctx, c, location, MinimalGrant(location.OrgID))
 		if probe != nil {

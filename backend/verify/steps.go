@@ -12,6 +12,7 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
 	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/store"
 	"vault-plugin-secrets-influxdb/backend/token"
@@ -33,7 +34,9 @@ type Result struct {
 	Found    *store.Found
 	Warnings []string
 	// Server is what the server's ping says of it, and Latency how long the ping took.
-	Server  influx.Server
+	Server influx.Server
+	// Product is which InfluxDB it is.
+	Product permission.Product
 	Latency time.Duration
 	// ValuesHidden says that the server shows a token's value only in the answer that creates it. It is not set where
 	// the root token may not look.
@@ -45,15 +48,24 @@ type Result struct {
 // steps before it found.
 func (v *Verifier) Verify(ctx context.Context, config *store.Connection) (*Result, error) {
 	k := &check{Result: Result{Found: &store.Found{}}, issuer: v.issuer, before: config.Found}
-	candidate := *config
-	candidate.Found = k.Found // so that this InfluxDB is known by what it shows now
-	var err error
-	if k.c, err = v.pool.Dial(&candidate); err != nil {
+	if err := k.dial(v.pool, config, config.Product); err != nil {
 		return &k.Result, err
 	}
-	defer k.c.Client.Close()
-	k.c.Suggest = true
-	for _, step := range []func(context.Context) error{k.server, k.rootUser, k.org, k.owner, k.probe, k.rootID, k.identity} {
+	defer func() { k.c.Client.Close() }()
+	if err := k.server(ctx); err != nil {
+		return &k.Result, err
+	}
+	if k.Product != config.Product {
+		k.c.Client.Close()
+		if err := k.dial(v.pool, config, k.Product); err != nil {
+			return &k.Result, err
+		}
+	}
+	steps := []func(context.Context) error{k.rootUser, k.org, k.owner, k.probe, k.rootID, k.identity}
+	if !k.Product.IsV2() {
+		steps = []func(context.Context) error{k.without, k.cluster, k.self, k.tryAdmin}
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return &k.Result, err
 		}
@@ -61,7 +73,17 @@ func (v *Verifier) Verify(ctx context.Context, config *store.Connection) (*Resul
 	return &k.Result, nil
 }
 
-// Server tells what server a connection leads to, and refuses one that is not InfluxDB 2.
+// dial opens a connection like the one that is tried, to a product.
+func (k *check) dial(pool *connection.Pool, config *store.Connection, product permission.Product) (err error) {
+	candidate := *config
+	candidate.Product, candidate.Found = product, k.Found // so that this InfluxDB is known by what it shows now
+	if k.c, err = pool.Dial(&candidate); err == nil {
+		k.c.Suggest = true
+	}
+	return err
+}
+
+// Server tells what server a connection leads to, and refuses one whose tokens can't be managed.
 func (v *Verifier) Server(ctx context.Context, c *connection.Connection) (influx.Server, error) {
 	k := &check{Result: Result{Found: &store.Found{}}, c: c}
 	err := k.server(ctx)
@@ -81,20 +103,24 @@ type check struct {
 
 func (k *check) explain(err error) error { return Explain(k.c, k.Found, err) }
 
-// server refuses what is not InfluxDB 2. Only the version tells InfluxDB 1 and 3 apart; a proxy may hide it.
+// server finds out which product answers, and refuses those without tokens. Only the version tells them apart; a proxy may
+// hide it.
 func (k *check) server(ctx context.Context) error {
 	start := time.Now()
 	server, err := k.c.Client.Ping(ctx)
 	k.Server, k.Latency = server, time.Since(start)
-	if failed, ok := errors.AsType[*influx.Error](err); ok {
+	failed, ok := errors.AsType[*influx.Error](err)
+	if ok {
 		if failed.Kind == influx.Unavailable || failed.Kind == influx.BadCertificate || failed.Location != "" {
 			return k.explain(err)
 		}
 		server = influx.Server{Version: failed.Version, Build: failed.Build}
 	}
-	if major, _, _ := strings.Cut(server.Version, "."); major == "1" || major == "3" {
-		return problem.InField("url", "this is InfluxDB %s; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations",
-			strings.TrimSpace(server.Version+" "+server.Build))
+	if major, _, _ := strings.Cut(server.Version, "."); major == "3" && ok && failed.Status == http.StatusUnauthorized {
+		return rejected("token", failed, "InfluxDB %s at %s does not know it (%d)", server.Version, k.c.Client.URL(), failed.Status)
+	}
+	if k.Product, err = productOf(server); err != nil {
+		return err
 	}
 	k.Found.ServerVersion = server.Version
 	return nil
@@ -115,7 +141,7 @@ func (k *check) rootUser(ctx context.Context) error {
 
 // org finds the default organization, and the IDs by which this InfluxDB is recognized.
 func (k *check) org(ctx context.Context) error {
-	visible, err := k.c.Client.Organizations(ctx)
+	visible, err := k.c.V2.Organizations(ctx)
 	if err != nil {
 		return k.explain(err)
 	}
@@ -312,12 +338,15 @@ func Explain(c *connection.Connection, found *store.Found, err error) error {
 	case influx.InactiveUser:
 		return rejected("token", err, "its user is inactive or deleted in InfluxDB at %s %s; set the user active there, or write a token of another one", url, answer)
 	case influx.MissingPermission, influx.Forbidden:
+		if failed.Permission == "" { // InfluxDB 3 names none
+			return rejected("token", err, "InfluxDB at %s refuses it what an admin token may do %s", url, answer)
+		}
 		return &problem.Error{Status: http.StatusBadRequest, Cause: err,
 			Text: fmt.Sprintf("token lacks %s, needed to %s; see docs/root-token.md", failed.Permission, purpose(found, failed.Permission))}
 	case influx.BadCertificate:
 		return rejected("url", err, "TLS with %s failed: %s; see ca_cert, tls_server_name, tls_min_version and client_cert", url, failed.Message)
 	case influx.NotInfluxDB, influx.NoSuchPath:
-		return rejected("url", err, "what answers at %s is not InfluxDB 2 (%v); is it a proxy's page, or does the base path differ?", url, failed)
+		return rejected("url", err, "what answers at %s is not InfluxDB (%v); is it a proxy's page, or does the base path differ?", url, failed)
 	case influx.Unavailable, influx.RateLimited:
 		return &Rejection{&problem.Error{Status: http.StatusBadGateway, Field: "url", Cause: err,
 			Text: fmt.Sprintf("no usable answer from %s: %v", url, failed)}}
@@ -355,7 +384,7 @@ func IsAnswer(err error) bool {
 // TokenUser returns the user that owns a connection's token. Its name is empty where the token may not read it: then the
 // refusal says whose it is, and that the token is good.
 func TokenUser(ctx context.Context, c *connection.Connection) (influx.Named, error) {
-	me, err := c.Client.Me(ctx)
+	me, err := c.V2.Me(ctx)
 	if influx.Is(err, influx.MissingPermission) {
 		err = nil
 	}

@@ -1,0 +1,235 @@
+package backend
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-influxdb/backend/influx3/influx3test"
+)
+
+// everyInfluxDB3 runs a test with a mount on a fake Core and on a fake Enterprise, with a role app that may do everything.
+func everyInfluxDB3(t *testing.T, test func(t *testing.T, m *testMount, server *influx3test.Server)) {
+	for name, options := range map[string][]influx3test.Option{"core": nil, "enterprise": {influx3test.Enterprise()}} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			test(t, m, m.connected3(options...))
+		})
+	}
+}
+
+func (m *testMount) connected3(options ...influx3test.Option) *influx3test.Server {
+	m.t.Helper()
+	server := influx3test.New(m.t, options...)
+	server.SetClock(m.clock.now)
+	m.write("config", map[string]any{"url": server.URL, "token": server.RootToken()})
+	m.write("roles/app", map[string]any{"token_type": "admin", "allow_privileged": true, "ttl": "5m", "max_ttl": "1h"})
+	return server
+}
+
+// tokensOf3 are the tokens of a fake InfluxDB 3 but the operator's.
+func tokensOf3(server *influx3test.Server) []string {
+	var names []string
+	for _, name := range server.TokenNames() {
+		if name != influx3test.OperatorName {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func status3(t *testing.T, server *influx3test.Server, token string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/ping", nil)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	return resp.StatusCode
+}
+
+func TestLifeOfALeaseOnInfluxDB3(t *testing.T) {
+	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+		config := m.read("config").Data
+		require.NotEmpty(t, config["product"])
+		require.Equal(t, influx3test.OperatorName, config["authorization_id"])
+		server.ResetRequests()
+		writes := m.storage.writeCount()
+		l := m.mint("app")
+		require.Len(t, server.Requests(), 1, "a mint is one call")
+		require.Equal(t, writes, m.storage.writeCount(), "and writes nothing")
+		require.Equal(t, []string{l.id}, tokensOf3(server))
+		require.NotContains(t, l.data, "org")
+		require.Contains(t, l.data["description"], "["+l.id+"]")
+		deadline := m.clock.now().Add(time.Hour + time.Minute)
+		expires, err := time.Parse(time.RFC3339, l.data["expires_at"].(string))
+		require.NoError(t, err)
+		require.WithinDuration(t, deadline, expires, 5*time.Second)
+		require.Equal(t, 200, status3(t, server, l.data["token"].(string)))
+		m.clock.advance(4 * time.Minute)
+		_, err = l.renew()
+		require.NoError(t, err)
+		require.NoError(t, l.revoke(t.Context()))
+		require.Empty(t, tokensOf3(server))
+		require.Equal(t, 401, status3(t, server, l.data["token"].(string)))
+		m.silent(server.IssuedTokens())
+	})
+}
+
+func TestATokenOfInfluxDB3EndsAtItsDeadlineWithoutUs(t *testing.T) {
+	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+		l := m.mint("app")
+		m.clock.advance(time.Hour + time.Minute + time.Second)
+		require.Equal(t, 401, status3(t, server, l.data["token"].(string)))
+		require.Equal(t, []string{l.id}, tokensOf3(server), "its row holds its name")
+		m.clock.advance(10 * time.Minute)
+		m.write("tidy", nil)
+		require.Eventually(t, m.tidyIsIdle, time.Minute, time.Millisecond)
+		require.Equal(t, "done", m.read("tidy-status").Data["state"])
+		require.Empty(t, tokensOf3(server), "which is housekeeping")
+		require.NoError(t, l.revoke(t.Context()))
+	})
+}
+
+// Whether it was carried out or not, and though no list shows it: the same name is asked for again, and deleted.
+func TestAnUnansweredMintIsSettledOnInfluxDB3(t *testing.T) {
+	for name, fault := range map[string]func(*influx3test.Server){
+		"refused":   func(s *influx3test.Server) { s.Refuse(http.MethodPost, "/api/v3/") },
+		"lost":      func(s *influx3test.Server) { s.LoseAnswer(http.MethodPost, "/api/v3/") },
+		"half done": func(s *influx3test.Server) { s.HalfDone(http.MethodPost) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+				fault(server)
+				status, _ := m.refused(logical.ReadOperation, "creds/app", nil)
+				require.Equal(t, 502, status)
+				server.Intercept(nil)
+				require.EqualValues(t, 1, m.read("check").Data["pending_deletions"])
+				m.clock.advance(time.Minute)
+				_ = m.tick() // it says that something is pending
+				require.EqualValues(t, 1, m.read("check").Data["pending_deletions"], "it may still be on its way")
+				m.clock.advance(time.Minute + time.Second)
+				_ = m.tick() // it says that something is pending
+				require.EqualValues(t, 0, m.read("check").Data["pending_deletions"])
+				server.Restart()
+				require.Empty(t, tokensOf3(server))
+			})
+		})
+	}
+}
+
+func TestRootTokenIsRotatedOnInfluxDB3(t *testing.T) {
+	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+		l := m.mint("app")
+		resp := m.write("config/rotate-root", nil)
+		require.Contains(t, resp.Warnings[0], "_admin")
+		first := m.read("config").Data["authorization_id"].(string)
+		require.Contains(t, first, ":root:-root:")
+		require.Contains(t, server.TokenNames(), first)
+		m.write("config", map[string]any{"tidy_interval": "2h"}) // what is stored is written again
+		require.Nil(t, m.write("config/rotate-root", nil))
+		second := m.read("config").Data["authorization_id"].(string)
+		require.NotEqual(t, first, second)
+		require.ElementsMatch(t, []string{second, l.id}, tokensOf3(server))
+		require.NoError(t, l.revoke(t.Context()))
+		require.Equal(t, true, m.read("check").Data["healthy"])
+	})
+}
+
+func TestStaticRoleOnInfluxDB3(t *testing.T) {
+	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+		m.write("static-roles/graf", map[string]any{"token_type": "admin", "allow_privileged": true, "rotation_period": "24h", "grace_period": "1h"})
+		first := m.read("static-creds/graf").Data
+		require.NotContains(t, first, "org")
+		m.clock.advance(24*time.Hour + time.Second)
+		require.NoError(t, m.tick())
+		second := m.read("static-creds/graf").Data
+		require.NotEqual(t, first["token"], second["token"])
+		require.Equal(t, 200, status3(t, server, first["token"].(string)), "its grace")
+		m.clock.advance(time.Hour + time.Minute)
+		require.NoError(t, m.tick())
+		require.Equal(t, 401, status3(t, server, first["token"].(string)))
+		server.DeleteToken(second["authorization_id"].(string))
+		m.write("tidy", nil)
+		require.Eventually(t, m.tidyIsIdle, time.Minute, time.Millisecond)
+		require.NotEqual(t, second["token"], m.read("static-creds/graf").Data["token"], "one that was deleted by hand is replaced")
+		m.ok(logical.DeleteOperation, "static-roles/graf", nil)
+		require.Empty(t, tokensOf3(server))
+	})
+}
+
+func TestSetupOfInfluxDB3(t *testing.T) {
+	for name, options := range map[string][]influx3test.Option{"core": nil, "enterprise": {influx3test.Enterprise()}} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			server := influx3test.New(t, append(options, influx3test.Fresh())...)
+			server.SetClock(m.clock.now)
+			_, text := m.refused(logical.UpdateOperation, "config/setup", map[string]any{"url": server.URL, "org": "acme"})
+			require.Contains(t, text, "org: this is InfluxDB 3")
+			answer := m.write("config/setup", map[string]any{"url": server.URL})
+			require.Equal(t, name, answer.Data["product"])
+			require.Contains(t, answer.Data["authorization_id"], ":root:-root:")
+			require.NotContains(t, answer.Data, "token")
+			m.write("roles/app", map[string]any{"token_type": "admin", "allow_privileged": true})
+			require.NoError(t, m.mint("app").revoke(t.Context()))
+			other := newMount(t)
+			_, text = other.refused(logical.UpdateOperation, "config/setup", map[string]any{"url": server.URL})
+			require.Contains(t, text, "has an operator token already")
+		})
+	}
+}
+
+func TestBadInputOnInfluxDB3(t *testing.T) {
+	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+		product := m.read("config").Data["product"].(string)
+		server.AddDatabase("metrics")
+		for _, c := range []struct {
+			path             string
+			data             map[string]any
+			core, enterprise string
+		}{
+			{"roles/x", map[string]any{"read_buckets": "metrics"}, "read_buckets: InfluxDB 3 Core has only admin tokens: write token_type=admin", "read_buckets: this is InfluxDB 3 Enterprise, which has databases: write read_databases"},
+			{"roles/x", map[string]any{"read_databases": "metrics"}, "read_databases: InfluxDB 3 Core has only admin tokens", ""},
+			{"roles/x", map[string]any{"read_databases": "nothing"}, "read_databases: InfluxDB 3 Core has only admin tokens", `read_databases[0]: no database "nothing"`},
+			{"roles/x", map[string]any{"token_type": "admin"}, "allow_privileged=true", "allow_privileged=true"},
+			{"roles/x", map[string]any{"token_type": "operator", "allow_privileged": true}, "token_type: operator is for InfluxDB 2; this is InfluxDB 3 Core: write admin", "token_type: operator is for InfluxDB 2"},
+			{"roles/x", map[string]any{"token_type": "admin", "allow_privileged": true, "org": "acme"}, "org: InfluxDB 3 Core has neither organizations nor users", "org: InfluxDB 3 Enterprise has neither"},
+			{"roles/x", map[string]any{"clone_from": "0123456789abcdef"}, "clone_from: this is InfluxDB 3 Core", "clone_from: this is InfluxDB 3 Enterprise"},
+			{"config", map[string]any{"org": "acme"}, "org: InfluxDB 3 Core has no organizations", "org: InfluxDB 3 Enterprise has no organizations"},
+			{"config", map[string]any{"authorization_id": "0123456789abcdef"}, "authorization_id: InfluxDB 3 Core has no", "authorization_id: InfluxDB 3 Enterprise has no"},
+			{"config", map[string]any{"product": "core"}, "product: is found by itself", "product: is found by itself"},
+			{"config", map[string]any{"token": "apiv3_wrong"}, "token: InfluxDB ", "token: InfluxDB "},
+			{"config/rotate-root", map[string]any{"authorization_id": "0123456789abcdef"}, "authorization_id: InfluxDB 3 Core tells itself", "authorization_id: InfluxDB 3 Enterprise tells itself"},
+			{"static-roles/x", map[string]any{"authorization_id": "0123456789abcdef", "token": "apiv3_x"}, "authorization_id: InfluxDB 3 Core has no tokens that could be taken over", "authorization_id: InfluxDB 3 Enterprise has no tokens"},
+		} {
+			want := map[string]string{"core": c.core, "enterprise": c.enterprise}[product]
+			if want == "" {
+				m.write(c.path, c.data)
+				continue
+			}
+			status, text := m.refused(logical.UpdateOperation, c.path, c.data)
+			require.Equal(t, 400, status, text)
+			require.Contains(t, text, want, "%s %v", c.path, c.data)
+		}
+		require.Empty(t, tokensOf3(server), "nothing is left behind")
+	})
+}
+
+func TestScopedTokensOfEnterprise(t *testing.T) {
+	m := newMount(t)
+	server := m.connected3(influx3test.Enterprise())
+	server.AddDatabase("metrics")
+	server.AddDatabase("logs")
+	m.write("roles/scoped", map[string]any{"read_databases": "metrics,logs", "write_databases": "metrics", "permissions": `[{"resource_type": "system", "resource_names": ["*"], "actions": ["read"]}]`})
+	l := m.mint("scoped")
+	require.Len(t, server.Tokens(), 2)
+	narrow := m.leased(m.ok(logical.UpdateOperation, "creds/scoped", map[string]any{"read_databases": "logs"}))
+	_, text := m.refused(logical.UpdateOperation, "creds/scoped", map[string]any{"write_databases": "logs"})
+	require.Contains(t, text, `write_databases[0]: role "scoped" does not cover write:db/logs`)
+	require.NoError(t, errors.Join(l.revoke(t.Context()), narrow.revoke(t.Context())))
+}

@@ -1,0 +1,100 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/permission"
+	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/store"
+	"vault-plugin-secrets-influxdb/backend/token"
+)
+
+// productOf returns which product a server is, as its answer to a ping says. The error is of one whose tokens can't be
+// managed.
+func productOf(server influx.Server) (permission.Product, error) {
+	major, _, _ := strings.Cut(server.Version, ".")
+	switch {
+	case major == "3" && strings.EqualFold(server.Build, "core"):
+		return permission.Core, nil
+	case major == "3" && strings.EqualFold(server.Build, "enterprise"):
+		return permission.Enterprise, nil
+	case major == "3" || major == "1":
+		return "", problem.InField("url", "this is InfluxDB %s; only InfluxDB 2.x, Cloud 2 and InfluxDB 3 Core and Enterprise have tokens that can be managed",
+			strings.TrimSpace(server.Version+" "+server.Build))
+	}
+	return permission.V2, nil
+}
+
+// without refuses the settings that InfluxDB 3 has not.
+func (k *check) without(context.Context) error {
+	var problems problem.List
+	for _, field := range []struct{ name, value, has string }{
+		{"org", k.c.Org, "organizations"}, {"org_id", k.c.OrgID, "organizations"}, {"user", k.c.User, "users"}, {"user_id", k.c.UserID, "users"},
+		{"authorization_id", writtenID(k.c.Connection), "authorizations: the token itself tells which one it is"},
+	} {
+		if field.value != "" {
+			problems.Add(field.name, "%s has no %s; leave it out, or clear it with an empty value", k.c.Product, field.has)
+		}
+	}
+	if err := problems.Err(); err != nil {
+		return &Rejection{err}
+	}
+	return nil
+}
+
+// writtenID is the authorization_id that an operator wrote: that of a token of our own is none.
+func writtenID(c *store.Connection) string {
+	if c.RootNonce != "" {
+		return ""
+	}
+	return c.AuthorizationID
+}
+
+// cluster finds out by what this InfluxDB is recognized.
+func (k *check) cluster(ctx context.Context) error {
+	cluster, err := k.c.V3.Cluster(ctx)
+	if err != nil {
+		return k.explain(err)
+	}
+	if cluster == "" {
+		return rejected("url", nil, "InfluxDB %s does not say which cluster it is, by which another one at the same address could be told from it; it takes 3.7 or later", k.Server.Version)
+	}
+	k.Found.Cluster = cluster
+	return nil
+}
+
+// self finds the root token's own row, and refuses a token that this mount has issued.
+func (k *check) self(ctx context.Context) error {
+	root, err := k.c.Client.Self(ctx)
+	if failed, ok := errors.AsType[*influx.Error](err); ok {
+		switch failed.Kind {
+		case influx.Forbidden:
+			return rejected("token", err, "it is no admin token: it may not read the list of tokens (%v); make one with influxdb3 create token --admin --name vault", failed)
+		case influx.Invalid, influx.NotFound: // a server without authentication has no hashes, and so no such column
+			return rejected("token", err, "InfluxDB does not tell which token it is (%v); is the server started with --without-auth?", failed)
+		}
+	}
+	if err != nil {
+		return k.explain(err)
+	}
+	k.Found.RootAuthorizationID = root.ID
+	if root.Permanent {
+		k.Warnings = append(k.Warnings, "token: this is the operator token, which InfluxDB never deletes. config/rotate-root makes a token of the mount's own; then regenerate the operator token by hand, and lock it away")
+	}
+	return k.checkStamp(root)
+}
+
+// tryAdmin makes an admin token, which ends within a minute, and deletes it.
+func (k *check) tryAdmin(ctx context.Context) error {
+	err := k.issuer.Try(ctx, k.c, token.Location{}, token.MinimalGrant(""))
+	switch {
+	case influx.Is(err, influx.NoSuchPath):
+		return rejected("url", err, "this InfluxDB makes no tokens (%v); is it started with --without-auth?", err)
+	case influx.Is(err, influx.Forbidden):
+		return rejected("token", err, "it is no admin token (%v); make one with influxdb3 create token --admin --name vault", err)
+	}
+	return k.explain(err)
+}
