@@ -81,6 +81,19 @@ func TestLifeOfALeaseOnInfluxDB3(t *testing.T) {
 	})
 }
 
+// Each token that is made and deleted leaves something in the catalog's log for ever: a look at the mount makes none.
+func TestALookAtInfluxDB3MakesNothing(t *testing.T) {
+	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+		server.ResetRequests()
+		state := m.read("check").Data
+		require.Equal(t, []any{true, m.read("config").Data["product"], true}, []any{state["healthy"], state["product"], state["token_values_hidden"]})
+		m.write("config", map[string]any{"request_timeout": "9s"})
+		for _, r := range server.Requests() {
+			require.Contains(t, []string{"/ping", "/api/v3/query_sql"}, r.Path)
+		}
+	})
+}
+
 func TestATokenOfInfluxDB3EndsAtItsDeadlineWithoutUs(t *testing.T) {
 	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
 		l := m.mint("app")

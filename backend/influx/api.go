@@ -55,10 +55,10 @@ func (c *Client) Do(ctx context.Context, call Call, out any, header string) (val
 }
 
 // Delete is Do for a deletion, of which few are under way at once: mints don't queue behind them.
-func (c *Client) Delete(ctx context.Context, call Call) error {
+func (c *Client) Delete(ctx context.Context, call Call, header string) (value string, err error) {
 	r := call.request()
-	r.ofToken = true
-	return c.delete(ctx, r)
+	r.ofToken, r.header, r.value = true, header, &value
+	return value, c.delete(ctx, r)
 }
 
 // Stream makes a call and hands a successful answer to read, which may take minutes for a long one, as a list may.

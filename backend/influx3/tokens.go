@@ -134,9 +134,17 @@ func accesses(permissions []influx.Permission) []access {
 // DeleteAuthorization deletes a token, which is refused from then on by the node that has answered. An Error of kind Gone says
 // that there was none. On Enterprise that counts only once every node must know of the token.
 func (c *Client) DeleteAuthorization(ctx context.Context, name string) error {
-	return c.unlessRecent(name, c.api.Delete(ctx, influx.Call{
-		Method: http.MethodDelete, Path: tokenPath, Query: url.Values{"token_name": {name}}, Success: http.StatusOK, Judge: judge,
-	}))
+	return c.unlessRecent(name, c.delete(ctx, name))
+}
+
+// delete takes nothing for a deletion but what the server itself says is one: a proxy's page is a 200, too.
+func (c *Client) delete(ctx context.Context, name string) error {
+	call := influx.Call{Method: http.MethodDelete, Path: tokenPath, Query: url.Values{"token_name": {name}}, Success: http.StatusOK, Judge: judge}
+	cluster, err := c.api.Delete(ctx, call, clusterHeader)
+	if err == nil && cluster == "" {
+		return c.api.Failure(call, http.StatusOK, influx.Verdict{Kind: influx.NotInfluxDB, Message: "not InfluxDB 3's own answer", Proof: influx.Unproven})
+	}
+	return err
 }
 
 // unlessRecent makes an error of kind Gone one that proves nothing, where another node may have made the token just now.
@@ -157,16 +165,17 @@ func (c *Client) unlessRecent(name string, err error) error {
 func (c *Client) Settle(ctx context.Context, stamp string) error {
 	name := NameOf(stamp)
 	call := creation(newToken{Name: name, Expiry: int64(settling / time.Second)})
-	_, err := c.api.Do(ctx, call, nil, clusterHeader)
+	cluster, err := c.api.Do(ctx, call, nil, clusterHeader)
+	if err == nil && cluster == "" {
+		return c.api.Failure(call, http.StatusCreated, influx.Verdict{Kind: influx.NotInfluxDB, Message: "not InfluxDB 3's own answer", Proof: influx.Unproven})
+	}
 	if taken, ok := errors.AsType[*influx.Error](err); ok && taken.Status == http.StatusConflict && taken.FromInfluxDB() {
 		err = nil
 	}
 	if err != nil {
 		return err
 	}
-	err = c.api.Delete(ctx, influx.Call{
-		Method: http.MethodDelete, Path: tokenPath, Query: url.Values{"token_name": {name}}, Success: http.StatusOK, Judge: judge,
-	})
+	err = c.delete(ctx, name)
 	if influx.Is(err, influx.Gone) && c.recent == nil { // on a cluster another node may be behind
 		return nil
 	}
