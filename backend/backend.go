@@ -34,7 +34,7 @@ import (
 var Version = "v0.1.0-dev"
 
 const help = `
-The InfluxDB secrets engine hands out InfluxDB v2 API tokens that die with their leases.
+The InfluxDB secrets engine hands out InfluxDB API tokens that die with their leases.
 
 Write the connection to config, say in roles/<name> what a token may do, and read creds/<name>. What reads its token
 again and again, as Telegraf and Grafana do, takes a long-lived one that is rotated in place: static-roles/<name>, read

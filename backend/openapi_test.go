@@ -12,7 +12,7 @@ import (
 func TestHelp(t *testing.T) {
 	m := newMount(t)
 	resp := m.ok(logical.HelpOperation, "", nil)
-	require.Contains(t, resp.Data["help"], "hands out InfluxDB v2 API tokens")
+	require.Contains(t, resp.Data["help"], "hands out InfluxDB API tokens")
 	for _, path := range m.paths() {
 		at, _ := example(t, path, logical.ReadOperation)
 		resp := m.ok(logical.HelpOperation, at, nil)
