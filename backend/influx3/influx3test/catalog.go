@@ -134,7 +134,7 @@ func (s *Server) mustWrite(decide judge) {
 	for _, n := range s.nodes {
 		s.log.catchUp(n)
 	}
-	if refused := s.write(s.nodes[0], decide, false); refused != nil {
+	if refused := s.write(s.first, decide, false); refused != nil {
 		s.t.Fatalf("influx3test: %s", refused.body)
 	}
 	for _, n := range s.nodes {
