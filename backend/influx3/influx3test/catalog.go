@@ -42,7 +42,9 @@ type node struct {
 }
 
 func newNode(number int) *node {
-	return &node{number: number, memory: &catalog{tokens: map[string]*token{}, byValue: map[string]*token{}, databases: map[string]uint64{}}}
+	return &node{number: number, memory: &catalog{
+		tokens: map[string]*token{}, byValue: map[string]*token{}, databases: map[string]uint64{},
+	}}
 }
 
 // catalog is the outcome of the writes so far.
