@@ -42,7 +42,9 @@ type node struct {
 }
 
 func newNode(number int) *node {
-	return &node{number: number, memory: &catalog{tokens: map[string]*token{}, byValue: map[string]*token{}, databases: map[string]uint64{}}}
+	return &node{number: number, memory: &catalog{
+		tokens: map[string]*token{}, byValue: map[string]*token{}, databases: map[string]uint64{},
+	}}
 }
 
 // catalog is the outcome of the writes so far.
@@ -134,7 +136,7 @@ func (s *Server) mustWrite(decide judge) {
 	for _, n := range s.nodes {
 		s.log.catchUp(n)
 	}
-	if refused := s.write(s.nodes[0], decide, false); refused != nil {
+	if refused := s.write(s.first, decide, false); refused != nil {
 		s.t.Fatalf("influx3test: %s", refused.body)
 	}
 	for _, n := range s.nodes {

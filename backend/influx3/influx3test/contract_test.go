@@ -24,3 +24,7 @@ func TestContractOfRealCore(t *testing.T) {
 	core := influx3test.StartCore(t)
 	influx3test.Contract(t, influx3test.Target{URL: core.URL, OperatorToken: core.Token, Product: "core", Version: "3.10.1"})
 }
+
+func TestCrashOfRealCore(t *testing.T) {
+	influx3test.CrashContract(t, influx3test.StartCore(t))
+}

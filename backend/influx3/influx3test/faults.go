@@ -24,7 +24,7 @@ func (s *Server) Intercept(intercept Interceptor) {
 
 // Instead lets another server answer at this one's address.
 func Instead(other *Server) Interceptor {
-	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) { other.serve(other.nodes[0], w, r) }
+	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) { other.serve(other.first, w, r) }
 }
 
 // Refused drops the connection before anything is done.

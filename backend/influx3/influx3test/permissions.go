@@ -118,8 +118,8 @@ func (t *token) shown(c *catalog) []Permission {
 	return permissions
 }
 
-// column is system.tokens' column permissions: "*:*:*" for an admin token (measured), else type:names:actions of each
-// (assumed).
+// column is system.tokens' column permissions: "*:*:*" for an admin token (measured), else type:names:actions (documented)
+// of each, with a semicolon between them (assumed).
 func (t *token) column(c *catalog) string {
 	if t.admin() {
 		return "*:*:*"

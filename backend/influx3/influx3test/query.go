@@ -93,7 +93,7 @@ func (c *call) row(t *token) map[string]any {
 	return row
 }
 
-// like is a pattern of SQL's LIKE: % stands for any text, _ for any one character, and a backslash before one of them for
+// like is a pattern of SQL's LIKE: % stands for any text, _ for any one character, and what follows a backslash for
 // itself.
 func like(pattern string) *regexp.Regexp {
 	var expression strings.Builder
@@ -111,6 +111,9 @@ func like(pattern string) *regexp.Regexp {
 		default:
 			escaped = true
 		}
+	}
+	if escaped {
+		expression.WriteString(`\\`)
 	}
 	return regexp.MustCompile(expression.String() + `$`)
 }

@@ -41,10 +41,11 @@ type Server struct {
 	lag         time.Duration
 	clusterID   string
 	done        chan struct{} // closed when the test ends, so that stalled requests let go
+	first       *node         // the one at URL
 
 	mu        sync.Mutex // guards what follows; never held while an interceptor runs
 	log       catalogLog
-	nodes     []*node // the one at URL first
+	nodes     []*node // the first, and the second once it was asked for
 	halfDone  []string
 	root      string // the operator token's value, empty while there is none
 	issued    []string
@@ -105,8 +106,8 @@ func New(t testing.TB, options ...Option) *Server {
 		option(s)
 	}
 	t.Cleanup(func() { close(s.done) })
-	s.listen()
-	s.URL = s.nodes[0].listener.URL
+	s.first = s.listen()
+	s.URL = s.first.listener.URL
 	s.mustWrite(addDatabase(internalDatabase))
 	if !s.fresh {
 		s.makeOperator()
@@ -114,10 +115,12 @@ func New(t testing.TB, options ...Option) *Server {
 	return s
 }
 
-// listen adds a node. When the test ends, its connections are closed here, where httptest.Server.Close would wait for
-// their handlers: a test's own interceptor may be waiting for something that no longer comes.
-func (s *Server) listen() {
+// listen adds a node, which begins with all that was written. When the test ends, its connections are closed here, where
+// httptest.Server.Close would wait for their handlers: a test's own interceptor may be waiting for something that no
+// longer comes.
+func (s *Server) listen() *node {
 	n := newNode(len(s.nodes))
+	s.log.catchUp(n)
 	n.listener = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(n, w, r) }))
 	// Clients that hang up or refuse the certificate are what many tests are about; they are no news.
 	n.listener.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -129,6 +132,7 @@ func (s *Server) listen() {
 	}
 	s.nodes = append(s.nodes, n)
 	s.t.Cleanup(func() { _ = n.listener.Config.Close() })
+	return n
 }
 
 // Node2 starts a second node of the same cluster, once, and returns its URL. Only Enterprise has more than one.
@@ -176,7 +180,7 @@ func (s *Server) RootToken() string {
 func (s *Server) ClusterID() string { return s.clusterID }
 
 // Certificate is the server's certificate where it speaks https, else nil.
-func (s *Server) Certificate() *x509.Certificate { return s.nodes[0].listener.Certificate() }
+func (s *Server) Certificate() *x509.Certificate { return s.first.listener.Certificate() }
 
 // Requests returns all requests since the start or the last ResetRequests, to whichever node, in the order of their
 // arrival.
