@@ -3,6 +3,10 @@ package backend
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -245,4 +249,49 @@ func TestScopedTokensOfEnterprise(t *testing.T) {
 	_, text := m.refused(logical.UpdateOperation, "creds/scoped", map[string]any{"write_databases": "logs"})
 	require.Contains(t, text, `write_databases[0]: role "scoped" does not cover write:db/logs`)
 	require.NoError(t, errors.Join(l.revoke(t.Context()), narrow.revoke(t.Context())))
+
+	m.write("static-roles/reader", map[string]any{"read_databases": "metrics"})
+	first := m.read("static-creds/reader").Data["token"]
+	m.write("rotate-role/reader", map[string]any{"grace_period": 0})
+	require.NotEqual(t, first, m.read("static-creds/reader").Data["token"], "a token that may not read the list of tokens works all the same")
+}
+
+// An InfluxDB 3 in the place of an InfluxDB 2 is another one, whatever the address: it answers that it has none of the tokens.
+func TestInfluxDB3InThePlaceOfInfluxDB2(t *testing.T) {
+	m := newMount(t)
+	v2 := m.connected()
+	l := m.mint("app")
+	v3 := influx3test.New(t)
+	v3.SetClock(m.clock.now)
+	address := newSwitch(t, v2.URL, v3.URL)
+	m.write("config", map[string]any{"url": address.URL, "token": v2.RootToken()})
+	address.second.Store(true)
+	_, text := m.refused(logical.UpdateOperation, "config", map[string]any{"token": v3.RootToken(), "org": ""})
+	require.Contains(t, text, "url: this is another InfluxDB than")
+	require.Error(t, l.revoke(t.Context()))
+	require.Len(t, live(v2), 1)
+	address.second.Store(false)
+	require.NoError(t, m.tick())
+	require.Empty(t, live(v2), "it was pending")
+}
+
+// switched is an address at which one of two servers answers.
+type switched struct {
+	URL    string
+	second atomic.Bool
+}
+
+func newSwitch(t *testing.T, first, second string) *switched {
+	t.Helper()
+	var s switched
+	proxies := map[bool]*httputil.ReverseProxy{}
+	for isSecond, address := range map[bool]string{false: first, true: second} {
+		to, err := url.Parse(address)
+		require.NoError(t, err)
+		proxies[isSecond] = httputil.NewSingleHostReverseProxy(to)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { proxies[s.second.Load()].ServeHTTP(w, r) }))
+	t.Cleanup(server.Close)
+	s.URL = server.URL
+	return &s
 }

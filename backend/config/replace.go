@@ -59,6 +59,9 @@ func (w *Writer) replace(ctx context.Context, s logical.Storage, old, candidate 
 // sameInfluxDB compares the IDs of organizations and of the root token's user: they are random, so that two InfluxDBs share
 // none. Where one side was never seen, the address has to do.
 func sameInfluxDB(a, b *store.Connection) bool {
+	if a.Product.IsV2() != b.Product.IsV2() {
+		return false
+	}
 	if a.Cluster() != "" && b.Cluster() != "" {
 		return strings.EqualFold(a.Cluster(), b.Cluster())
 	}

@@ -15,6 +15,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/permission"
 	"vault-plugin-secrets-influxdb/backend/problem"
+	"vault-plugin-secrets-influxdb/backend/rotation"
 	"vault-plugin-secrets-influxdb/backend/store"
 	"vault-plugin-secrets-influxdb/backend/token"
 	"vault-plugin-secrets-influxdb/backend/verify"
@@ -60,8 +61,9 @@ func (r *Root) setUp3(ctx context.Context, s logical.Storage, mountPath string, 
 	c.ID = rand.Text()
 	stored, cancel := context.WithTimeout(context.WithoutCancel(ctx), mount.WriteTimeout)
 	defer cancel()
-	if err := r.storeSetup(stored, s, c); err != nil {
-		return nil, err
+	c.NextRotation = rotation.Next(c.RotationPlan, r.mount.Now())
+	if err := putConfig(stored, s, c); err != nil {
+		return nil, fmt.Errorf("the operator token of InfluxDB was made, and could not be stored: nobody has it; regenerate it as docs/influxdb3.md says: %w", err)
 	}
 	r.mount.Log.Info("InfluxDB was set up", "url", c.URL, "role", token.RootRole)
 	result, err := r.verifier.Verify(ctx, c)

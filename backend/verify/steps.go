@@ -55,7 +55,7 @@ func (v *Verifier) Verify(ctx context.Context, config *store.Connection) (*Resul
 	if err := k.server(ctx); err != nil {
 		return &k.Result, err
 	}
-	if k.Product != config.Product {
+	if k.Product != cmp.Or(config.Product, permission.V2) {
 		k.c.Client.Close()
 		if err := k.dial(v.pool, config, k.Product); err != nil {
 			return &k.Result, err
@@ -378,7 +378,7 @@ func Accepted(ctx context.Context, c *connection.Connection, id string) error {
 
 // IsAnswer reports whether err says that InfluxDB accepted the token and refused the rest.
 func IsAnswer(err error) bool {
-	return influx.IsNotFound(err) || influx.Is(err, influx.MissingPermission)
+	return influx.IsNotFound(err) || influx.Is(err, influx.MissingPermission) || influx.Is(err, influx.Forbidden)
 }
 
 // TokenUser returns the user that owns a connection's token. Its name is empty where the token may not read it: then the
