@@ -18,8 +18,8 @@ import (
 )
 
 // searchForLeaks looks, at the end of the run, for every token value of the run where none may be: in the
-// logs of every Vault and so of its plugins, in all that Vaults answered to any client, errors and reads of
-// config among it, and on the command lines of the run. Its error names the place and not the value.
+// logs of every Vault and so of its plugins and of every InfluxDB 3, in all that Vaults answered to any client, errors and
+// reads of config among it, and on the command lines of the run. Its error names the place and not the value.
 func searchForLeaks(ctx context.Context, servers *lab.Lab, commands *commandWatch) error {
 	seen, err := commands.stop()
 	if err != nil {
@@ -39,6 +39,10 @@ func searchForLeaks(ctx context.Context, servers *lab.Lab, commands *commandWatc
 			leaks = append(leaks, wanted.searchAnswers(vault.AuditPath))
 		}
 	}
+	_, logs := seen3.all()
+	for _, log := range logs {
+		leaks = append(leaks, wanted.searchFile(log))
+	}
 	fmt.Fprintf(os.Stderr, "leaks: looked for %d token values in the logs and answers of %d Vaults and on %d command lines\n",
 		wanted.count, len(servers.Vaults()), len(seen))
 	if err := errors.Join(leaks...); err != nil {
@@ -51,6 +55,8 @@ func searchForLeaks(ctx context.Context, servers *lab.Lab, commands *commandWatc
 // handed out: the audit logs have those of every test, however it asked for them.
 func tokensOf(ctx context.Context, servers *lab.Lab) (*tokenSet, error) {
 	tokens := newTokenSet()
+	values, _ := seen3.all()
+	tokens.add(values...)
 	for _, influx := range servers.Influxes() {
 		values, err := influx.TokenValues(ctx)
 		if err != nil {

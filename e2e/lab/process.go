@@ -46,7 +46,7 @@ func cleanEnvironment(environ []string) []string {
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
 		switch prefix, _, _ := strings.Cut(name, "_"); prefix {
-		case "VAULT", "BAO", "INFLUX", "INFLUXD":
+		case "VAULT", "BAO", "INFLUX", "INFLUXD", "INFLUXDB3":
 		default:
 			clean = append(clean, entry)
 		}
