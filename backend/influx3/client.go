@@ -109,12 +109,18 @@ func judge(r influx.Refusal) influx.Verdict {
 		v.Message = fmt.Sprintf("%s (%s, not InfluxDB 3's own answer)", http.StatusText(r.Status), r.Header.Get("Content-Type"))
 	case v.Kind == influx.Gone:
 		v.Proof = influx.Absent
+	case strings.Contains(v.Message, stuck):
+		v.Message = "InfluxDB's catalog is stuck: it makes and deletes no tokens until it is started anew; restart it (" + v.Message + ")"
 	case r.Status == http.StatusConflict: // the name is taken, perhaps by this very call, which something in between has repeated
 	case r.Status < http.StatusInternalServerError:
 		v.Proof = influx.NotApplied
 	}
 	return v
 }
+
+// stuck is what a server says to every change of its catalog once calls that were cut off have left that in disorder, until it
+// is started anew (seen on 3.10.1).
+const stuck = "apply_catalog_file during catch-up"
 
 func kindOf(r influx.Refusal, own bool) influx.Kind {
 	switch {

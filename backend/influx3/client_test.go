@@ -1,6 +1,7 @@
 package influx3_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -210,4 +211,35 @@ func TestSeeCluster(t *testing.T) {
 	seen, err = c.SeeCluster(t.Context(), server.ClusterID())
 	require.Error(t, err)
 	require.Equal(t, influx.NoAnswer, seen)
+}
+
+// A caller that hangs up cuts no change off: it would be half done.
+func TestAChangeOutlivesItsCaller(t *testing.T) {
+	server := influx3test.New(t)
+	c, _ := clientOf(t, server.URL, server.RootToken(), false)
+	_, err := c.CreateAuthorization(t.Context(), request(time.Hour, admin...))
+	require.NoError(t, err)
+	ctx, hangUp := context.WithCancel(t.Context())
+	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		hangUp()
+		require.NoError(t, r.Context().Err())
+		next.ServeHTTP(w, r)
+	})
+	require.NoError(t, c.DeleteAuthorization(ctx, name))
+	require.Equal(t, []string{influx3.OperatorName}, server.TokenNames())
+}
+
+func TestACatalogThatIsStuck(t *testing.T) {
+	server := influx3test.New(t)
+	c, _ := clientOf(t, server.URL, server.RootToken(), false)
+	server.AddToken(name)
+	server.Wedge()
+	_, err := c.CreateAuthorization(t.Context(), influx.NewAuthorization{Description: "[x]", Permissions: admin})
+	for _, err := range []error{err, c.DeleteAuthorization(t.Context(), name)} {
+		require.True(t, influx.Is(err, influx.Unavailable), "%v", err)
+		require.ErrorContains(t, err, "restart it")
+		require.False(t, asError(t, err).NotApplied())
+	}
+	server.Restart()
+	require.NoError(t, c.DeleteAuthorization(t.Context(), name))
 }

@@ -74,7 +74,7 @@ func (c *Client) CreateAuthorization(ctx context.Context, a influx.NewAuthorizat
 	}
 	c.recent.add(name)
 	var made answer
-	cluster, err := c.api.Do(ctx, call, &made, clusterHeader)
+	cluster, err := c.api.Do(context.WithoutCancel(ctx), call, &made, clusterHeader)
 	if err != nil {
 		return nil, err
 	}
@@ -137,10 +137,11 @@ func (c *Client) DeleteAuthorization(ctx context.Context, name string) error {
 	return c.unlessRecent(name, c.delete(ctx, name))
 }
 
-// delete takes nothing for a deletion but what the server itself says is one: a proxy's page is a 200, too.
+// delete takes nothing for a deletion but what the server itself says is one: a proxy's page is a 200, too. Like every change it
+// does not end with its caller: what is cut off is half done, and may leave the catalog stuck.
 func (c *Client) delete(ctx context.Context, name string) error {
 	call := influx.Call{Method: http.MethodDelete, Path: tokenPath, Query: url.Values{"token_name": {name}}, Success: http.StatusOK, Judge: judge}
-	cluster, err := c.api.Delete(ctx, call, clusterHeader)
+	cluster, err := c.api.Delete(context.WithoutCancel(ctx), call, clusterHeader)
 	if err == nil && cluster == "" {
 		return c.api.Failure(call, http.StatusOK, influx.Verdict{Kind: influx.NotInfluxDB, Message: "not InfluxDB 3's own answer", Proof: influx.Unproven})
 	}
@@ -165,7 +166,7 @@ func (c *Client) unlessRecent(name string, err error) error {
 func (c *Client) Settle(ctx context.Context, stamp string) error {
 	name := NameOf(stamp)
 	call := creation(newToken{Name: name, Expiry: int64(settling / time.Second)})
-	cluster, err := c.api.Do(ctx, call, nil, clusterHeader)
+	cluster, err := c.api.Do(context.WithoutCancel(ctx), call, nil, clusterHeader)
 	if err == nil && cluster == "" {
 		return c.api.Failure(call, http.StatusCreated, influx.Verdict{Kind: influx.NotInfluxDB, Message: "not InfluxDB 3's own answer", Proof: influx.Unproven})
 	}

@@ -84,9 +84,7 @@ func (r *Roles) findMissingGrants(ctx context.Context, c *connection.Connection,
 			return errors.Join(problems.Err(), err)
 		}
 		missing := slices.IndexFunc(permissions, func(p permission.Permission) bool { return p.String() == refused.Permission })
-		unknown := slices.IndexFunc(permissions, func(p permission.Permission) bool {
-			return p.Type == permission.Databases && p.ID != "" && refused.Kind == influx.NotFound && strings.Contains(refused.Message, p.ID)
-		})
+		unknown := slices.IndexFunc(permissions, func(p permission.Permission) bool { return isUnknownDatabase(refused, p) })
 		switch {
 		case unknown >= 0:
 			name := permissions[unknown].ID
@@ -103,6 +101,13 @@ func (r *Roles) findMissingGrants(ctx context.Context, c *connection.Connection,
 		}
 	}
 	return errors.Join(problems.Err(), problem.BadInput("and perhaps more: after %d permissions that the root token does not hold, InfluxDB was not asked on", maxProbes))
+}
+
+// isUnknownDatabase reports whether InfluxDB 3 Enterprise has refused a token because the database of a permission does not exist.
+// Its documentation has no status for that; its source says "invalid resource name".
+func isUnknownDatabase(refused *influx.Error, p permission.Permission) bool {
+	return p.Type == permission.Databases && p.ID != "" && refused.FromInfluxDB() && strings.Contains(refused.Message, p.ID) &&
+		(refused.Kind == influx.NotFound || strings.Contains(refused.Message, "resource name"))
 }
 
 // warnRootOwner warns where a privileged token would leave something behind that runs with the rights of the root token's

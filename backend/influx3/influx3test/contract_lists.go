@@ -1,12 +1,7 @@
 package influx3test
 
 import (
-	"bytes"
 	"fmt"
-	"net"
-	"net/http"
-	"net/url"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -78,75 +73,12 @@ var listClauses = []clause{
 		query["db"] = uniqueName()
 		require.Contains(s.T, s.operator("POST", queryPath, query).is(404).body, "database not found")
 	}},
-	{"a query that is no SQL is 400", func(s *suite) {
+	{"a query that is no SQL is 400, and one for a column that is not there 500", func(s *suite) {
 		s.operator("POST", queryPath, queryBody("SELEKT", "x")).is(400)
+		s.operator("POST", queryPath, queryBody("SELECT nothing FROM system.tokens WHERE name = $p", "x")).is(500)
 	}},
-}
-
-// A call whose client goes away may be done, or not, or half (see catalog.go). Absence from a list proves nothing; a
-// second POST of the name does.
-var abandonedClauses = []clause{
-	{"after an abandoned creation, a second one tells what became of it", abandonedCreations},
-	{"after an abandoned deletion, a second one ends the token", abandonedDeletions},
-}
-
-// abandonments is how many calls a clause gives up; the later ones wait longer for their answers.
-const abandonments = 50
-
-func patience(i int) time.Duration { return time.Duration(i) * 60 * time.Microsecond }
-
-func abandonedCreations(s *suite) {
-	prefix := uniqueName()
-	var names []string
-	for i := range abandonments {
-		names = append(names, fmt.Sprintf("%s:%d", prefix, i))
-		s.abandon(s.request("POST", namedAdminPath, s.OperatorToken, namedAdmin(names[i], 600)), patience(i))
-	}
-	listed := len(s.listed(prefix + "%"))
-	were := 0
-	for _, name := range names {
-		r := s.operator("POST", namedAdminPath, namedAdmin(name, 600))
-		require.Contains(s.T, []int{201, 409}, r.status, r.body)
-		if r.status == 409 {
-			were++
-		}
-		s.operator("DELETE", deletePath(name), nil).is(200)
-	}
-	s.Logf("of %d creations given up, %d were listed and %d were there", abandonments, listed, were)
-	require.Empty(s.T, s.listed(prefix+"%"))
-}
-
-func abandonedDeletions(s *suite) {
-	prefix := uniqueName()
-	made := make([]tokenAnswer, abandonments)
-	for i := range made {
-		made[i] = s.mint(fmt.Sprintf("%s:%d", prefix, i), 600)
-	}
-	for i, token := range made {
-		s.abandon(s.request("DELETE", deletePath(token.Name), s.OperatorToken, nil), patience(i))
-	}
-	count := map[int]int{}
-	for _, token := range made {
-		r := s.operator("DELETE", deletePath(token.Name), nil)
-		count[r.status]++
-		require.Contains(s.T, []int{200, 404}, r.status, r.body)
-		require.False(s.T, s.works(token.Token))
-	}
-	s.Logf("%d deletions given up, and how the second ones were answered: %v", abandonments, count)
-	require.Empty(s.T, s.listed(prefix+"%"))
-}
-
-// abandon sends a request on a connection of its own, and closes it so long after the last byte was sent.
-func (s *suite) abandon(request *http.Request, patience time.Duration) {
-	s.Helper()
-	address, err := url.Parse(s.URL)
-	require.NoError(s.T, err)
-	connection, err := (&net.Dialer{}).DialContext(request.Context(), "tcp", address.Host)
-	require.NoError(s.T, err)
-	defer func() { require.NoError(s.T, connection.Close()) }()
-	var sent bytes.Buffer
-	require.NoError(s.T, request.Write(&sent))
-	_, err = connection.Write(sent.Bytes())
-	require.NoError(s.T, err)
-	<-time.After(patience)
+	{"a query without its parameter is 400", func(s *suite) {
+		query := queryBody(allColumns+"name = $q", "x")
+		require.Contains(s.T, s.operator("POST", queryPath, query).is(400).body, "placeholder")
+	}},
 }

@@ -1,6 +1,7 @@
 package influx3test
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"time"
@@ -31,10 +32,12 @@ var serverClauses = []clause{
 			s.call("GET", "/nowhere", token, nil).isUnauthenticated()
 		}
 	}},
-	{"Token and Bearer work, and other schemes are 400", func(s *suite) {
+	{"Token, Bearer and Basic work, and other schemes are 400", func(s *suite) {
 		for _, scheme := range []string{"Token", "Bearer"} {
 			s.call("GET", "/ping", scheme+" "+s.OperatorToken, nil).is(200)
 		}
+		basic := base64.StdEncoding.EncodeToString([]byte("anybody:" + s.OperatorToken))
+		s.call("GET", "/ping", "Basic "+basic, nil).is(200)
 		for _, header := range []string{"bearer " + s.OperatorToken, "Digest " + s.OperatorToken, "Token  " + s.OperatorToken} {
 			require.Contains(s.T, s.call("GET", "/ping", header, nil).is(400).body, "Authorization header was malformed")
 		}

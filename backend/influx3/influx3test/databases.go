@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// listDatabases is GET /api/v3/configure/database, which must be told a format (read).
+// listDatabases is GET /api/v3/configure/database, which must be told a format (measured).
 func (c *call) listDatabases() (*answer, *failure) {
 	if refused := c.needsAdmin(); refused != nil {
 		return nil, refused
@@ -51,7 +51,7 @@ func (c *call) createDatabase() (*answer, *failure) {
 func (c *call) writeLines() (*answer, *failure) {
 	database := c.query.Get("db")
 	if database == "" {
-		return nil, text(http.StatusBadRequest, "serde error: missing field `db`")
+		return nil, text(http.StatusBadRequest, "missing query parameter 'db'")
 	}
 	if c.by != nil && !c.by.may(c.memory, "write", database) {
 		return nil, errForbidden

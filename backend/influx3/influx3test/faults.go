@@ -15,7 +15,7 @@ import (
 type Interceptor func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
 // Intercept sets the interceptor for all requests from now on, to all nodes, and takes away every fault that was there,
-// half-done calls excepted. With nil the server is sound again.
+// half-done calls and a wedged catalog excepted. With nil the server is sound again.
 func (s *Server) Intercept(intercept Interceptor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,6 +57,14 @@ func (s *Server) isHalfDone(r *http.Request) bool {
 	}
 	s.halfDone = slices.Delete(s.halfDone, i, i+1)
 	return true
+}
+
+// Wedge lets the node at URL answer every catalog write with 500 until Restart, as a Core 3.10.1 was seen to do after calls that
+// were cut off. Tokens work, are listed, and are neither made nor deleted; what is refused without a write is refused as ever.
+func (s *Server) Wedge() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.first.wedged = true
 }
 
 // The faults below are for the requests with this method ("" is any) whose path begins with pathPrefix. They add

@@ -102,6 +102,27 @@ func TestHalfDoneDeletion(t *testing.T) {
 	})
 }
 
+func TestWedge(t *testing.T) {
+	srv := influx3test.New(t)
+	token := srv.AddToken("x")
+	srv.Wedge()
+	for _, text := range []string{
+		expect(t, srv, 500, "POST", namedPath, named("y")), expect(t, srv, 500, "DELETE", deletion("x"), ""),
+		expect(t, srv, 500, "POST", "/api/v3/configure/database", `{"db":"metrics"}`),
+	} {
+		require.Contains(t, text, "catalog internal error: apply_catalog_file during catch-up at ")
+	}
+	expect(t, srv, 409, "POST", namedPath, named("x"))
+	expect(t, srv, 404, "DELETE", deletion("y"), "")
+	require.Equal(t, 200, ping(t, srv.URL, token))
+	require.Equal(t, []string{"_admin", "x"}, listed(t, srv.URL, srv.RootToken()))
+	srv.AddToken("z") // a test's own fixtures work
+	srv.Restart()
+	expect(t, srv, 201, "POST", namedPath, named("y"))
+	expect(t, srv, 200, "DELETE", deletion("x"), "")
+	require.Equal(t, []string{"_admin", "z", "y"}, srv.TokenNames())
+}
+
 func TestRefuseDoesNothing(t *testing.T) {
 	srv := influx3test.New(t)
 	srv.Refuse("POST", namedPath)

@@ -30,7 +30,7 @@ func (c *call) querySQL() (*answer, *failure) {
 		return nil, text(http.StatusBadRequest, "influx3test: the only format here is json, not "+request.Format)
 	}
 	if _, exists := c.memory.databases[*request.Database]; !exists {
-		return nil, text(http.StatusNotFound, `{"error":"query error: database not found: `+*request.Database+`"}`) // read
+		return nil, text(http.StatusNotFound, `{"error":"query error: database not found: `+*request.Database+`"}`) // measured
 	}
 	if c.by != nil && !c.by.may(c.memory, "read", *request.Database) {
 		return nil, errForbidden
@@ -59,7 +59,7 @@ func (c *call) selectTokens(columns []string, by, operator, parameter string) ([
 	rows := []map[string]any{}
 	for _, column := range append(columns, by) {
 		if _, known := c.row(&token{})[column]; !known {
-			return nil, text(http.StatusBadRequest, "Schema error: No field named "+column+".")
+			return nil, text(http.StatusInternalServerError, "Schema error: No field named "+column+".") // measured: 500
 		}
 	}
 	for _, t := range c.memory.inOrder() {
@@ -78,8 +78,8 @@ func (c *call) selectTokens(columns []string, by, operator, parameter string) ([
 	return rows, nil
 }
 
-// row is a token's row in system.tokens. Of its hash there are 9 digits (measured), and none without authentication
-// (read); its times have no zone (read: arrow's JSON).
+// row is a token's row in system.tokens. Of its hash there are 9 digits, and no such column without authentication; its
+// times have no zone (measured).
 func (c *call) row(t *token) map[string]any {
 	row := map[string]any{
 		"token_id": t.id, "name": t.name, "created_at": timestamp(t.created), "expiry": nil, "permissions": t.column(c.memory),

@@ -158,8 +158,16 @@ func (s *Server) Sync() {
 	}
 }
 
-// Restart is Sync for a server that is started anew: it reads all that was written (measured). Its connections stay.
-func (s *Server) Restart() { s.Sync() }
+// Restart is what a start anew does to every node: it reads all that was written, and a wedged one writes again (measured).
+// Connections stay.
+func (s *Server) Restart() {
+	s.Sync()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.nodes {
+		n.wedged = false
+	}
+}
 
 // SetClock has the server read its time from now: in every answer's Date, and for what expires. It is called while the
 // server is locked, and must not ask it anything.

@@ -108,7 +108,7 @@ func (c *call) createScoped() (*answer, *failure) {
 	return c.create(c.newToken(*request.Name, request.ExpirySecs, grants))
 }
 
-// create stores a token. The answer is the only one with its value; its Content-Type is no more than "json" (read).
+// create stores a token. The answer is the only one with its value; its Content-Type is no more than "json" (measured).
 func (c *call) create(t token) (*answer, *failure) {
 	if refused := c.write(c.node, addToken(t), c.half); refused != nil || c.half {
 		return nil, refused
@@ -135,7 +135,7 @@ func (c *call) deleteToken() (*answer, *failure) {
 		return nil, refused
 	}
 	if !c.query.Has("token_name") {
-		return nil, text(http.StatusBadRequest, "serde error: missing field `token_name`") // read
+		return nil, text(http.StatusBadRequest, "serde error: missing field `token_name`") // measured
 	}
 	name := c.query.Get("token_name")
 	if name == OperatorName {
