@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -44,6 +45,14 @@ func tokensOf3(server *influx3test.Server) []string {
 		}
 	}
 	return names
+}
+
+// tidyUp3 has tidy run once more, to its end.
+func (m *testMount) tidyUp3() {
+	m.t.Helper()
+	m.until(m.tidyIsIdle) // a tick may have started it
+	m.write("tidy", nil)
+	m.until(m.tidyIsIdle)
 }
 
 func status3(t *testing.T, server *influx3test.Server, token string) int {
@@ -105,8 +114,7 @@ func TestATokenOfInfluxDB3EndsAtItsDeadlineWithoutUs(t *testing.T) {
 		require.Equal(t, 401, status3(t, server, l.data["token"].(string)))
 		require.Equal(t, []string{l.id}, tokensOf3(server), "its row holds its name")
 		m.clock.advance(10 * time.Minute)
-		m.write("tidy", nil)
-		require.Eventually(t, m.tidyIsIdle, time.Minute, time.Millisecond)
+		m.tidyUp3()
 		require.Equal(t, "done", m.read("tidy-status").Data["state"])
 		require.Empty(t, tokensOf3(server), "which is housekeeping")
 		require.NoError(t, l.revoke(t.Context()))
@@ -138,6 +146,43 @@ func TestAnUnansweredMintIsSettledOnInfluxDB3(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An InfluxDB 3 whose catalog is stuck says so, and nothing is lost until it is restarted.
+func TestInfluxDB3ThatChangesNothingMustBeRestarted(t *testing.T) {
+	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+		l := m.mint("app")
+		server.Wedge()
+		status, text := m.refused(logical.ReadOperation, "creds/app", nil)
+		require.Equal(t, 502, status)
+		require.Contains(t, text, "restart it")
+		require.ErrorContains(t, l.revoke(t.Context()), "restart it")
+		m.clock.advance(2*time.Minute + time.Second)
+		_ = m.tick() // it says that something is pending
+		require.Equal(t, []string{l.id}, tokensOf3(server))
+		server.Restart()
+		require.NoError(t, m.tick())
+		require.Empty(t, tokensOf3(server))
+		require.EqualValues(t, 0, m.read("check").Data["pending_deletions"])
+	})
+}
+
+// Whoever goes away does not cut a deletion off: that would leave it half done.
+func TestADeletionOutlivesItsCallerOnInfluxDB3(t *testing.T) {
+	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+		l := m.mint("app")
+		release := server.Stall(http.MethodDelete, "/api/v3/")
+		ctx, cancel := context.WithCancel(t.Context())
+		server.ResetRequests()
+		revoked := make(chan error, 1)
+		go func() { revoked <- l.revoke(ctx) }()
+		require.Eventually(t, func() bool { return len(server.Requests()) > 0 }, time.Minute, time.Millisecond)
+		cancel()
+		require.Never(t, func() bool { return len(revoked) > 0 }, 50*time.Millisecond, time.Millisecond)
+		release()
+		require.NoError(t, <-revoked)
+		require.Empty(t, tokensOf3(server))
+	})
 }
 
 func TestRootTokenIsRotatedOnInfluxDB3(t *testing.T) {
@@ -172,8 +217,7 @@ func TestStaticRoleOnInfluxDB3(t *testing.T) {
 		require.NoError(t, m.tick())
 		require.Equal(t, 401, status3(t, server, first["token"].(string)))
 		server.DeleteToken(second["authorization_id"].(string))
-		m.write("tidy", nil)
-		require.Eventually(t, m.tidyIsIdle, time.Minute, time.Millisecond)
+		m.tidyUp3()
 		require.NotEqual(t, second["token"], m.read("static-creds/graf").Data["token"], "one that was deleted by hand is replaced")
 		m.ok(logical.DeleteOperation, "static-roles/graf", nil)
 		require.Empty(t, tokensOf3(server))
@@ -199,6 +243,29 @@ func TestSetupOfInfluxDB3(t *testing.T) {
 			require.Contains(t, text, "has an operator token already")
 		})
 	}
+}
+
+// A proxy written in Go gives each answer a Content-Type, which InfluxDB 3's refusals don't have.
+func TestInfluxDB3BehindAProxyOfGo(t *testing.T) {
+	server := influx3test.New(t, influx3test.Fresh())
+	target, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }})
+	t.Cleanup(proxy.Close)
+	m := newMount(t)
+	server.SetClock(m.clock.now)
+	require.Equal(t, "core", m.write("config/setup", map[string]any{"url": proxy.URL}).Data["product"])
+	_, text := m.refused(logical.UpdateOperation, "config", map[string]any{"token": "apiv3_wrong"})
+	require.Contains(t, text, "does not know it (401)")
+}
+
+func TestAnInfluxDB3WithoutAuthentication(t *testing.T) {
+	server := influx3test.New(t, influx3test.WithoutAuth())
+	m := newMount(t)
+	server.SetClock(m.clock.now)
+	status, text := m.refused(logical.UpdateOperation, "config", map[string]any{"url": server.URL, "token": "apiv3_any"})
+	require.Equal(t, 400, status)
+	require.Contains(t, text, "is the server started with --without-auth?")
 }
 
 func TestBadInputOnInfluxDB3(t *testing.T) {

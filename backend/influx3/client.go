@@ -122,10 +122,15 @@ func judge(r influx.Refusal) influx.Verdict {
 // is started anew (seen on 3.10.1).
 const stuck = "apply_catalog_file during catch-up"
 
+// badQuery begins the refusal of a query for a column that there is not, which is a 500 (measured on 3.10.1).
+const badQuery = "Schema error"
+
 func kindOf(r influx.Refusal, own bool) influx.Kind {
 	switch {
 	case r.Status == http.StatusTooManyRequests:
 		return influx.RateLimited
+	case own && strings.HasPrefix(words(r), badQuery):
+		return influx.Invalid
 	case r.Status >= http.StatusInternalServerError:
 		return influx.Unavailable
 	case !own:
