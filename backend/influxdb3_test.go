@@ -362,3 +362,29 @@ func newSwitch(t *testing.T, first, second string) *switched {
 	s.URL = server.URL
 	return &s
 }
+
+// Another InfluxDB 3 at the address may know the root token too, as one that is started with the same token file does: it
+// takes the name that is asked for, which says nothing of the one that was to make the token.
+func TestAnotherInfluxDB3SettlesNothing(t *testing.T) {
+	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+		server.LoseAnswer(http.MethodPost, "/api/v3/")
+		status, _ := m.refused(logical.ReadOperation, "creds/app", nil)
+		require.Equal(t, 502, status)
+		other := influx3test.New(t)
+		other.SetClock(m.clock.now)
+		answer := influx3test.Instead(other)
+		server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			r.Header.Set("Authorization", "Bearer "+other.RootToken())
+			answer(w, r, next)
+		})
+		m.clock.advance(2*time.Minute + time.Second)
+		_ = m.tick()
+		require.EqualValues(t, 1, m.read("check").Data["pending_deletions"])
+		require.Empty(t, tokensOf3(other))
+		server.Intercept(nil)
+		m.clock.advance(2 * time.Minute)
+		_ = m.tick()
+		require.EqualValues(t, 0, m.read("check").Data["pending_deletions"])
+		require.Empty(t, tokensOf3(server))
+	})
+}

@@ -145,6 +145,9 @@ func (t *Tidier) settleOne(ctx context.Context, s logical.Storage, c *connection
 		if err := settler.Settle(ctx, entry.Stamp); err != nil {
 			return fmt.Errorf("whether a token was made for role %s is not settled yet: %w", entry.Role, err)
 		}
+		if _, err := c.Identify(ctx); err != nil { // another InfluxDB, which may know the root token too, settles nothing of ours
+			return err
+		}
 		t.mount.Log.Info("a mint without an answer is settled: nobody has its token", "nonce", entry.Nonce, "role", entry.Role)
 	}
 	return t.revoker.Remove(ctx, s, entry.Key())
