@@ -388,3 +388,18 @@ func TestAnotherInfluxDB3SettlesNothing(t *testing.T) {
 		require.Empty(t, tokensOf3(server))
 	})
 }
+
+// A permission in the shape of InfluxDB 2's API can have an ID, which InfluxDB 3 has not: without it the token would be one
+// for every database.
+func TestAPermissionOfInfluxDB2IsNoneOfInfluxDB3(t *testing.T) {
+	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+		for _, resource := range []string{`{"type": "db", "id": "0123456789abcdef"}`, `{"type": "db"}`, `{"type": "system"}`, `{"type": "buckets"}`} {
+			permissions := `[{"action": "read", "resource": ` + resource + `}]`
+			_, text := m.refused(logical.UpdateOperation, "roles/x", map[string]any{"permissions": permissions})
+			require.Contains(t, text, "permissions[0]: this is InfluxDB 3", resource)
+			status, _ := m.refused(logical.UpdateOperation, "creds/app", map[string]any{"permissions": permissions})
+			require.Equal(t, 400, status)
+		}
+		require.Empty(t, tokensOf3(server))
+	})
+}

@@ -83,17 +83,18 @@ func unknownList(p Product, field string) string {
 
 const permissionsField = "permissions"
 
-// ofProduct finds the grants whose resource type is another product's: permissions have two shapes.
-func ofProduct(grants []Grant, p Product) problem.List {
+// misshapen finds the permissions that are in the shape of another product's API, whatever they are on: InfluxDB 3 has names
+// alone, so that one of a database with an ID would be one of every database.
+func (d Definition) misshapen(p Product) problem.List {
 	var problems problem.List
-	for _, g := range grants {
-		known := slices.Contains(Types3, g.Type)
+	for i, object := range d.Permissions {
+		at := Grant{Place: Place{permissionsField, i}}
 		switch {
-		case g.Place.List != permissionsField || known != p.IsV2():
+		case isShape3(object) != p.IsV2():
 		case p.IsV2():
-			problems = append(problems, g.problem(`this is InfluxDB 2; write it as {"action": "read", "resource": {"type": "buckets", "name": "metrics"}}`))
+			problems = append(problems, at.problem(`this is InfluxDB 2; write it as {"action": "read", "resource": {"type": "buckets", "name": "metrics"}}`))
 		default:
-			problems = append(problems, g.problem(`this is %s; write it as {"resource_type": "db", "resource_names": ["metrics"], "actions": ["read"]}`, p))
+			problems = append(problems, at.problem(`this is %s; write it as {"resource_type": "db", "resource_names": ["metrics"], "actions": ["read"]}`, p))
 		}
 	}
 	return problems

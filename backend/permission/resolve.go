@@ -71,7 +71,7 @@ func Resolve(ctx context.Context, d Definition, scope Scope, directory Directory
 	if d.size() > MaxGrants { // InfluxDB is not asked about so many
 		return nil, malformed
 	}
-	if foreign := append(d.foreign(scope.Product), ofProduct(grants, scope.Product)...); len(foreign) > 0 {
+	if foreign := append(d.foreign(scope.Product), d.misshapen(scope.Product)...); len(foreign) > 0 {
 		return nil, append(problem.List{malformed}, foreign...).Err()
 	}
 	if !scope.Product.IsV2() {
