@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -402,4 +403,17 @@ func TestAPermissionOfInfluxDB2IsNoneOfInfluxDB3(t *testing.T) {
 		}
 		require.Empty(t, tokensOf3(server))
 	})
+}
+
+// Names times actions: a request of a few kilobytes could ask for millions of permissions, also one that narrows a token.
+func TestPermissionsOfInfluxDB3AreBounded(t *testing.T) {
+	m := newMount(t)
+	m.connected3(influx3test.Enterprise())
+	names := strings.TrimSuffix(strings.Repeat(`"a",`, 40), ",")
+	permissions := `[{"resource_type": "db", "resource_names": [` + names + `], "actions": [` + names + `]}]`
+	for _, path := range []string{"roles/x", "creds/app"} {
+		status, text := m.refused(logical.UpdateOperation, path, map[string]any{"permissions": permissions})
+		require.Equal(t, 400, status)
+		require.Contains(t, text, "permissions: the role names 1600 permissions; at most 1000 are allowed")
+	}
 }

@@ -93,7 +93,7 @@ type count struct {
 // counts are those of the lists, by the names of the fields.
 func (d Definition) counts() [7]count {
 	return [...]count{
-		{"permissions", len(d.Permissions)},
+		{permissionsField, named(d.Permissions)},
 		{"read_buckets", len(d.ReadBuckets)}, {"read_resources", len(d.ReadResources)},
 		{"write_buckets", len(d.WriteBuckets)}, {"write_resources", len(d.WriteResources)},
 		{"read_databases", len(d.ReadDatabases)}, {"write_databases", len(d.WriteDatabases)},

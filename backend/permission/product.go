@@ -151,6 +151,16 @@ func parse3(at Place, object map[string]any) ([]Grant, problem.List) {
 	return grants, o.problems
 }
 
+// named is how many permissions objects name: one of InfluxDB 3's API stands for each of its names with each of its actions.
+func named(objects []map[string]any) (count int) {
+	for _, object := range objects {
+		names, _ := object["resource_names"].([]any)
+		actions, _ := object["actions"].([]any)
+		count += max(1, len(names)*len(actions))
+	}
+	return count
+}
+
 // texts takes a list of strings, none of which is empty.
 func (o *apiObject) texts(key string, value any) []string {
 	list, ok := value.([]any)
