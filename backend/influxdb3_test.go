@@ -417,3 +417,15 @@ func TestPermissionsOfInfluxDB3AreBounded(t *testing.T) {
 		require.Contains(t, text, "permissions: the role names 1600 permissions; at most 1000 are allowed")
 	}
 }
+
+// InfluxDB 3 Enterprise makes an admin token of a request without permissions. A role that grants nothing can't be written,
+// but stand in storage: written by a later version, in fields that this one does not know.
+func TestARoleThatGrantsNothingMakesNoAdminToken(t *testing.T) {
+	m := newMount(t)
+	server := m.connected3(influx3test.Enterprise())
+	require.NoError(t, m.storage.Put(t.Context(), &logical.StorageEntry{Key: "role/none", Value: []byte(`{"version": 1}`)}))
+	status, text := m.refused(logical.ReadOperation, "creds/none", nil)
+	t.Log(status, text)
+	require.Contains(t, text, "grant")
+	require.Empty(t, tokensOf3(server))
+}

@@ -67,6 +67,8 @@ func (c *Client) CreateAuthorization(ctx context.Context, a influx.NewAuthorizat
 	name := NameOf(a.Description)
 	call := creation(newToken{Name: name, Expiry: int64((lifetime + time.Second - 1) / time.Second), Permissions: accesses(a.Permissions)})
 	switch {
+	case len(a.Permissions) == 0: // without any the call is one for an admin token
+		return nil, c.api.Failure(call, 0, refusal("the token would grant nothing"))
 	case lifetime <= 0:
 		return nil, c.api.Failure(call, 0, refusal("the token's end has passed already"))
 	case lifetime > longest:
