@@ -429,3 +429,10 @@ func TestARoleThatGrantsNothingMakesNoAdminToken(t *testing.T) {
 	require.Contains(t, text, "grant")
 	require.Empty(t, tokensOf3(server))
 }
+
+// A product that there is not would be taken for an InfluxDB 3.
+func TestAnUnknownProduct(t *testing.T) {
+	m := newMount(t)
+	_, text := m.refused(logical.UpdateOperation, "config", map[string]any{"url": "http://db:8181", "token": "x", "product": "Core", "verify_connection": false})
+	require.Equal(t, `product: "Core" is not known; allowed: v2, core, enterprise`, text)
+}

@@ -18,6 +18,9 @@ const (
 	Enterprise Product = "enterprise"
 )
 
+// Products are all of them.
+var Products = []Product{V2, Core, Enterprise}
+
 // IsV2 reports whether it is InfluxDB 2, OSS or Cloud.
 func (p Product) IsV2() bool { return p == "" || p == V2 }
 

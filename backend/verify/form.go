@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"net/url"
+	"slices"
 	"time"
 
 	"vault-plugin-secrets-influxdb/backend/connection"
@@ -36,6 +37,9 @@ func Form(c *store.Connection, before store.RotationPlan, now time.Time) error {
 			// Not repeated: a token could have been written here by mistake.
 			problems.Add(id.field, "must be an ID of 16 hexadecimal digits%s", id.otherwise)
 		}
+	}
+	if c.Product != "" && !slices.Contains(permission.Products, c.Product) {
+		problems.Add("product", "%q is not known; allowed: v2, core, enterprise", string(c.Product))
 	}
 	if c.Org != "" && c.OrgID != "" {
 		problems.Add("org", "give either org or org_id")
