@@ -436,3 +436,18 @@ func TestAnUnknownProduct(t *testing.T) {
 	_, text := m.refused(logical.UpdateOperation, "config", map[string]any{"url": "http://db:8181", "token": "x", "product": "Core", "verify_connection": false})
 	require.Equal(t, `product: "Core" is not known; allowed: v2, core, enterprise`, text)
 }
+
+// Each problem of a role is said once, of the field that has it.
+func TestWhatIsWrongWithARoleOnEnterprise(t *testing.T) {
+	m := newMount(t)
+	server := m.connected3(influx3test.Enterprise())
+	server.AddDatabase("metrics")
+	for says, data := range map[string]map[string]any{
+		`read_databases[1]: no database "metrics2"; a token can be made for databases that exist, so that it has to be made first`: {"read_databases": "metrics,metrics2"},
+		`read_buckets: this is InfluxDB 3 Enterprise, which has databases: write read_databases`:                                   {"read_buckets": "metrics"},
+		`permissions[0].resource_names: identity templates are filled in in read_databases and write_databases; write them there`:  {"permissions": `[{"resource_type": "db", "resource_names": ["{{identity.entity.name}}"], "actions": ["read"]}]`},
+	} {
+		_, text := m.refused(logical.UpdateOperation, "roles/x", data)
+		require.Equal(t, says, text)
+	}
+}

@@ -36,7 +36,9 @@ func (r *Roles) DryRun(ctx context.Context, c *connection.Connection, role *stor
 	if err != nil {
 		return nil, err
 	}
-	problems = append(problems, permission.CheckTypes(grants, types)...)
+	if scope.Product.IsV2() { // another product's are all unknown, which is said of their fields
+		problems = append(problems, permission.CheckTypes(grants, types)...)
+	}
 	if scope.OrgID == "" && scope.Product.IsV2() { // there is nowhere to look
 		return nil, problems.Err()
 	}
@@ -84,7 +86,9 @@ func (r *Roles) findMissingGrants(ctx context.Context, c *connection.Connection,
 			return errors.Join(problems.Err(), err)
 		}
 		missing := slices.IndexFunc(permissions, func(p permission.Permission) bool { return p.String() == refused.Permission })
-		unknown := slices.IndexFunc(permissions, func(p permission.Permission) bool { return isUnknownDatabase(refused, p) })
+		unknown := slices.IndexFunc(permissions, func(p permission.Permission) bool {
+			return p.Type == permission.Databases && p.ID != "" && refused.Kind == influx.NotFound && strings.HasSuffix(refused.Message, " "+p.ID)
+		})
 		switch {
 		case unknown >= 0:
 			name := permissions[unknown].ID
@@ -101,13 +105,6 @@ func (r *Roles) findMissingGrants(ctx context.Context, c *connection.Connection,
 		}
 	}
 	return errors.Join(problems.Err(), problem.BadInput("and perhaps more: after %d permissions that the root token does not hold, InfluxDB was not asked on", maxProbes))
-}
-
-// isUnknownDatabase reports whether InfluxDB 3 Enterprise has refused a token because the database of a permission does not exist.
-// Its documentation has no status for that; its source says "invalid resource name".
-func isUnknownDatabase(refused *influx.Error, p permission.Permission) bool {
-	return p.Type == permission.Databases && p.ID != "" && refused.FromInfluxDB() && strings.Contains(refused.Message, p.ID) &&
-		(refused.Kind == influx.NotFound || strings.Contains(refused.Message, "resource name"))
 }
 
 // warnRootOwner warns where a privileged token would leave something behind that runs with the rights of the root token's

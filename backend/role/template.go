@@ -226,6 +226,12 @@ func validateTemplates(r *store.Role) problem.List {
 			problems.Add(f.String(), "%q is not an identity template: %v", problem.Clip(text), err)
 		}
 	}
+	for i, p := range r.Permissions { // a name in it is taken as it is
+		names, _ := p["resource_names"].([]any)
+		if slices.ContainsFunc(names, func(name any) bool { text, _ := name.(string); return IsTemplate(text) }) {
+			problems.Add(fmt.Sprintf("%s[%d].resource_names", permissionsField, i), "identity templates are filled in in read_databases and write_databases; write them there")
+		}
+	}
 	return problems
 }
 
