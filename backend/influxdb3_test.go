@@ -451,3 +451,11 @@ func TestWhatIsWrongWithARoleOnEnterprise(t *testing.T) {
 		require.Equal(t, says, text)
 	}
 }
+
+// Which fields a setup takes depends on which InfluxDB it is: where none answers, that is what is wrong.
+func TestSetupOfAnInfluxDBThatDoesNotAnswer(t *testing.T) {
+	status, text := newMount(t).refused(logical.UpdateOperation, "config/setup", map[string]any{"url": "http://127.0.0.1:1"})
+	require.Equal(t, 502, status)
+	require.Contains(t, text, "url: no usable answer from http://127.0.0.1:1")
+	require.NotContains(t, text, "missing")
+}

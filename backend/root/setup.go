@@ -50,12 +50,15 @@ func validateSetup(o influx.SetupRequest) error {
 //
 // InfluxDB 3 chooses that value, so that a lost answer loses it; there a token of the mount's own takes its place at once.
 func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c *store.Connection, o influx.SetupRequest) (created *store.Connection, warnings []string, err error) {
-	var is3 bool
-	if err = verify.ReachForm(c); err == nil {
-		is3, err = r.is3(ctx, c)
+	if err := verify.ReachForm(c); err != nil {
+		return nil, nil, errors.Join(validateSetup(o), err)
+	}
+	is3, err := r.is3(ctx, c)
+	if err != nil {
+		return nil, nil, err
 	}
 	if !is3 {
-		if err := errors.Join(validateSetup(o), err); err != nil {
+		if err := validateSetup(o); err != nil {
 			return nil, nil, err
 		}
 		created, err = r.setUp(ctx, s, mountPath, c, o, r.setUp2)

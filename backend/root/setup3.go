@@ -31,6 +31,9 @@ func (r *Root) is3(ctx context.Context, c *store.Connection) (bool, error) {
 	server, err := dialed.Client.Ping(ctx)
 	version := server.Version
 	if failed, ok := errors.AsType[*influx.Error](err); ok {
+		if failed.Kind == influx.Unavailable || failed.Kind == influx.BadCertificate { // which fields it takes is not known
+			return false, verify.Explain(dialed, &store.Found{}, err)
+		}
 		version = failed.Version
 	}
 	major, _, _ := strings.Cut(version, ".")
