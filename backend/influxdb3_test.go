@@ -459,3 +459,18 @@ func TestSetupOfAnInfluxDBThatDoesNotAnswer(t *testing.T) {
 	require.Contains(t, text, "url: no usable answer from http://127.0.0.1:1")
 	require.NotContains(t, text, "missing")
 }
+
+// A root token that ends takes with it what could revoke, and nobody but an operator can give another one.
+func TestARootTokenOfInfluxDB3ThatEnds(t *testing.T) {
+	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+		resp := m.write("config", map[string]any{"token": server.AddExpiringToken("vault", 60*24*3600)})
+		ends := m.clock.now().Add(60 * 24 * time.Hour).UTC().Format("2006-01-02")
+		require.Contains(t, resp.Warnings[0], "token: InfluxDB ends it at "+ends)
+		require.Equal(t, true, m.read("check").Data["healthy"])
+		m.clock.advance(31 * 24 * time.Hour)
+		require.Contains(t, m.problems()[0], "token: InfluxDB ends the root token at "+ends)
+		m.write("config/rotate-root", nil)
+		require.Equal(t, true, m.read("check").Data["healthy"])
+		require.Nil(t, m.write("config", map[string]any{"tidy_interval": "2h"}), "its own lasts for ten years")
+	})
+}

@@ -31,6 +31,9 @@ import (
 // MaxProblems bounds how many problems one report holds.
 const MaxProblems = 100
 
+// rootMargin is how long before its end a root token is to be replaced.
+const rootMargin = 30 * 24 * time.Hour
+
 // Health checks a mount.
 type Health struct {
 	mount    *mount.Mount
@@ -196,6 +199,9 @@ func (h *Health) checkConnection(ctx context.Context, r *Report, config *store.C
 	}
 	if is := cmp.Or(config.Product, permission.V2); err == nil && result.Product != is {
 		r.add("product: the configuration was stored for %s, and %s answers; write config again, without product", is, result.Product)
+	}
+	if ends := result.RootEnds; !ends.IsZero() && h.mount.Now().After(ends.Add(-rootMargin)) {
+		r.add("token: InfluxDB ends the root token at %s, after which nothing can be issued or revoked; rotate it with config/rotate-root", problem.RFC3339(ends))
 	}
 	foreign, unknown := false, false
 	if c, openErr := h.pool.Open(config); openErr == nil {

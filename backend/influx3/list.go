@@ -80,8 +80,13 @@ func orUnexpected(err error) error {
 
 // authorization is the row in the words of package influx.
 func (r row) authorization() *influx.Authorization {
-	created, _ := time.Parse("2006-01-02T15:04:05.999999999", strings.TrimSuffix(r.Created, "Z"))
-	return &influx.Authorization{ID: r.Name, Description: DescriptionOf(r.Name), CreatedAt: created}
+	return &influx.Authorization{ID: r.Name, Description: DescriptionOf(r.Name), CreatedAt: moment(r.Created), Expires: moment(r.Expiry)}
+}
+
+// moment is a time in a row; zero where there is none.
+func moment(text string) time.Time {
+	at, _ := time.Parse("2006-01-02T15:04:05.999999999", strings.TrimSuffix(text, "Z"))
+	return at
 }
 
 // ScanAuthorizations hands each token to visit that this engine has made, on whatever mount. What the pointer points to is
@@ -131,26 +136,26 @@ func (c *Client) read(ctx context.Context, name string, within time.Duration) (f
 // Self returns the token that is the client's own, which its hash tells.
 func (c *Client) Self(ctx context.Context) (*influx.Authorization, error) {
 	sum := sha512.Sum512([]byte(c.token))
-	var names []string
+	var found []*influx.Authorization
 	err := c.rows(ctx, "hash = $p", hex.EncodeToString(sum[:])[:hashLength], c.api.Timeout(), func(time.Time) {}, func(r row) error {
-		names = append(names, r.Name)
+		found = append(found, r.authorization())
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	call := influx.Call{Method: http.MethodPost, Path: queryPath}
-	switch len(names) {
+	switch len(found) {
 	case 0:
 		return nil, c.api.Failure(call, http.StatusOK, influx.Verdict{Kind: influx.NotFound, Message: "the list of tokens does not hold the client's own", Own: true})
 	case 1:
-		return &influx.Authorization{
-			ID: names[0], Token: c.token, Description: DescriptionOf(names[0]), Permanent: names[0] == OperatorName,
-			Permissions: []influx.Permission{{Action: "write", Resource: influx.Resource{Type: Admin}}},
-		}, nil
+		self := found[0]
+		self.Token, self.Permanent = c.token, self.ID == OperatorName
+		self.Permissions = []influx.Permission{{Action: "write", Resource: influx.Resource{Type: Admin}}}
+		return self, nil
 	}
 	return nil, c.api.Failure(call, http.StatusOK, influx.Verdict{
-		Kind: influx.Invalid, Message: fmt.Sprintf("%d tokens begin with the same hash as the client's own; make another one", len(names)), Own: true,
+		Kind: influx.Invalid, Message: fmt.Sprintf("%d tokens begin with the same hash as the client's own; make another one", len(found)), Own: true,
 	})
 }
 

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
@@ -80,7 +81,10 @@ func (k *check) self(ctx context.Context) error {
 	if err != nil {
 		return k.explain(err)
 	}
-	k.Found.RootAuthorizationID, k.ValuesHidden = root.ID, true
+	k.Found.RootAuthorizationID, k.ValuesHidden, k.RootEnds = root.ID, true, root.Expires
+	if !root.Expires.IsZero() && k.c.RootNonce == "" {
+		k.Warnings = append(k.Warnings, fmt.Sprintf("token: InfluxDB ends it at %s, after which nothing can be issued or revoked. config/rotate-root makes one of the mount's own, which lasts for ten years; rotation_period renews that in time", problem.RFC3339(root.Expires)))
+	}
 	if root.Permanent {
 		k.Warnings = append(k.Warnings, "token: this is the operator token, which InfluxDB never deletes. config/rotate-root makes a token of the mount's own; then regenerate the operator token by hand, and lock it away")
 	}

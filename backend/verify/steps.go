@@ -38,6 +38,8 @@ type Result struct {
 	// Product is which InfluxDB it is.
 	Product permission.Product
 	Latency time.Duration
+	// RootEnds is when the server itself ends the root token; zero where it does not.
+	RootEnds time.Time
 	// ValuesHidden says that the server shows a token's value only in the answer that creates it. It is not set where
 	// the root token may not look.
 	ValuesHidden bool
