@@ -474,3 +474,21 @@ func TestARootTokenOfInfluxDB3ThatEnds(t *testing.T) {
 		require.Nil(t, m.write("config", map[string]any{"tidy_interval": "2h"}), "its own lasts for ten years")
 	})
 }
+
+// A caller that hangs up leaves no mount behind that works with the operator token.
+func TestASetupOfInfluxDB3GoesOnWithoutItsCaller(t *testing.T) {
+	for range 5 { // which of two things that are ready is taken is by chance
+		m := newMount(t)
+		server := influx3test.New(t, influx3test.Fresh())
+		server.SetClock(m.clock.now)
+		ctx, hangUp := context.WithCancel(t.Context())
+		server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			next.ServeHTTP(w, r)
+			if r.Method == http.MethodPost {
+				hangUp()
+			}
+		})
+		_, _ = m.send(ctx, &logical.Request{Operation: logical.UpdateOperation, Path: "config/setup", Data: map[string]any{"url": server.URL}})
+		require.Contains(t, m.read("config").Data["authorization_id"], ":root:-root:")
+	}
+}

@@ -67,7 +67,7 @@ func (r *Root) SetUp(ctx context.Context, s logical.Storage, mountPath string, c
 	if _, err = r.setUp(ctx, s, mountPath, c, o, r.setUp3); err != nil {
 		return nil, nil, err
 	}
-	if warnings, err = r.Rotate(ctx, s, mountPath, ""); err != nil {
+	if warnings, err = r.Rotate(context.WithoutCancel(ctx), s, mountPath, ""); err != nil {
 		warnings = []string{fmt.Sprintf("InfluxDB is set up, but its operator token is still the root token; run vault write -f %sconfig/rotate-root: %v", mountPath, err)}
 	}
 	created, err = store.Config.Get(ctx, s)
