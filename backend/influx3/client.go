@@ -179,15 +179,16 @@ type recent struct {
 	enough int
 }
 
-// add notes a token that is being made, and forgets those that are known everywhere by now.
-func (r *recent) add(name string) {
+// add notes when a token was made, which is the zero time once it is deleted, and forgets those that are known everywhere by
+// now.
+func (r *recent) add(name string, made time.Time) {
 	if r == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
-	r.made[name] = now
+	r.made[name] = made
 	if len(r.made) > r.enough {
 		maps.DeleteFunc(r.made, func(_ string, at time.Time) bool { return now.Sub(at) > syncAge })
 		r.enough = 2*len(r.made) + 1000

@@ -188,6 +188,28 @@ func TestScopedTokens(t *testing.T) {
 	require.True(t, influx.Is(err, influx.NotFound), "%v", err)
 }
 
+// A node is behind from the answer on, however long the call took; and not behind what this client has deleted itself.
+func TestWhatAClusterIsBehind(t *testing.T) {
+	server := influx3test.New(t, influx3test.Enterprise())
+	c, at := clientOf(t, server.URL, server.RootToken(), true)
+	*at = at.Add(2 * time.Minute)
+	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		*at = at.Add(59 * time.Second)
+		next.ServeHTTP(w, r)
+	})
+	_, err := c.CreateAuthorization(t.Context(), request(time.Hour, admin...))
+	require.NoError(t, err)
+	server.Intercept(nil)
+	*at = at.Add(2 * time.Second)
+	server.DeleteToken(name)
+	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name), influx.Unavailable), "it was made two seconds ago")
+
+	_, err = c.CreateAuthorization(t.Context(), request(time.Hour, admin...))
+	require.NoError(t, err)
+	require.NoError(t, c.DeleteAuthorization(t.Context(), name))
+	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name), influx.Gone))
+}
+
 func TestSetUpIsOnce(t *testing.T) {
 	server := influx3test.New(t, influx3test.Fresh())
 	c, _ := clientOf(t, server.URL, "", false)

@@ -74,9 +74,9 @@ func (c *Client) CreateAuthorization(ctx context.Context, a influx.NewAuthorizat
 	case lifetime > longest:
 		return nil, c.api.Failure(call, 0, refusal("InfluxDB 3 takes a token that ends later than in 100 years for one that never ends; set max_ttl"))
 	}
-	c.recent.add(name)
 	var made answer
 	cluster, err := c.api.Do(context.WithoutCancel(ctx), call, &made, clusterHeader)
+	c.recent.add(name, c.now()) // the call may have taken as long as a node may be behind
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,11 @@ func accesses(permissions []influx.Permission) []access {
 // DeleteAuthorization deletes a token, which is refused from then on by the node that has answered. An Error of kind Gone says
 // that there was none. On Enterprise that counts only once every node must know of the token.
 func (c *Client) DeleteAuthorization(ctx context.Context, name string) error {
-	return c.unlessRecent(name, c.delete(ctx, name))
+	err := c.delete(ctx, name)
+	if err == nil {
+		c.recent.add(name, time.Time{}) // from now on a node that does not know of it is right
+	}
+	return c.unlessRecent(name, err)
 }
 
 // delete takes nothing for a deletion but what the server itself says is one: a proxy's page is a 200, too. Like every change it
