@@ -492,3 +492,15 @@ func TestASetupOfInfluxDB3GoesOnWithoutItsCaller(t *testing.T) {
 		require.Contains(t, m.read("config").Data["authorization_id"], ":root:-root:")
 	}
 }
+
+func TestADatabaseThatIsGoneIsNamed(t *testing.T) {
+	m := newMount(t)
+	server := m.connected3(influx3test.Enterprise())
+	server.AddDatabase("metrics")
+	m.write("roles/x", map[string]any{"write_databases": "metrics"})
+	server.RemoveDatabase("metrics")
+	status, text := m.refused(logical.ReadOperation, "creds/x", nil)
+	require.Equal(t, 400, status)
+	require.Equal(t, `write_databases[0]: no database "metrics"; a token can be made for databases that exist, so that it has to be made first`, text)
+	require.EqualValues(t, 0, m.read("check").Data["pending_deletions"])
+}

@@ -212,6 +212,9 @@ func (m *Minter) mintOnce(ctx context.Context, s logical.Storage, c *connection.
 		Kind: o.Kind, Nonce: o.Nonce, Role: o.Name, Text: text, Permissions: permissions,
 		OrgID: scope.OrgID, OwnerID: owner.ID, Deadline: o.Deadline,
 	})
+	if _, noDatabase := role.NoDatabase(permissions, err); noDatabase != nil {
+		return nil, noDatabase
+	}
 	org := c.OrgLookupName(o.Role)
 	if err == nil {
 		err = c.CheckIssued(ctx, created, owner.ID)

@@ -86,14 +86,11 @@ func (r *Roles) findMissingGrants(ctx context.Context, c *connection.Connection,
 			return errors.Join(problems.Err(), err)
 		}
 		missing := slices.IndexFunc(permissions, func(p permission.Permission) bool { return p.String() == refused.Permission })
-		unknown := slices.IndexFunc(permissions, func(p permission.Permission) bool {
-			return p.Type == permission.Databases && p.ID != "" && refused.Kind == influx.NotFound && strings.HasSuffix(refused.Message, " "+p.ID)
-		})
+		unknown, noDatabase := NoDatabase(permissions, err)
 		switch {
-		case unknown >= 0:
-			name := permissions[unknown].ID
-			problems.Add(permissions[unknown].Place.String(), "no database %q; a token can be made for databases that exist, so that it has to be made first", name)
-			permissions = slices.DeleteFunc(permissions, func(q permission.Permission) bool { return q.ID == name })
+		case noDatabase != nil:
+			problems = append(problems, noDatabase)
+			permissions = slices.DeleteFunc(permissions, func(q permission.Permission) bool { return q.ID == unknown })
 		case refused.Kind == influx.Forbidden && missing >= 0:
 			p := permissions[missing]
 			problems.Add(p.Place.String(), "the root token does not hold %s, so it can't grant it; see docs/root-token.md", p.Words(scope))
@@ -105,6 +102,21 @@ func (r *Roles) findMissingGrants(ctx context.Context, c *connection.Connection,
 		}
 	}
 	return errors.Join(problems.Err(), problem.BadInput("and perhaps more: after %d permissions that the root token does not hold, InfluxDB was not asked on", maxProbes))
+}
+
+// NoDatabase returns the database that err, of a token that was asked for, says is not there, and an error that names the
+// field it stands in; nil where it says something else.
+func NoDatabase(permissions []permission.Permission, err error) (name string, problemOf error) {
+	refused, ok := errors.AsType[*influx.Error](err)
+	if !ok || refused.Kind != influx.NotFound {
+		return "", nil
+	}
+	for _, p := range permissions {
+		if p.Type == permission.Databases && p.ID != "" && strings.HasSuffix(refused.Message, " "+p.ID) {
+			return p.ID, problem.InField(p.Place.String(), "no database %q; a token can be made for databases that exist, so that it has to be made first", p.ID)
+		}
+	}
+	return "", nil
 }
 
 // warnRootOwner warns where a privileged token would leave something behind that runs with the rights of the root token's
