@@ -504,3 +504,12 @@ func TestADatabaseThatIsGoneIsNamed(t *testing.T) {
 	require.Equal(t, `write_databases[0]: no database "metrics"; a token can be made for databases that exist, so that it has to be made first`, text)
 	require.EqualValues(t, 0, m.read("check").Data["pending_deletions"])
 }
+
+func TestATokenOfCoreCannotBeNarrowed(t *testing.T) {
+	m := newMount(t)
+	m.connected3()
+	for field, value := range map[string]string{"read_databases": "metrics", "write_buckets": "metrics", "permissions": `[{"resource_type": "db", "resource_names": ["a"], "actions": ["read"]}]`} {
+		text := m.rejected(logical.UpdateOperation, "creds/app", map[string]any{field: value})
+		require.Equal(t, field+": a token of InfluxDB 3 Core may do everything, and can't be narrowed; leave it out", text)
+	}
+}

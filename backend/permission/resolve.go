@@ -71,6 +71,9 @@ func Resolve(ctx context.Context, d Definition, scope Scope, directory Directory
 	if d.size() > MaxGrants { // InfluxDB is not asked about so many
 		return nil, malformed
 	}
+	if scope.Within != nil && scope.Product == Core {
+		return nil, problem.InField(d.longest(), "a token of %s may do everything, and can't be narrowed; leave it out", Core)
+	}
 	if foreign := append(d.foreign(scope.Product), d.misshapen(scope.Product)...); len(foreign) > 0 {
 		return nil, append(problem.List{malformed}, foreign...).Err()
 	}
