@@ -100,10 +100,11 @@ func (w *Writer) Write(ctx context.Context, s logical.Storage, ch Change) (warni
 		return nil, err
 	}
 	candidate.ID, candidate.Revision = rand.Text(), rand.Text()
-	if ch.WithProduct && !ch.Unverified {
-		return nil, problem.InField("product", "is found by itself; leave it out, or store the settings without being tried, with verify_connection=false")
-	}
+	product := candidate.Product
 	more, err := w.verify(ctx, candidate, old, ch.Unverified)
+	if found := candidate.Product; err == nil && ch.WithProduct && product != found {
+		err = problem.InField("product", "this is %s; leave it out: it is found by itself where the settings are tried", found)
+	}
 	if err != nil && keepsRoot {
 		err = fmt.Errorf("%w\ntoken: the one in this write was rotated away, and the stored one was tried; where InfluxDB was restored and knows that one again, delete the configuration and write it anew, see docs/recovery.md", err)
 	}

@@ -1,6 +1,7 @@
 package permission
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -247,6 +248,8 @@ func (g Grant) danger(org string) string {
 		return fmt.Sprintf("%s on every type can %s other tokens of %s", g.Action, verb, orgText(org))
 	case g.AllOrgs:
 		return fmt.Sprintf("%s on %s of every organization leaves %s", g.Action, g.Type, orgText(org))
+	case g.Type == Databases && (g.Name == "" || g.Name == internal):
+		return fmt.Sprintf("%s on %s reaches the database %s, which lists the tokens of all", g.Action, cmp.Or(g.Name, "every database"), internal)
 	case g.Action == Write && (g.Type == Users || g.Type == Orgs):
 		return fmt.Sprintf("write on %s can change who may do what, and make other tokens", g.Type)
 	case g.Action == Write && slices.Contains(runsLater, g.Type):

@@ -43,6 +43,9 @@ const (
 	System    = "system"
 )
 
+// internal is InfluxDB 3's own database, which holds the names, the permissions and a part of the hashes of all tokens.
+const internal = "_internal"
+
 // Types3 are the resource types of InfluxDB 3.
 var Types3 = []string{Databases, System}
 

@@ -141,7 +141,7 @@ func (t *Tidier) settleOne(ctx context.Context, s logical.Storage, c *connection
 	if err != nil {
 		return err
 	}
-	if !current && entry.Nonce != c.RootNonce {
+	if !current && entry.Nonce != c.RootNonce && entry.Stamp != "" { // without one it was asked of an InfluxDB 2 that is gone
 		if err := settler.Settle(ctx, entry.Stamp); err != nil {
 			return fmt.Errorf("whether a token was made for role %s is not settled yet: %w", entry.Role, err)
 		}
