@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+	"vault-plugin-secrets-influxdb/backend/influx3/influx3test"
+	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
 // TestInfluxKeepsTheContract holds the real servers to the suite that the unit tests' fake passes: so
@@ -25,4 +27,11 @@ func TestInfluxKeepsTheContract(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestInfluxDB3KeepsTheContract holds a real InfluxDB 3 Core to the suite that its fake passes in the unit tests.
+func TestInfluxDB3KeepsTheContract(t *testing.T) {
+	t.Parallel()
+	influx := newCore3(t, lab.Influx3Options{})
+	influx3test.Contract(t, influx3test.Target{URL: influx.url, OperatorToken: influx.operator, Product: "core", Version: "3.10.1"})
 }

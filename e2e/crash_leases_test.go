@@ -15,7 +15,7 @@ var mints = crashAct{
 	name: "mint",
 	prepare: func(t *testing.T, p *crashPoint) {
 		p.keep(t)
-		p.role(t, "app", bucketRole(map[string]any{"ttl": "15s", "max_ttl": "15s"}))
+		p.role(t, "app", p.grants(map[string]any{"ttl": "15s", "max_ttl": "15s"}))
 	},
 	call: func(ctx context.Context, p *crashPoint) error {
 		_, err := p.vault.Logical().ReadWithContext(ctx, p.path+"/creds/app")
@@ -67,7 +67,7 @@ var renews = crashAct{
 	},
 	reconciled: func(t *testing.T, p *crashPoint) {
 		if p.err == nil { // then it lives for an hour
-			assertWorks(t, p.influx, p.held.token)
+			p.assertWorks(t, p.held.token)
 			p.leaseTimes(t, p.held.lease)
 		}
 		leasesAreTokens(t, p)
@@ -81,14 +81,14 @@ var deletionLost = at{when: "before", what: "DELETE", about: "/authorizations/{i
 func (p *crashPoint) keep(t *testing.T) {
 	t.Helper()
 	p.connect(t, nil)
-	p.role(t, "untouched", bucketRole(map[string]any{"ttl": "1h"}))
+	p.role(t, "untouched", p.grants(map[string]any{"ttl": "1h"}))
 	p.untouched = p.mint(t, "untouched")
 }
 
 func holdsLease(t *testing.T, p *crashPoint) {
 	t.Helper()
 	p.keep(t)
-	p.role(t, "app", bucketRole(map[string]any{"ttl": "90s", "max_ttl": "2h"}))
+	p.role(t, "app", p.grants(map[string]any{"ttl": "90s", "max_ttl": "2h"}))
 }
 
 // mintsIt comes last: the lease is to live until everything is at its point, and to be over when all is reconciled.
@@ -133,7 +133,7 @@ func leasesAreTokens(t *testing.T, p *crashPoint) {
 		return err
 	})
 	p.leaseTimes(t, p.untouched.lease)
-	assertWorks(t, p.influx, p.untouched.token)
+	p.assertWorks(t, p.untouched.token)
 	require.NoError(t, p.vault.Sys().UnmountWithContext(t.Context(), p.path))
 	p.awaitNothing(t)
 }

@@ -28,6 +28,8 @@ type crashScene struct {
 	stops  *stops
 	vault  *lab.Vault
 	influx *lab.Influx
+	// core is an InfluxDB 3 in its place, and influx is nil then.
+	core   *influx3
 	proxy  *proxy
 	points []*crashPoint
 }
@@ -117,13 +119,34 @@ func (p *crashPoint) String() string { return p.act.name + "/" + p.step.name }
 // as often as Vault ticks.
 func (p *crashPoint) connect(t *testing.T, more map[string]any) {
 	t.Helper()
-	fields := map[string]any{
-		"url": p.scene.proxy.URL, "token": p.influx.Operator, "org": org, "request_timeout": "5m", "tidy_interval": "10s",
+	fields := map[string]any{"url": p.scene.proxy.URL, "request_timeout": "5m", "tidy_interval": "10s"}
+	if p.scene.core != nil {
+		fields["token"] = p.scene.core.operator
+	} else {
+		fields["token"], fields["org"] = p.influx.Operator, org
 	}
 	for name, value := range more {
 		fields[name] = value
 	}
 	p.write(t, "config", fields)
+}
+
+// grants are those of the roles here.
+func (p *crashPoint) grants(more map[string]any) map[string]any {
+	if p.scene.core != nil {
+		return adminRole(more)
+	}
+	return bucketRole(more)
+}
+
+// assertWorks asserts that a token can be used.
+func (p *crashPoint) assertWorks(t *testing.T, token string) {
+	t.Helper()
+	if p.scene.core != nil {
+		p.scene.core.assertWorks(t, token)
+		return
+	}
+	assertWorks(t, p.influx, token)
 }
 
 // about fills a point in.

@@ -2,8 +2,9 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,14 +56,14 @@ func (p *crashPoint) awaitRecovery(t *testing.T, probe func(context.Context, *cr
 func (p *crashPoint) awaitReconciled(t *testing.T, probe func(context.Context) error) {
 	t.Helper()
 	require.NoError(t, lab.Await(t.Context(), reconcileLimit, "everything to be reconciled", func(ctx context.Context) error {
-		checked, err := p.vault.Logical().ReadWithContext(ctx, p.path+"/check")
-		if err != nil {
+		if err := probe(ctx); err != nil {
 			return err
 		}
-		if pending := fmt.Sprint(checked.Data["pending_deletions"]); pending != "0" {
+		pending, err := p.pending(ctx)
+		if err == nil && pending != "0" {
 			err = fmt.Errorf("%s deletions are pending", pending)
 		}
-		return errors.Join(err, probe(ctx))
+		return err
 	}))
 }
 
@@ -76,6 +77,10 @@ func (p *crashPoint) stamp(kind, role string) string {
 
 // stamped are the IDs of the tokens in InfluxDB that bear such a stamp.
 func (p *crashPoint) stamped(ctx context.Context, kind, role string) ([]string, error) {
+	if p.scene.core != nil {
+		rows, err := p.scene.core.rows(ctx, strings.TrimPrefix(p.stamp(kind, role), "[")+"%")
+		return slices.Sorted(maps.Keys(rows)), err
+	}
 	all, err := p.influx.Authorizations(ctx)
 	var ids []string
 	for _, a := range all {

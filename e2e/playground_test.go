@@ -25,7 +25,9 @@ var wholeToken = regexp.MustCompile(`[A-Za-z0-9_-]{80,}==`)
 
 func TestDemoEndsByItself(t *testing.T) {
 	t.Parallel()
-	out, err := playground(t.Context(), t, "-demo").CombinedOutput()
+	program := playground(t.Context(), t, "-demo")
+	program.Env = append(program.Env, "INFLUXDB3_BIN=") // its story is told below
+	out, err := program.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Contains(t, string(out), "401: InfluxDB does not know it any more")
 	assert.False(t, wholeToken.Match(out), "a token is shown by its beginning only")
@@ -43,6 +45,7 @@ func TestPlaygroundRunsUntilInterrupted(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	program := playground(ctx, t)
+	program.Env = append(program.Env, "INFLUXDB3_BIN=")
 	program.Cancel = func() error { return program.Process.Signal(os.Interrupt) } // so that it takes its servers along
 	program.WaitDelay = time.Minute
 	pipe, err := program.StdoutPipe()
@@ -134,4 +137,18 @@ func tokenFile(t *testing.T, shown, name string) secretFile {
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return secretFile{path, strings.TrimSpace(string(content))}
+}
+
+// With an InfluxDB 3 Core the story is told on that.
+func TestDemoOnInfluxDB3Core(t *testing.T) {
+	t.Parallel()
+	if lab.Influx3Binary() == "" {
+		t.Skip(noCore)
+	}
+	out, err := playground(t.Context(), t, "-demo").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	for _, says := range []string{"the product is core", "A lease on Core contains nobody", "401: InfluxDB does not know it any more"} {
+		assert.Contains(t, string(out), says)
+	}
+	assert.NotRegexp(t, `apiv3_[A-Za-z0-9_-]{20,}`, string(out), "a token is shown by its beginning only")
 }

@@ -19,8 +19,8 @@ import (
 // delete) or an answer to Vault (answer).
 type at struct {
 	when, what string
-	// about is a part of the text that tells which one: the path and body of a call, the mount's UUID and the key of
-	// a write, the mount's UUID, the operation and the path of an answer.
+	// about is a part of the text that tells which one: the path and body of a call, and the token that it is about on
+	// InfluxDB 3; the mount's UUID and the key of a write; the mount's UUID, the operation and the path of an answer.
 	about string
 	// nth counts such points; 0 and 1 mean the first.
 	nth int
@@ -128,7 +128,7 @@ func (s *stops) proxy(t *testing.T, influx *lab.Influx) *proxy {
 	t.Cleanup(s.end) // before the proxy, which waits for its calls
 	p.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		body, err := io.ReadAll(r.Body)
-		point := at{when: "before", what: r.Method, about: r.URL.Path + " " + string(body)}
+		point := at{when: "before", what: r.Method, about: r.URL.Path + " " + r.URL.Query().Get("token_name") + string(body)}
 		if err != nil || !s.passes(point) {
 			hangsUp(w, r, next)
 		}

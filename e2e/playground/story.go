@@ -32,6 +32,8 @@ type story struct {
 
 	host   host
 	influx *lab.Influx
+	// core is an InfluxDB 3 Core in its place, and influx is nil then.
+	core   *lab.Influx3
 	vault  *lab.Vault
 	client *api.Client
 	plugin lab.Plugin
@@ -42,9 +44,15 @@ type story struct {
 
 // tell runs the steps in order and stops at the first that does not go as told.
 func (s *story) tell(ctx context.Context) error {
-	for _, next := range []func(context.Context) error{
+	steps := []func(context.Context) error{
 		s.build, s.startInflux, s.startVault, s.registerPlugin, s.configure, s.writeRole, s.useToken,
-	} {
+	}
+	if onCore() {
+		steps = []func(context.Context) error{
+			s.build, s.startCore, s.startVault, s.registerPlugin, s.configureCore, s.writeCoreRole, s.useCoreToken,
+		}
+	}
+	for _, next := range steps {
 		if err := next(ctx); err != nil {
 			return fmt.Errorf("step %d: %w", s.steps, err)
 		}
@@ -97,6 +105,9 @@ func (s *story) build(ctx context.Context) error {
 		return err
 	})
 	all.Go(func() error {
+		if onCore() {
+			return nil
+		}
 		_, err := lab.Binary(ctx, "influxd")
 		return err
 	})

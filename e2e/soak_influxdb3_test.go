@@ -1,0 +1,29 @@
+//go:build soak
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"vault-plugin-secrets-influxdb/e2e/lab"
+)
+
+// Two thousand mints and as many revocations are cut off within the first milliseconds, of the plugin as it is released:
+// nothing is left five minutes later. One that gets its answer follows each, or a real server would not get far: see mendCatalog.
+func TestSoakCallsCutOffAtInfluxDB3(t *testing.T) {
+	const limit = 5 * time.Minute
+	onInfluxDB3s(t, func(t *testing.T, influx *influx3) {
+		plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion)
+		assert.NoError(t, err)
+		s := newShear(t, influx)
+		s.alone = true
+		c := cutOffs{engineIn3(t, newVaultWith(t, lab.VaultOptions{Storage: "raft"}, plugin), "influxdb", influx, s.leading()), s}
+		c.run(t, 2000)
+		ended := time.Now()
+		c.settle(t)
+		assert.Less(t, time.Since(ended), limit)
+	})
+}
