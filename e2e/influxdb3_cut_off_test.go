@@ -131,11 +131,11 @@ func (c *cutOffs) run(t *testing.T, count int) {
 	assert.Equal(t, count, lost, "no mint was answered")
 	kept := c.during(t, count, func(i int) error { return c.tryRevoke(ctx, leases[i]) })
 	assert.Equal(t, count, kept, "no revocation was answered")
+	c.shear.mend()
 	pending, err := c.pending(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, fmt.Sprint(2*count), pending)
 	t.Logf("%d mints and %d revocations were cut off; InfluxDB lists %d tokens", lost, kept, len(c.held(t, "lease:app:")))
-	c.shear.mend()
 }
 
 // mendCatalog restarts an InfluxDB whose catalog these calls have left stuck, as an operator has to.
@@ -150,7 +150,7 @@ func (c *cutOffs) mendCatalog(t *testing.T) {
 		c.revoke(t, answer.LeaseID)
 		return
 	}
-	assert.Contains(t, answeredWith(t, http.StatusBadGateway, err), "restart it")
+	assert.Contains(t, answeredWith(t, http.StatusBadGateway, err), "catalog is stuck: it makes and deletes no tokens until it is started anew; restart it")
 	t.Log("InfluxDB is stuck, and restarted")
 	c.server.Kill()
 	require.NoError(t, c.server.Start(t.Context()))

@@ -105,8 +105,7 @@ func (e *engine3) assertEnded(t *testing.T, all ...minted) {
 	}
 }
 
-// checkPause is how long is waited between two reads of check, which makes a token and deletes it again: each such write
-// mends what was half done before.
+// checkPause is how long is waited between two reads of check, each of which asks InfluxDB what it asks on a write of config.
 const checkPause = 5 * time.Second
 
 // awaitOnly3 waits until InfluxDB has no tokens of the mount but these, and nothing is pending.

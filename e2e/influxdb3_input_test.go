@@ -31,7 +31,7 @@ func TestBadInputOnInfluxDB3(t *testing.T) {
 			{"config", map[string]any{"org": org}, "org: InfluxDB 3 Core has no organizations"},
 			{"config", map[string]any{"user": user}, "user: InfluxDB 3 Core has no users"},
 			{"config", map[string]any{"authorization_id": "0123456789abcdef"}, "authorization_id: InfluxDB 3 Core has no authorizations"},
-			{"config", map[string]any{"product": "core"}, "product: is found by itself"},
+			{"config", map[string]any{"product": "enterprise"}, "product: this is InfluxDB 3 Core; leave it out"},
 			{"config", map[string]any{"token": "apiv3_wrong"}, "does not know it (401)"},
 			{"config/rotate-root", map[string]any{"authorization_id": "0123456789abcdef"}, "authorization_id: InfluxDB 3 Core tells itself"},
 		} {

@@ -15,7 +15,8 @@ import (
 // nothing is left five minutes later. One that gets its answer follows each, or a real server would not get far: see mendCatalog.
 func TestSoakCallsCutOffAtInfluxDB3(t *testing.T) {
 	const limit = 5 * time.Minute
-	onInfluxDB3s(t, func(t *testing.T, influx *influx3) {
+	t.Run("core", func(t *testing.T) {
+		influx := newCore3(t, lab.Influx3Options{})
 		plugin, err := shared.lab.Plugin(t.Context(), lab.PluginVersion)
 		assert.NoError(t, err)
 		s := newShear(t, influx)
