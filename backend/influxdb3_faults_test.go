@@ -16,7 +16,7 @@ import (
 	"vault-plugin-secrets-influxdb/backend/influx3/influx3test"
 )
 
-func TestAnUnansweredMintIsSettledOnInfluxDB3(t *testing.T) {
+func TestAnUnansweredMintIsReconciledOnInfluxDB3(t *testing.T) {
 	for name, fault := range map[string]func(*influx3test.Server){
 		"refused":   func(s *influx3test.Server) { s.Refuse(http.MethodPost, "/api/v3/") },
 		"lost":      func(s *influx3test.Server) { s.LoseAnswer(http.MethodPost, "/api/v3/") },
@@ -99,7 +99,7 @@ func TestAnInfluxDB3WithoutAuthentication(t *testing.T) {
 	require.Contains(t, text, "is the server started with --without-auth?")
 }
 
-func TestInfluxDB3InThePlaceOfInfluxDB2(t *testing.T) {
+func TestInfluxDB3WhereInfluxDB2Was(t *testing.T) {
 	m := newMount(t)
 	v2 := m.connected()
 	l := m.mint("app")

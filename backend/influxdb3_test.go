@@ -256,7 +256,7 @@ func TestScopedTokensOfEnterprise(t *testing.T) {
 
 // takes the name that is asked for, which says nothing of the one that was to make the token.
 
-func TestAnotherInfluxDB3SettlesNothing(t *testing.T) {
+func TestAnotherInfluxDB3ReconcilesNothing(t *testing.T) {
 	everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
 		server.LoseAnswer(http.MethodPost, "/api/v3/")
 		status, _ := m.refused(logical.ReadOperation, "creds/app", nil)

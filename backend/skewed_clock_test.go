@@ -39,8 +39,8 @@ func TestTidyDeletesNothingByDeadlineWhereTheClocksDiffer(t *testing.T) {
 				require.Equal(t, tidy.Skewed, status["state"])
 				require.Contains(t, status["last_error"], "the clocks differ")
 				matched, deleted, failed := counts(t, status)
-				settled := map[bool]float64{true: 0, false: 1}[dry] // what the unanswered mint has made
-				require.Equal(t, []float64{settled, settled, 0}, []float64{matched, deleted, failed})
+				found := map[bool]float64{true: 0, false: 1}[dry] // what the unanswered mint has made
+				require.Equal(t, []float64{found, found, 0}, []float64{matched, deleted, failed})
 			}
 			require.True(t, exists(server, expired))
 			require.NotEqual(t, first, m.readStatic("kept")["authorization_id"], "it is replaced")

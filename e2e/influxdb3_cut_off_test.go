@@ -129,13 +129,13 @@ func (c *cutOffs) run(t *testing.T, count int) {
 		return err
 	})
 	assert.Equal(t, count, lost, "no mint was answered")
-	kept := c.during(t, count, func(i int) error { return c.tryRevoke(ctx, leases[i]) })
-	assert.Equal(t, count, kept, "no revocation was answered")
+	unanswered := c.during(t, count, func(i int) error { return c.tryRevoke(ctx, leases[i]) })
+	assert.Equal(t, count, unanswered, "no revocation was answered")
 	c.shear.mend()
 	pending, err := c.pending(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, fmt.Sprint(2*count), pending)
-	t.Logf("%d mints and %d revocations were cut off; InfluxDB lists %d tokens", lost, kept, len(c.held(t, "lease:app:")))
+	t.Logf("%d mints and %d revocations were cut off; InfluxDB lists %d tokens", lost, unanswered, len(c.held(t, "lease:app:")))
 }
 
 // mendCatalog restarts an InfluxDB whose catalog these calls have left stuck, as an operator has to.
@@ -156,8 +156,8 @@ func (c *cutOffs) mendCatalog(t *testing.T) {
 	require.NoError(t, c.server.Start(t.Context()))
 }
 
-// settle waits until nothing is left of them, also after InfluxDB has read again all that was written.
-func (c *cutOffs) settle(t *testing.T) {
+// drain waits until nothing is left of them, also after InfluxDB has read again all that was written.
+func (c *cutOffs) drain(t *testing.T) {
 	t.Helper()
 	c.mendCatalog(t)
 	c.awaitOnly3(t)
@@ -178,6 +178,6 @@ func TestCallsCutOffAtInfluxDB3(t *testing.T) {
 		s := newShear(t, influx)
 		c := cutOffs{briefEngine3(t, influx, s.leading()), s}
 		c.run(t, 40)
-		c.settle(t)
+		c.drain(t)
 	})
 }

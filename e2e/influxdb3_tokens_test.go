@@ -64,12 +64,12 @@ func TestMountsShareAnInfluxDB3(t *testing.T) {
 		mine, theirs := e.mint(t, "app"), other.mint(t, "app")
 		before := time.Now().Add(-time.Hour)
 		dead := lookAlike3(e.mountUUID(t), "0011223344556677", before)
-		kept := []string{
+		others := []string{
 			lookAlike3(other.mountUUID(t), "0011223344556677", before), "by hand", theirs.id,
 			lookAlike3(e.mountUUID(t), "8899aabbccddeeff", time.Now().Add(time.Hour)),
 			strings.Replace(dead, ":lease:", ":static:", 1), mine.id,
 		}
-		for i, name := range append([]string{dead}, kept...) {
+		for i, name := range append([]string{dead}, others...) {
 			if name != mine.id && name != theirs.id {
 				e.server.create(t, name, 1+i) // all of them expire
 			}
@@ -84,21 +84,21 @@ func TestMountsShareAnInfluxDB3(t *testing.T) {
 			}
 			return err
 		}))
-		for _, name := range kept {
+		for _, name := range others {
 			e.row(t, name)
 		}
-		for _, name := range kept[3:5] {
+		for _, name := range others[3:5] {
 			e.server.remove(t, name)
 		}
 		require.NoError(t, other.vault.Sys().UnmountWithContext(t.Context(), other.path))
 		e.server.assertRefused(t, theirs.token)
 		e.server.assertWorks(t, mine.token)
-		e.row(t, kept[0])
+		e.row(t, others[0])
 		// The mount is gone, and what it left is tidied up after by name.
-		e.tidy(t, map[string]any{"mount_uuid": strings.Split(kept[0], ":")[2]})
+		e.tidy(t, map[string]any{"mount_uuid": strings.Split(others[0], ":")[2]})
 		rows, err := e.server.rows(t.Context(), "%")
 		require.NoError(t, err)
-		assert.NotContains(t, rows, kept[0])
+		assert.NotContains(t, rows, others[0])
 		assert.Contains(t, rows, "by hand")
 	})
 }

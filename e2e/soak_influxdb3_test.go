@@ -24,7 +24,7 @@ func TestSoakCallsCutOffAtInfluxDB3(t *testing.T) {
 		c := cutOffs{engineIn3(t, newVaultWith(t, lab.VaultOptions{Storage: "raft"}, plugin), "influxdb", influx, s.leading()), s}
 		c.run(t, 2000)
 		ended := time.Now()
-		c.settle(t)
+		c.drain(t)
 		assert.Less(t, time.Since(ended), limit)
 	})
 }

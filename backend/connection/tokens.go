@@ -36,16 +36,16 @@ type Tokens interface {
 	Close()
 }
 
-// Settler is a Tokens that ends what an unanswered CreateAuthorization with a stamp may have made, some time after the call.
+// Reconciler is a Tokens that ends what an unanswered CreateAuthorization with a stamp may have made, some time after the call.
 // Where there is none, a list tells.
-type Settler interface {
-	Settle(ctx context.Context, stamp string) error
+type Reconciler interface {
+	Reconcile(ctx context.Context, stamp string) error
 }
 
 var (
-	_ Tokens  = (*influx.Client)(nil)
-	_ Tokens  = (*influx3.Client)(nil)
-	_ Settler = (*influx3.Client)(nil)
+	_ Tokens     = (*influx.Client)(nil)
+	_ Tokens     = (*influx3.Client)(nil)
+	_ Reconciler = (*influx3.Client)(nil)
 )
 
 // dialed are the clients of a connection: the one of its tokens, and the same in its own kind, of which the other is nil.

@@ -21,8 +21,8 @@ const (
 	longest  = 100 * 365 * 24 * time.Hour
 )
 
-// settling is how long the token lives that Settle makes, should its deletion fail.
-const settling = time.Minute
+// leftoverLife is how long the token lives that Reconcile makes, should its deletion fail.
+const leftoverLife = time.Minute
 
 // OperatorName is the name of the token that a server's setup makes. It can't be deleted.
 const OperatorName = "_admin"
@@ -164,14 +164,14 @@ func (c *Client) unlessRecent(name string, err error) error {
 	return err
 }
 
-// Settle ends what a CreateAuthorization of unknown outcome may have made, by its stamp. Not to be found proves nothing: a call that is cut
+// Reconcile ends what a CreateAuthorization of unknown outcome may have made, by its stamp. Not to be found proves nothing: a call that is cut
 // off is carried out on disk, and in memory with the next change of the catalog (measured on 3.10.1: of 580 abandoned calls a
 // quarter to five of six were in no list and there after a restart). So the same name is asked for again, with a minute to
 // live: whether it is taken or not, it is there then, and is deleted. The first call must have ended long ago. On Enterprise
 // the token is an admin token all the same: nobody gets to see it.
-func (c *Client) Settle(ctx context.Context, stamp string) error {
+func (c *Client) Reconcile(ctx context.Context, stamp string) error {
 	name := NameOf(stamp)
-	call := creation(newToken{Name: name, Expiry: int64(settling / time.Second)})
+	call := creation(newToken{Name: name, Expiry: int64(leftoverLife / time.Second)})
 	cluster, err := c.api.Do(context.WithoutCancel(ctx), call, nil, clusterHeader)
 	if err == nil && cluster == "" {
 		return c.api.Failure(call, http.StatusCreated, influx.Verdict{Kind: influx.NotInfluxDB, Message: "not InfluxDB 3's own answer", Proof: influx.Unproven})

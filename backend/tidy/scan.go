@@ -311,10 +311,10 @@ func (l *pass) deleteOrphan(ctx context.Context, f orphan) error {
 }
 
 // removeNotCreated removes the unknown outcomes that are proven to have created nothing: absent from a complete list
-// that was asked for long enough after the call. Where InfluxDB settles them itself, no list is proof.
+// that was asked for long enough after the call. Where InfluxDB is asked by a stamp, no list is proof.
 func (l *pass) removeNotCreated(ctx context.Context) error {
-	if settler, ok := l.c.Client.(connection.Settler); ok {
-		return l.settle(ctx, l.s, l.c, settler, l.o.Unknown)
+	if reconciler, ok := l.c.Client.(connection.Reconciler); ok {
+		return l.reconcileByStamp(ctx, l.s, l.c, reconciler, l.o.Unknown)
 	}
 	var problems []error
 	for nonce, entry := range l.o.Unknown {

@@ -88,8 +88,8 @@ func (t *Tidier) reconcile(ctx context.Context, s logical.Storage, id string, un
 		if !c.Visibility.Ready(t.mount.Now()) && !t.mount.Tainted() {
 			return
 		}
-		if settler, ok := c.Client.(connection.Settler); ok {
-			err = t.settle(ctx, s, c, settler, unknown)
+		if reconciler, ok := c.Client.(connection.Reconciler); ok {
+			err = t.reconcileByStamp(ctx, s, c, reconciler, unknown)
 		} else {
 			_, err = t.Scan(ctx, s, c, Options{Unknown: unknown})
 			t.recordVisibility(c, err)
@@ -106,8 +106,8 @@ func (t *Tidier) reconcile(ctx context.Context, s logical.Storage, id string, un
 	}
 }
 
-// settle ends what creations of unknown outcome may have created, of those that are old enough.
-func (t *Tidier) settle(ctx context.Context, s logical.Storage, c *connection.Connection, settler connection.Settler, unknown map[string]store.Pending) error {
+// reconcileByStamp ends what creations of unknown outcome may have created, of those that are old enough.
+func (t *Tidier) reconcileByStamp(ctx context.Context, s logical.Storage, c *connection.Connection, reconciler connection.Reconciler, unknown map[string]store.Pending) error {
 	var (
 		breaker  revoke.Breaker
 		problems []error
@@ -119,16 +119,16 @@ func (t *Tidier) settle(ctx context.Context, s logical.Storage, c *connection.Co
 		if breaker.Open() {
 			break
 		}
-		err := t.settleOne(ctx, s, c, settler, entry)
+		err := t.reconcileOne(ctx, s, c, reconciler, entry)
 		breaker.Record(err)
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
 }
 
-// settleOne is settle of one. What has become current all the same, as with a process that was reloaded in the middle of a
+// reconcileOne is reconcileByStamp of one. What has become current all the same, as with a process that was reloaded in the middle of a
 // rotation, stays.
-func (t *Tidier) settleOne(ctx context.Context, s logical.Storage, c *connection.Connection, settler connection.Settler, entry store.Pending) error {
+func (t *Tidier) reconcileOne(ctx context.Context, s logical.Storage, c *connection.Connection, reconciler connection.Reconciler, entry store.Pending) error {
 	switch stored, err := store.PendingDeletions.Get(ctx, s, entry.Key()); { // a process that outlived its Vault has no storage to read
 	case err != nil:
 		return err
@@ -142,7 +142,7 @@ func (t *Tidier) settleOne(ctx context.Context, s logical.Storage, c *connection
 		return err
 	}
 	if !current && entry.Nonce != c.RootNonce && entry.Stamp != "" { // without one it was asked of an InfluxDB 2 that is gone
-		if err := settler.Settle(ctx, entry.Stamp); err != nil {
+		if err := reconciler.Reconcile(ctx, entry.Stamp); err != nil {
 			return fmt.Errorf("whether a token was made for role %s is not settled yet: %w", entry.Role, err)
 		}
 		if _, err := c.Identify(ctx); err != nil { // another InfluxDB, which may know the root token too, settles nothing of ours
