@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -110,11 +111,16 @@ func revokedIsGone(t *testing.T, p *crashPoint) {
 	assert.NotContains(t, living, p.id)
 }
 
+// steady is for how long leases and tokens have to be the same before they count.
+const steady = 3 * time.Second
+
 // leasesAreTokens waits until the mount's tokens that live are those of its leases that do, and asserts that nothing was
 // deleted that a lease owns, and that every lease can be ended.
 func leasesAreTokens(t *testing.T, p *crashPoint) {
+	var seen string
+	var since time.Time
 	p.awaitReconciled(t, func(ctx context.Context) error {
-		known := 0
+		known, now := 0, ""
 		for _, role := range []string{"app", "untouched"} {
 			leases, err := p.leases(ctx, role)
 			if err != nil {
@@ -125,10 +131,17 @@ func leasesAreTokens(t *testing.T, p *crashPoint) {
 				return errors.Join(err, fmt.Errorf("role %s has %d leases and %d tokens", role, len(leases), len(tokens)))
 			}
 			known += len(tokens)
+			now += fmt.Sprint(leases, tokens)
 		}
 		all, err := p.stamped(ctx, "", "")
 		if err == nil && len(all) != known {
 			err = fmt.Errorf("%d tokens bear the mount's stamp, and %d leases live", len(all), known)
+		}
+		if now != seen { // a lease that is being revoked could stand for a token that nobody has
+			seen, since = now, time.Now()
+		}
+		if err == nil && time.Since(since) < steady {
+			err = errors.New("it has changed just now")
 		}
 		return err
 	})

@@ -96,7 +96,7 @@ func raw(action string, resource ...string) map[string]any {
 func (d definition) asRead() map[string]any {
 	fields := map[string]any{
 		"org": "", "org_id": "", "token_type": "custom", "read_buckets": []any{}, "write_buckets": []any{},
-		"read_resources": []any{}, "write_resources": []any{}, "permissions": []any{}, "clone_from": "", "user": "", "user_id": "",
+		"read_resources": []any{}, "write_resources": []any{}, "read_databases": []any{}, "write_databases": []any{}, "permissions": []any{}, "clone_from": "", "user": "", "user_id": "",
 		"description": "", "ttl": 0, "max_ttl": 0, "max_leases": 0, "allow_privileged": false,
 	}
 	for _, written := range []map[string]any{d.role, d.reads} {
