@@ -24,7 +24,7 @@ var rotatesRoot = crashAct{
 	steps: slices.Concat(
 		aroundWrite("the intention is stored", "put", "intention/root", 1),
 		aroundCall("call for a new token", "POST", ":{uuid}:root:-root:"),
-		aroundCall("new token's trial", "POST", ":{uuid}:lease:-probe:"),
+		atEvery(aroundCall("new token's trial", "POST", ":{uuid}:lease:-probe:")), // tidy makes such a token, too
 		aroundWrite("the new token is stored", "put", "config", 1),
 		aroundCall("old one's proof", "PATCH", "/authorizations/{id}"),
 		aroundCall("deletion of the old one", "DELETE", "/authorizations/{id}"),

@@ -24,6 +24,14 @@ func aroundCall(what, method, about string) []step {
 	}
 }
 
+// atEvery has the steps hold all who get to their points.
+func atEvery(steps []step) []step {
+	for i := range steps {
+		steps[i].every = true
+	}
+	return steps
+}
+
 // aroundWrite are the steps before and after a write to storage.
 func aroundWrite(what, operation, key string, nth int) []step {
 	return []step{

@@ -24,6 +24,8 @@ type at struct {
 	about string
 	// nth counts such points; 0 and 1 mean the first.
 	nth int
+	// every says that all such points are meant, where a run of tidy has the same as the call that is to be held.
+	every bool
 }
 
 func (a at) isAt(p at) bool {
@@ -40,12 +42,13 @@ type stops struct {
 	letGo  chan struct{}
 }
 
-// stop is a point where the engine is held, once.
+// stop is a point where the engine is held, once unless every such point is meant.
 type stop struct {
 	at
 	// cut says that the call which is held there ends without an answer; otherwise it goes on.
 	cut     bool
 	reached chan struct{}
+	once    sync.Once // closes reached
 }
 
 func startStops(t *testing.T) *stops {
@@ -98,7 +101,7 @@ func (s *stops) passes(p at) bool {
 	if held == nil {
 		return !lost
 	}
-	close(held.reached)
+	held.once.Do(func() { close(held.reached) })
 	<-s.letGo
 	return !held.cut
 }
@@ -109,6 +112,9 @@ func (s *stops) look(p at) (held *stop, lost bool) {
 	for i, wanted := range s.wanted {
 		if !wanted.isAt(p) {
 			continue
+		}
+		if wanted.every {
+			return wanted, false
 		}
 		if wanted.nth--; wanted.nth <= 0 {
 			s.wanted = slices.Delete(s.wanted, i, i+1)
