@@ -9,6 +9,11 @@ import (
 	"time"
 )
 
+// ClusterHeader stands in every answer of InfluxDB 3 from 3.7 on, refusals too, and no proxy makes it up: it tells which InfluxDB
+// has answered (v3.10.1, influxdb3_server/src/http.rs). A proxy such as Caddy or Traefik may add a content type to a refusal,
+// by which its body would be anybody's.
+const ClusterHeader = "Cluster-Uuid"
+
 // Call is a call of another API than InfluxDB 2's, on the client's connections and within its limits.
 type Call struct {
 	Method string

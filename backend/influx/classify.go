@@ -43,10 +43,10 @@ func (c *Client) errorResponse(r request, resp *http.Response) *Error {
 		e.Kind, e.Message = Unavailable, c.redact("InfluxDB "+e.Version+" is starting")
 	case e.own:
 		e.Kind, e.Message = classifyOwn(e, said.Message), c.redact(said.Message)
-	case e.Status == http.StatusUnauthorized && (said.Error == notAuthenticated3 || resp.Header.Get(clusterHeader3) != ""):
+	case e.Status == http.StatusUnauthorized && (said.Error == notAuthenticated3 || resp.Header.Get(ClusterHeader) != ""):
 		e.Version = cmp.Or(e.Version, "3")
 		e.Kind, e.Message = NotInfluxDB, c.redact("this is InfluxDB "+strings.TrimSpace(e.Version+" "+e.Build)+
-			"; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations")
+			", and the configuration is one of InfluxDB 2; write config again")
 	default:
 		e.cause = err
 		e.Kind, e.Message = classifyForeign(e.Status, media)
@@ -81,10 +81,6 @@ type errorBody struct {
 // notAuthenticated3 is what InfluxDB 3 says with a 401 to a token that it does not know, also on /ping; it names no
 // content type and no version (measured on 3.10.1).
 const notAuthenticated3 = "the request was not authenticated"
-
-// clusterHeader3 is in every answer of InfluxDB 3 from 3.7 on. Proxies such as Caddy and Traefik give a 401 without a content
-// type that of plain text, by which its body would be anybody's.
-const clusterHeader3 = "Cluster-Uuid"
 
 // readErrorBody decodes the body, which is zero where it is not JSON, and reads it to its end, so that the connection
 // can serve the next call.

@@ -97,7 +97,7 @@ func TestPingOfInfluxDB3(t *testing.T) {
 	_, err = client.Ping(t.Context())
 	e := failed(t, err)
 	require.Equal(t, "3", e.Version)
-	require.ErrorContains(t, err, "this is InfluxDB 3; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations")
+	require.ErrorContains(t, err, "this is InfluxDB 3, and the configuration is one of InfluxDB 2; write config again")
 	_, err = client.CreateAuthorization(t.Context(), order(srv))
-	require.ErrorContains(t, err, "this is InfluxDB 3; only InfluxDB 2.x and Cloud 2 have /api/v2/authorizations")
+	require.ErrorContains(t, err, "this is InfluxDB 3, and the configuration is one of InfluxDB 2; write config again")
 }

@@ -18,10 +18,6 @@ import (
 	"vault-plugin-secrets-influxdb/backend/influx"
 )
 
-// clusterHeader stands in every answer of InfluxDB 3 from 3.7 on, refusals too, and no proxy makes it up: it tells which
-// InfluxDB has answered (v3.10.1, influxdb3_server/src/http.rs).
-const clusterHeader = "Cluster-Uuid"
-
 // The endpoints.
 const (
 	tokenPath      = "/api/v3/configure/token"
@@ -69,7 +65,7 @@ func (c *Client) Ping(ctx context.Context) (influx.Server, error) { return c.api
 
 // Cluster returns the ID of the cluster that answers; "" where it does not tell, as before InfluxDB 3.7.
 func (c *Client) Cluster(ctx context.Context) (string, error) {
-	return c.api.Do(ctx, influx.Call{Method: http.MethodGet, Path: pingPath, Success: http.StatusOK, Judge: judge}, nil, clusterHeader)
+	return c.api.Do(ctx, influx.Call{Method: http.MethodGet, Path: pingPath, Success: http.StatusOK, Judge: judge}, nil, influx.ClusterHeader)
 }
 
 // SeeCluster looks whether the cluster that answers is the one of an ID.
@@ -91,7 +87,7 @@ func (c *Client) SeeCluster(ctx context.Context, id string) (influx.Sighting, er
 func (c *Client) SetUp(ctx context.Context) (token string, err error) {
 	call := influx.Call{Method: http.MethodPost, Path: adminPath, Body: struct{}{}, Anonymous: true, Success: http.StatusCreated, Judge: judge}
 	var made answer
-	if _, err := c.api.Do(ctx, call, &made, clusterHeader); err != nil {
+	if _, err := c.api.Do(ctx, call, &made, influx.ClusterHeader); err != nil {
 		return "", err
 	}
 	if made.Token == "" {
@@ -102,7 +98,7 @@ func (c *Client) SetUp(ctx context.Context) (token string, err error) {
 
 // judge says what an answer means that is no success. What does not name its cluster comes from something in between.
 func judge(r influx.Refusal) influx.Verdict {
-	v := influx.Verdict{Message: words(r), Proof: influx.Unproven, Own: r.Header.Get(clusterHeader) != ""}
+	v := influx.Verdict{Message: words(r), Proof: influx.Unproven, Own: r.Header.Get(influx.ClusterHeader) != ""}
 	v.Kind = kindOf(r, v.Own)
 	switch {
 	case !v.Own:

@@ -44,7 +44,7 @@ func (c *Client) rows(ctx context.Context, condition, p string, within time.Dura
 	}
 	var stopped error
 	err := c.api.Stream(ctx, call, func(resp *http.Response) error {
-		if resp.Header.Get(clusterHeader) == "" {
+		if resp.Header.Get(influx.ClusterHeader) == "" {
 			return fmt.Errorf("%w: not InfluxDB 3's own", influx.ErrUnexpected)
 		}
 		date, _ := http.ParseTime(resp.Header.Get("Date"))

@@ -75,7 +75,7 @@ func (c *Client) CreateAuthorization(ctx context.Context, a influx.NewAuthorizat
 		return nil, c.api.Failure(call, 0, refusal("InfluxDB 3 takes a token that ends later than in 100 years for one that never ends; set max_ttl"))
 	}
 	var made answer
-	cluster, err := c.api.Do(context.WithoutCancel(ctx), call, &made, clusterHeader)
+	cluster, err := c.api.Do(context.WithoutCancel(ctx), call, &made, influx.ClusterHeader)
 	c.recent.add(name, c.now()) // the call may have taken as long as a node may be behind
 	if err != nil {
 		return nil, err
@@ -147,7 +147,7 @@ func (c *Client) DeleteAuthorization(ctx context.Context, name string) error {
 // does not end with its caller: what is cut off is half done, and may leave the catalog stuck.
 func (c *Client) delete(ctx context.Context, name string) error {
 	call := influx.Call{Method: http.MethodDelete, Path: tokenPath, Query: url.Values{"token_name": {name}}, Success: http.StatusOK, Judge: judge}
-	cluster, err := c.api.Delete(context.WithoutCancel(ctx), call, clusterHeader)
+	cluster, err := c.api.Delete(context.WithoutCancel(ctx), call, influx.ClusterHeader)
 	if err == nil && cluster == "" {
 		return c.api.Failure(call, http.StatusOK, influx.Verdict{Kind: influx.NotInfluxDB, Message: "not InfluxDB 3's own answer", Proof: influx.Unproven})
 	}
@@ -172,7 +172,7 @@ func (c *Client) unlessRecent(name string, err error) error {
 func (c *Client) Reconcile(ctx context.Context, stamp string) error {
 	name := NameOf(stamp)
 	call := creation(newToken{Name: name, Expiry: int64(leftoverLife / time.Second)})
-	cluster, err := c.api.Do(context.WithoutCancel(ctx), call, nil, clusterHeader)
+	cluster, err := c.api.Do(context.WithoutCancel(ctx), call, nil, influx.ClusterHeader)
 	if err == nil && cluster == "" {
 		return c.api.Failure(call, http.StatusCreated, influx.Verdict{Kind: influx.NotInfluxDB, Message: "not InfluxDB 3's own answer", Proof: influx.Unproven})
 	}
