@@ -199,12 +199,12 @@ func newNamespace(t *testing.T, vault *lab.Vault, in, name string) string {
 func TestNamespacesOfOpenBao(t *testing.T) {
 	t.Parallel()
 	needsOpenBao(t)
-	require.NoError(t, registered())
-	team := newNamespace(t, shared.vault, "", unique("team"))
-	child := newNamespace(t, shared.vault, team, "child")
+	vault := newVault(t) // a reload ends the process that all mounts share, and with it other tests' calls
+	team := newNamespace(t, vault, "", unique("team"))
+	child := newNamespace(t, vault, team, "child")
 	for _, namespace := range []string{team, child} {
 		t.Run(fmt.Sprint(strings.Count(namespace, "/")), func(t *testing.T) {
-			e := inNamespace(t, shared.vault, namespace, "influxdb")
+			e := inNamespace(t, vault, namespace, "influxdb")
 			m := e.mint(t, "app")
 			assert.Contains(t, m.description, namespace+"/influxdb/creds/app", "the namespace belongs to the mount's path")
 			e.assertLeases(t)
@@ -219,13 +219,13 @@ func TestNamespacesOfOpenBao(t *testing.T) {
 			assertNothingOf(t, e.influx, uuid)
 		})
 	}
-	e := inNamespace(t, shared.vault, team, "influxdb")
+	e := inNamespace(t, vault, team, "influxdb")
 	e.write(t, "static-roles/meter", bucketRole(nil))
 	for _, namespace := range []string{child, "", team} { // down, up to the root, and back
 		before, meter, uuid := e.mint(t, "app"), e.stands(t, "meter"), e.uuid(t)
 		from := strings.TrimPrefix(e.vault.Namespace()+"/"+e.path, "/")
 		to := unique("moved")
-		require.NoError(t, shared.vault.Client().Sys().RemountWithContext(t.Context(), from, strings.TrimPrefix(namespace+"/"+to, "/")))
+		require.NoError(t, vault.Client().Sys().RemountWithContext(t.Context(), from, strings.TrimPrefix(namespace+"/"+to, "/")))
 		e.vault.SetNamespace(namespace)
 		e.path = to
 		assertGone(t, e.influx, before)
