@@ -17,10 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
+
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
-
-	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
 // record does what a request asks for, and keeps the answer.
@@ -48,9 +48,9 @@ func answer(w http.ResponseWriter, status int, contentType, body string) {
 }
 
 // chaosFaults are what can become of a request on its way: some are done all the same, some are not.
-var chaosFaults = map[string]influxtest.Interceptor{
-	"refused": influxtest.Refused,
-	"lost":    influxtest.Lost,
+var chaosFaults = map[string]faulttest.Interceptor{
+	"refused": faulttest.Refused,
+	"lost":    faulttest.Lost,
 	"cut": func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		cut(w, record(r, next))
 	},

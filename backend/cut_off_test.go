@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
@@ -109,7 +110,7 @@ func TestCutOffInStorage(t *testing.T) {
 func TestCutOffInInfluxDB(t *testing.T) {
 	t.Parallel()
 	for name, begin := range cutOffs() {
-		for what, fault := range map[string]influxtest.Interceptor{"refused": influxtest.Refused, "lost": influxtest.Lost} {
+		for what, fault := range map[string]faulttest.Interceptor{"refused": faulttest.Refused, "lost": faulttest.Lost} {
 			for _, onward := range []bool{false, true} {
 				if !atLength() && onward { // the calls are the same
 					continue
@@ -134,7 +135,7 @@ type nthFault struct {
 	n      int
 	onward bool
 	failed string
-	fault  influxtest.Interceptor
+	fault  faulttest.Interceptor
 }
 
 func (f *nthFault) intercept(w http.ResponseWriter, r *http.Request, next http.Handler) {

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
@@ -65,8 +66,8 @@ func TestWhatInfluxDBDoesNotTellHoldsNoDisableBack(t *testing.T) {
 // InfluxDB that is down will tell, and another one at its address does not.
 func TestInfluxDBDownHoldsADisableBack(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]influxtest.Interceptor{
-		"down":    influxtest.Refused,
+	for name, fault := range map[string]faulttest.Interceptor{
+		"down":    faulttest.Refused,
 		"another": influxtest.Instead(influxtest.New(t)),
 		"a proxy": func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { w.WriteHeader(http.StatusBadGateway) },
 	} {

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
@@ -40,7 +41,7 @@ func TestAListThatHangsHoldsNoDeletionBack(t *testing.T) {
 	// Also what fails while the list hangs is tried again at the next tick.
 	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method == http.MethodDelete {
-			influxtest.Refused(w, r, next)
+			faulttest.Refused(w, r, next)
 		}
 		next.ServeHTTP(w, r)
 	})

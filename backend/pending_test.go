@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 	"vault-plugin-secrets-influxdb/backend/mount"
 )
@@ -75,10 +76,10 @@ func TestPendingHoldsADisableBack(t *testing.T) {
 }
 
 // refuseDeletionOf drops the connection of one deletion.
-func refuseDeletionOf(id string) influxtest.Interceptor {
+func refuseDeletionOf(id string) faulttest.Interceptor {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method == http.MethodDelete && r.URL.Path == authorizations+"/"+id {
-			influxtest.Refused(w, r, next)
+			faulttest.Refused(w, r, next)
 		}
 		next.ServeHTTP(w, r)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
@@ -156,7 +157,7 @@ func TestRevokeIsWrittenDownForACallerThatWentAway(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		cancel()
-		influxtest.Refused(w, r, next)
+		faulttest.Refused(w, r, next)
 	})
 	require.Error(t, l.revoke(ctx))
 	// The plugin may still be at it when Vault has turned away.

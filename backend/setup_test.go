@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
@@ -121,7 +122,7 @@ func TestSetupCutOffIsCarriedOutWhileItIsRefusedAgain(t *testing.T) {
 						earlier := r.Clone(context.Background())
 						earlier.Body = io.NopCloser(bytes.NewReader(body))
 						first.Store(earlier)
-						influxtest.Refused(w, r, next)
+						faulttest.Refused(w, r, next)
 					default:
 						next.ServeHTTP(httptest.NewRecorder(), first.Load())
 						w.Header().Set("Content-Type", "application/json; charset=utf-8")

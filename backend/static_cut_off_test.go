@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
@@ -137,7 +138,7 @@ func TestStaticRoleCutOffInBoth(t *testing.T) {
 					c.storage.failing(func(op, at string) bool {
 						return op != "get" && op != "list" && strings.HasPrefix(at, key)
 					})
-					influxtest.Lost(w, r, next)
+					faulttest.Lost(w, r, next)
 					return
 				}
 				next.ServeHTTP(w, r)

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
@@ -66,7 +67,7 @@ func TestStaticTokenThatIsGoneIsReplacedLater(t *testing.T) {
 	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method == http.MethodPost {
 			if posts++; posts > 1 { // the first proves that the list is seen
-				influxtest.Refused(w, r, next)
+				faulttest.Refused(w, r, next)
 				return
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
@@ -362,7 +363,7 @@ var operationsUnderFault = map[string]operationUnderFault{
 			sc.server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 				switch r.Method {
 				case http.MethodDelete:
-					influxtest.Refused(w, r, next)
+					faulttest.Refused(w, r, next)
 				case http.MethodPost:
 					renamed(w, r, next)
 				default:

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 	"vault-plugin-secrets-influxdb/backend/tidy"
 )
@@ -67,7 +68,7 @@ func TestTidyEndsSoonWhileInfluxDBIsDown(t *testing.T) {
 	server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method == http.MethodDelete {
 			if probed.Swap(true) { // the first one is the probe's
-				influxtest.Refused(w, r, next)
+				faulttest.Refused(w, r, next)
 			}
 		}
 		next.ServeHTTP(w, r)

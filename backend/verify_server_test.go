@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
@@ -40,7 +41,7 @@ func TestVerificationThatBreaksOff(t *testing.T) {
 }
 
 // saying answers every request as a proxy or another server would.
-func saying(status int, contentType, body string, headers ...string) influxtest.Interceptor {
+func saying(status int, contentType, body string, headers ...string) faulttest.Interceptor {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		for i := 0; i < len(headers); i += 2 {
 			w.Header().Set(headers[i], headers[i+1])
@@ -58,7 +59,7 @@ func TestKindsOfServers(t *testing.T) {
 	const html, text = "<html>hello</html>", "text/html; charset=utf-8"
 	notInfluxDB := "url: what answers at " + other.URL + " is not InfluxDB ("
 	for name, c := range map[string]struct {
-		answer influxtest.Interceptor
+		answer faulttest.Interceptor
 		status int
 		says   string
 	}{
@@ -77,7 +78,7 @@ func TestKindsOfServers(t *testing.T) {
 		"a page on 502":              {saying(502, text, html), 502, "url: no usable answer from " + other.URL + ": "},
 		"overloaded":                 {saying(503, "application/json", `{"code":"unavailable","message":"later"}`), 502, "url: no usable answer from " + other.URL + ": "},
 		"too many requests":          {saying(429, "application/json", `{"code":"too many requests","message":"later"}`, "Retry-After", "7"), 502, "url: no usable answer from " + other.URL + ": "},
-		"a connection that is cut":   {influxtest.Refused, 502, "url: no usable answer from " + other.URL + ": "},
+		"a connection that is cut":   {faulttest.Refused, 502, "url: no usable answer from " + other.URL + ": "},
 		"a 400 to everything":        {saying(400, "text/plain", "no"), 400, "url: "},
 		"InfluxDB 2 with a bad page": {saying(200, "application/json", `{"id":[]}`, "X-Influxdb-Version", "v2.7.12"), 400, notInfluxDB},
 		"an answer that is cut off":  {saying(200, "application/json", `{"id":`, "X-Influxdb-Version", "v2.7.12"), 502, "url: no usable answer from " + other.URL + ": "},

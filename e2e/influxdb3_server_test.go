@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx3/influx3test"
 	"vault-plugin-secrets-influxdb/e2e/lab"
 )
@@ -96,7 +97,7 @@ func (i *influx3) proxied() *lab.Influx { return &lab.Influx{URL: i.url} }
 // Kill is a crash. Of the fake nobody gets an answer from then on.
 func (i *influx3) Kill() {
 	if i.fake != nil {
-		i.fake.Intercept(influx3test.Refused)
+		i.fake.Intercept(faulttest.Refused)
 		return
 	}
 	i.core.Kill()

@@ -8,6 +8,7 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
+	"vault-plugin-secrets-influxdb/backend/influx3/influx3test"
 )
 
 func TestPingOfAWholeServer(t *testing.T) {
@@ -86,18 +87,18 @@ func TestPingOfARedirect(t *testing.T) {
 
 // A server that wants a token for its ping is shown it, once.
 func TestPingOfInfluxDB3(t *testing.T) {
-	srv := influxtest.New(t)
-	srv.Intercept(influxtest.InfluxDB3("3.10.1", "apiv3_x"))
-	server, err := dial(t, influx.Options{URL: srv.URL, Token: "apiv3_x"}).Ping(t.Context())
+	srv := influx3test.New(t)
+	server, err := dial(t, influx.Options{URL: srv.URL, Token: srv.RootToken()}).Ping(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, influx.Server{Version: "3.10.1", Build: "Core"}, server)
 	require.Len(t, srv.Requests(), 2)
 
-	client := connect(t, srv) // a token of InfluxDB 2
+	former := influxtest.New(t)
+	client := dial(t, influx.Options{URL: srv.URL, Token: former.RootToken()})
 	_, err = client.Ping(t.Context())
 	e := failed(t, err)
 	require.Equal(t, "3", e.Version)
 	require.ErrorContains(t, err, "this is InfluxDB 3, and the configuration is one of InfluxDB 2; write config again")
-	_, err = client.CreateAuthorization(t.Context(), order(srv))
+	_, err = client.CreateAuthorization(t.Context(), order(former))
 	require.ErrorContains(t, err, "this is InfluxDB 3, and the configuration is one of InfluxDB 2; write config again")
 }

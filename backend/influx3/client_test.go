@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx"
 	"vault-plugin-secrets-influxdb/backend/influx3"
 	"vault-plugin-secrets-influxdb/backend/influx3/influx3test"
@@ -98,14 +99,14 @@ func TestEveryTokenHasAnEnd(t *testing.T) {
 func TestWhatAnswersProve(t *testing.T) {
 	server := influx3test.New(t)
 	c, _ := clientOf(t, server.URL, server.RootToken(), false)
-	own := func(status int, body string) influx3test.Interceptor {
+	own := func(status int, body string) faulttest.Interceptor {
 		return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 			w.Header().Set("cluster-uuid", server.ClusterID())
 			w.WriteHeader(status)
 			_, _ = w.Write([]byte(body))
 		}
 	}
-	proxy := func(status int) influx3test.Interceptor {
+	proxy := func(status int) faulttest.Interceptor {
 		return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(status)
@@ -113,7 +114,7 @@ func TestWhatAnswersProve(t *testing.T) {
 		}
 	}
 	for says, answer := range map[string]struct {
-		of         influx3test.Interceptor
+		of         faulttest.Interceptor
 		kind       influx.Kind
 		notApplied bool
 		message    string
@@ -133,7 +134,7 @@ func TestWhatAnswersProve(t *testing.T) {
 		"a success of another": {proxy(200), influx.NotInfluxDB, false, ""},
 		"a page on 201":        {proxy(201), influx.NotInfluxDB, false, ""},
 		"another token":        {own(201, `{"name":"x","token":"y"}`), influx.NotInfluxDB, false, "no token of the name"},
-		"a connection cut":     {influx3test.Refused, influx.Unavailable, false, ""},
+		"a connection cut":     {faulttest.Refused, influx.Unavailable, false, ""},
 	} {
 		server.Intercept(answer.of)
 		_, err := c.CreateAuthorization(t.Context(), request(time.Hour, admin...))
@@ -229,7 +230,7 @@ func TestSeeCluster(t *testing.T) {
 	seen, err = c.SeeCluster(t.Context(), "another")
 	require.NoError(t, err)
 	require.Equal(t, influx.NotThere, seen)
-	server.Intercept(influx3test.Refused)
+	server.Intercept(faulttest.Refused)
 	seen, err = c.SeeCluster(t.Context(), server.ClusterID())
 	require.Error(t, err)
 	require.Equal(t, influx.NoAnswer, seen)

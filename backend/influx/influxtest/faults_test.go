@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
@@ -86,16 +87,6 @@ func TestStarting(t *testing.T) {
 	up() // a second time does nothing
 	answer, _ := get(t, srv, "/ping", "")
 	require.Equal(t, 204, answer.StatusCode)
-}
-
-func TestInfluxDB3(t *testing.T) {
-	srv := influxtest.New(t)
-	srv.Intercept(influxtest.InfluxDB3("3.10.1", "apiv3_x"))
-	for token, answers := range map[string][2]int{"apiv3_x": {200, 404}, srv.RootToken(): {401, 401}, "": {401, 401}} {
-		ping, _ := get(t, srv, "/ping", token)
-		me, _ := get(t, srv, "/api/v2/me", token)
-		require.Equal(t, answers, [2]int{ping.StatusCode, me.StatusCode}, token)
-	}
 }
 
 func TestShiftClock(t *testing.T) {
@@ -236,7 +227,7 @@ func TestIntercept(t *testing.T) {
 		for range 4 {
 			all.Go(func() {
 				for range 20 {
-					srv.Intercept(influxtest.Lost)
+					srv.Intercept(faulttest.Lost)
 					srv.Fail("POST", "/", 500, "text/plain", "no")
 					_, _ = create(context.Background(), srv)
 					srv.Intercept(nil)

@@ -61,7 +61,7 @@ var collections = map[string]collection{
 	},
 }
 
-// serve notes the request and lets an interceptor have it first. The body is read here, whole: only then does
+// serve notes the request and lets the faults have it first. The body is read here, whole: only then does
 // net/http notice that a client hangs up, which ends a stalled request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body) // what a broken request lacks, its handler will miss
@@ -69,15 +69,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 
 	s.mu.Lock()
 	s.requests = append(s.requests, Request{r.Method, r.URL.Path, r.URL.RawQuery})
-	intercept, now := s.intercept, s.now
+	now := s.now
 	s.mu.Unlock()
 	w.Header().Set("Date", now().UTC().Format(http.TimeFormat))
-
-	if intercept == nil {
-		s.handle(w, r)
-		return
-	}
-	intercept(w, r, http.HandlerFunc(s.handle))
+	s.Serve(w, r, http.HandlerFunc(s.handle))
 }
 
 // handle is the server without any faults (http/platform_handler.go and http/handler.go; measured).

@@ -19,6 +19,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 )
 
 // What a new Server holds, as influxd does after its setup. There are also the system buckets "_monitoring" and
@@ -34,6 +36,7 @@ const (
 type Server struct {
 	// URL is where the server listens, without a slash at the end.
 	URL string
+	faulttest.Faults
 
 	t        testing.TB
 	listener *httptest.Server
@@ -47,11 +50,10 @@ type Server struct {
 
 	rootID, orgID, userID, bucketID string
 
-	mu        sync.Mutex // guards what follows; never held while an interceptor runs
-	store     *store
-	requests  []Request
-	intercept Interceptor
-	now       func() time.Time
+	mu       sync.Mutex // guards what follows; never held while a fault runs
+	store    *store
+	requests []Request
+	now      func() time.Time
 }
 
 // Request is a request as it arrived, whatever became of it.

@@ -93,7 +93,7 @@ var routes = map[string]handler{
 	"POST " + writePath:       (*call).writeLines,
 }
 
-// serve notes the request and lets an interceptor have it first. The body is read here, whole: only then does net/http
+// serve notes the request and lets the faults have it first. The body is read here, whole: only then does net/http
 // notice that a client hangs up, which ends a stalled request.
 func (s *Server) serve(n *node, w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body) // what a broken request lacks, its handler will miss
@@ -101,16 +101,10 @@ func (s *Server) serve(n *node, w http.ResponseWriter, r *http.Request) {
 
 	s.mu.Lock()
 	s.requests = append(s.requests, Request{r.Method, r.URL.Path, r.URL.RawQuery})
-	intercept, now := s.intercept, s.now
+	now := s.now
 	s.mu.Unlock()
 	w.Header().Set("Date", now().UTC().Format(http.TimeFormat))
-
-	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handle(n, w, r) })
-	if intercept == nil {
-		next(w, r)
-		return
-	}
-	intercept(w, r, next)
+	s.Serve(w, r, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handle(n, w, r) }))
 }
 
 // handle is the server without any faults but the half-done ones.

@@ -21,6 +21,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"vault-plugin-secrets-influxdb/backend/faulttest"
 )
 
 // OperatorName is the name of the first token, which can be replaced and not deleted.
@@ -31,6 +33,8 @@ const OperatorName = "_admin"
 type Server struct {
 	// URL is where the server listens, without a slash at the end.
 	URL string
+	// Faults are for the requests of all nodes.
+	faulttest.Faults
 
 	t           testing.TB
 	config      *tls.Config // nil for plain HTTP
@@ -43,15 +47,14 @@ type Server struct {
 	done        chan struct{} // closed when the test ends, so that stalled requests let go
 	first       *node         // the one at URL
 
-	mu        sync.Mutex // guards what follows; never held while an interceptor runs
-	log       catalogLog
-	nodes     []*node // the first, and the second once it was asked for
-	halfDone  []string
-	root      string // the operator token's value, empty while there is none
-	issued    []string
-	requests  []Request
-	intercept Interceptor
-	now       func() time.Time
+	mu       sync.Mutex // guards what follows; never held while a fault runs
+	log      catalogLog
+	nodes    []*node // the first, and the second once it was asked for
+	halfDone []string
+	root     string // the operator token's value, empty while there is none
+	issued   []string
+	requests []Request
+	now      func() time.Time
 }
 
 // Request is a request as it arrived, whatever became of it.
