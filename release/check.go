@@ -11,7 +11,7 @@ import (
 
 // Limits of what people download: a new dependency that weighs much is to be noticed.
 const (
-	maxBinary = 29_500_000
+	maxBinary = 27_500_000
 	maxImage  = 12_000_000
 )
 

@@ -35,14 +35,16 @@ type Plugin struct {
 // CrashTest is the build tag of TestPlugin that makes the engine's waits short.
 const CrashTest = "crashtest"
 
-// Plugin builds the plugin as `make build` does, so that what is tested is what is released: once for each version in the
-// life of a lab.
+// Plugin builds the plugin by `make build`, so that what is tested is what is released: once for each version in the life of
+// a lab.
 func (l *Lab) Plugin(ctx context.Context, version string) (Plugin, error) {
 	root, err := repositoryRoot()
 	if err != nil {
 		return Plugin{}, err
 	}
-	return l.plugin(ctx, pluginCommand+"_"+version, version, root, "./cmd/"+pluginCommand)
+	return l.once(pluginCommand+"_"+version, version, func(path string) error {
+		return inside(ctx, root, "make", "--silent", "build", "VERSION="+version, "BINARY="+path)
+	})
 }
 
 // TestPlugin builds e2e/testplugin, which serves profiles and pauses where a test says, once for its build tags in the
@@ -53,24 +55,9 @@ func (l *Lab) TestPlugin(ctx context.Context, tags ...string) (Plugin, error) {
 		return Plugin{}, err
 	}
 	name := strings.Join(append([]string{"testplugin"}, tags...), "_")
-	return l.plugin(ctx, name, PluginVersion, filepath.Join(root, "e2e"), "./testplugin", "-tags", strings.Join(tags, ","))
-}
-
-// plugin builds a command that serves the engine, and keeps it under its file name.
-func (l *Lab) plugin(ctx context.Context, name, version, module, command string, flags ...string) (Plugin, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if built, ok := l.plugins[name]; ok {
-		return built, nil
-	}
-	flags = append(flags, "-ldflags", "-s -w -X vault-plugin-secrets-influxdb/backend.Version="+version)
-	built, err := l.build(ctx, name, module, command, flags...)
-	if err != nil {
-		return Plugin{}, err
-	}
-	built.Version = version
-	l.plugins[name] = built
-	return built, nil
+	return l.once(name, PluginVersion, func(path string) error {
+		return build(ctx, filepath.Join(root, "e2e"), path, "./testplugin", "-tags", strings.Join(tags, ","), "-ldflags", versionFlag(PluginVersion))
+	})
 }
 
 // Floor is the engine that the plugin is measured against.
@@ -79,7 +66,7 @@ func (l *Lab) Floor(ctx context.Context) (Plugin, error) {
 	if err != nil {
 		return Plugin{}, err
 	}
-	built, err := l.build(ctx, "floor", filepath.Join(root, "e2e"), "./floor")
+	built, err := l.once("floor", "", func(path string) error { return build(ctx, filepath.Join(root, "e2e"), path, "./floor") })
 	built.Name = "floor"
 	return built, err
 }
@@ -90,17 +77,43 @@ func DatabasePlugin(path, name string) (Plugin, error) {
 	return Plugin{Path: path, Name: name, SHA256: sum, Database: true}, err
 }
 
-// build compiles a command of the module in a directory.
-func (l *Lab) build(ctx context.Context, name, module, command string, flags ...string) (Plugin, error) {
-	path := filepath.Join(l.dir, name)
-	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-trimpath", "-buildvcs=false", "-o", path}, flags...), command)...)
-	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return Plugin{}, fmt.Errorf("building %s: %w\n%s", name, err, out)
+// once makes a plugin's binary of that file name, unless this lab has made it before.
+func (l *Lab) once(name, version string, make func(path string) error) (Plugin, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if built, ok := l.plugins[name]; ok {
+		return built, nil
 	}
-	sum, err := fileSHA256(path)
-	return Plugin{Path: path, SHA256: sum}, err
+	built := Plugin{Path: filepath.Join(l.dir, name), Version: version}
+	if err := make(built.Path); err != nil {
+		return Plugin{}, fmt.Errorf("building %s: %w", name, err)
+	}
+	var err error
+	if built.SHA256, err = fileSHA256(built.Path); err == nil {
+		l.plugins[name] = built
+	}
+	return built, err
+}
+
+// versionFlag lets the engine say that it is of a version.
+func versionFlag(version string) string {
+	return "-s -w -X vault-plugin-secrets-influxdb/backend.Version=" + version
+}
+
+// build compiles a command of the module in a directory.
+func build(ctx context.Context, module, path, command string, flags ...string) error {
+	return inside(ctx, module, "go", append(append([]string{"build", "-trimpath", "-buildvcs=false", "-o", path}, flags...), command)...)
+}
+
+// inside runs a program in a directory. What make tells its children is not for it.
+func inside(ctx context.Context, dir, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "MAKEFLAGS=", "MAKEOVERRIDES=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
 }
 
 func fileSHA256(path string) (string, error) {

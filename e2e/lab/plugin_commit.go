@@ -20,7 +20,9 @@ func (l *Lab) PluginOf(ctx context.Context, commit, version string) (Plugin, err
 	if err != nil {
 		return Plugin{}, err
 	}
-	return l.plugin(ctx, pluginCommand+"_"+version+"_"+commit, version, source, "./cmd/"+pluginCommand)
+	return l.once(pluginCommand+"_"+version+"_"+commit, version, func(path string) error {
+		return build(ctx, source, path, "./cmd/"+pluginCommand, "-ldflags", versionFlag(version))
+	})
 }
 
 // sourceOf extracts a commit into the lab's directory, and returns where it is.
