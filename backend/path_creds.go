@@ -7,7 +7,6 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
-	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/lease"
 	"vault-plugin-secrets-influxdb/backend/mint"
 	"vault-plugin-secrets-influxdb/backend/permission"
@@ -100,7 +99,7 @@ func (b *backend) encodeCreds(t *mint.Token) *logical.Response {
 		"authorization_id": t.Authorization.ID,
 		"org":              t.Org,
 		"org_id":           t.OrgID,
-		"url":              connection.ApplicationURL(t.Connection.Connection),
+		"url":              t.Connection.ApplicationURL,
 		"description":      t.Authorization.Description,
 	}, t.Lease.InternalData())
 	resp.Secret.TTL, resp.Secret.MaxTTL = t.TTLs.Initial, t.TTLs.Max

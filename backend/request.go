@@ -23,7 +23,6 @@ import (
 // error: the process serves all mounts, and must not end for one.
 func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (resp *logical.Response, err error) {
 	defer background.Recover(b.mount.Log, &err)
-	growStack()
 	if refused := b.validateFields(req); refused != "" {
 		return logical.ErrorResponse("%s", refused), nil
 	}

@@ -27,7 +27,9 @@ import (
 type Connection struct {
 	*store.Connection
 	dialed
-	Names *Names
+	// ApplicationURL is where applications reach this InfluxDB, in a form to which a path can be appended.
+	ApplicationURL string
+	Names          *Names
 	// Visibility is the pause between scans for mints of unknown outcome that were not shown every token.
 	Visibility *background.Backoff
 	// Suggest has the error about a name that is not found tell similar ones that are there: it is for those who write the
@@ -57,7 +59,8 @@ func (p *Pool) Dial(c *store.Connection) (*Connection, error) {
 		return nil, problem.InField("url", "%v", err)
 	}
 	return &Connection{
-		Connection: c, dialed: clients, Names: newNames(clients.V2), Visibility: &background.Backoff{},
+		Connection: c, dialed: clients, ApplicationURL: influx.CleanURL(cmp.Or(c.ExternalURL, c.URL)),
+		Names: newNames(clients.V2), Visibility: &background.Backoff{},
 		identity: newIdentity(p.Now), staleOrg: &atomic.Bool{},
 	}, nil
 }
@@ -100,9 +103,6 @@ func TLSConfig(c *store.Connection) (*tls.Config, error) {
 	}
 	return config, problems.Err()
 }
-
-// ApplicationURL is where applications reach the InfluxDB of a connection, in a form to which a path can be appended.
-func ApplicationURL(c *store.Connection) string { return influx.CleanURL(cmp.Or(c.ExternalURL, c.URL)) }
 
 // cacheSize is how many stored connections are cached: those used last.
 const cacheSize = 100

@@ -184,7 +184,7 @@ func (x *Roles) Credentials(ctx context.Context, s logical.Storage, mountPath, n
 		return nil, err
 	}
 	return &Credentials{
-		StaticToken: r.Current, URL: connection.ApplicationURL(c.Connection),
+		StaticToken: r.Current, URL: c.ApplicationURL,
 		LastRotation: r.LastRotation, Period: period(r), TTL: ttl(r, x.mount.Now()),
 	}, nil
 }

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/vault/sdk/plugin"
 
 	"vault-plugin-secrets-influxdb/backend"
+	"vault-plugin-secrets-influxdb/backend/process"
 )
 
 func main() {
@@ -19,9 +18,7 @@ func main() {
 		fmt.Println("vault-plugin-secrets-influxdb", backend.Version)
 		return
 	}
-	go endWithParent(os.Getppid())
-	go backend.TuneMemory(time.Tick(backend.MemoryInterval))
-	if err := plugin.ServeMultiplex(&plugin.ServeOpts{BackendFactoryFunc: backend.Factory}); err != nil {
+	if err := process.Serve(backend.Factory); err != nil {
 		hclog.New(&hclog.LoggerOptions{Output: os.Stderr, JSONFormat: true}).Error("the plugin could not be served", "error", err)
 		os.Exit(1)
 	}

@@ -5,18 +5,15 @@ package main
 import (
 	"fmt"
 	"os"
-	"time"
-
-	"github.com/hashicorp/vault/sdk/plugin"
 
 	"vault-plugin-secrets-influxdb/backend"
+	"vault-plugin-secrets-influxdb/backend/process"
 )
 
 func main() {
-	go backend.TuneMemory(time.Tick(backend.MemoryInterval))
 	err := serveProfiles()
 	if err == nil {
-		err = plugin.ServeMultiplex(&plugin.ServeOpts{BackendFactoryFunc: pausingFactory(backend.Factory)})
+		err = process.Serve(pausingFactory(backend.Factory))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,4 +1,4 @@
-package backend
+package process
 
 import (
 	"math"
@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// memoryTarget are the garbage collector's target and limit as TuneMemory leaves them, with an environment.
+// memoryTarget are the garbage collector's target and limit as tuneMemory leaves them, with an environment.
 func memoryTarget(t *testing.T, environment map[string]string) (percent int, limit int64) {
 	t.Setenv("GOGC", "")
 	t.Setenv("GOMEMLIMIT", "")
@@ -25,7 +25,7 @@ func memoryTarget(t *testing.T, environment map[string]string) (percent int, lim
 	}()
 	ticks := make(chan time.Time)
 	close(ticks)
-	TuneMemory(ticks)
+	tuneMemory(ticks)
 	percent, limit = debug.SetGCPercent(usual), debug.SetMemoryLimit(-1)
 	return percent, limit
 }

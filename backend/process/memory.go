@@ -1,4 +1,4 @@
-package backend
+package process
 
 import (
 	"os"
@@ -17,12 +17,12 @@ const (
 	memoryFloor    = 40 << 20
 )
 
-// MemoryInterval is how often TuneMemory is to look how much is alive.
-const MemoryInterval = time.Minute
+// memoryInterval is how often tuneMemory is to look how much is alive.
+const memoryInterval = time.Minute
 
-// TuneMemory sets the target of the garbage collector and a soft limit for the memory of this process, and has the limit
+// tuneMemory sets the target of the garbage collector and a soft limit for the memory of this process, and has the limit
 // follow what is alive at each tick. What the environment variables GOGC and GOMEMLIMIT say goes before.
-func TuneMemory(ticks <-chan time.Time) {
+func tuneMemory(ticks <-chan time.Time) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
