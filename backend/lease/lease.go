@@ -44,24 +44,23 @@ func (d Data) InternalData() map[string]any {
 
 // ParseData decodes what InternalData encoded.
 func ParseData(internal map[string]any) (Data, error) {
-	values := map[string]string{}
-	for _, key := range []string{authorizationKey, connectionKey, roleKey, deadlineKey} {
-		value, ok := internal[key].(string)
-		if !ok || value == "" {
-			return Data{}, fmt.Errorf("the lease's data has no %s; this is not a lease of this engine", key)
+	var d Data
+	var deadline string
+	for _, field := range []struct {
+		key   string
+		value *string
+	}{{authorizationKey, &d.AuthorizationID}, {connectionKey, &d.Connection}, {roleKey, &d.Role}, {deadlineKey, &deadline}} {
+		*field.value, _ = internal[field.key].(string)
+		if *field.value == "" {
+			return Data{}, fmt.Errorf("the lease's data has no %s; this is not a lease of this engine", field.key)
 		}
-		values[key] = value
 	}
-	seconds, err := strconv.ParseInt(values[deadlineKey], 10, 64)
+	seconds, err := strconv.ParseInt(deadline, 10, 64)
 	if err != nil {
 		return Data{}, fmt.Errorf("the lease's %s is not a time", deadlineKey)
 	}
-	return Data{
-		AuthorizationID: values[authorizationKey],
-		Connection:      values[connectionKey],
-		Role:            values[roleKey],
-		Deadline:        time.Unix(seconds, 0),
-	}, nil
+	d.Deadline = time.Unix(seconds, 0)
+	return d, nil
 }
 
 // TTLs are how long a lease lives at first, and at most with all renewals.
