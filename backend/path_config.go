@@ -265,6 +265,7 @@ func (b *backend) pathSetupWrite(ctx context.Context, req request) (*logical.Res
 	if err != nil {
 		return nil, err
 	}
+	b.leases.Reset() // the tokens that it has counted are another connection's
 	answer := encodeConfig(created, b.mount.UUID)
 	return &logical.Response{Warnings: warnings, Data: map[string]any{
 		"url": created.URL, "product": answer["product"], "authorization_id": answer["authorization_id"], "org": answer["org"], "org_id": answer["org_id"],

@@ -29,10 +29,10 @@ func (e *ForeignError) Error() string {
 	return fmt.Sprintf("another InfluxDB answers at %s than the one that issued the tokens: it knows no %s. Write the url under which the right one is reached to config, or give its tokens up with abandon_previous=true", e.URL, e.Missing)
 }
 
-// IsForeign reports whether err is a ForeignError.
+// IsForeign reports whether err says that another InfluxDB has answered: a ForeignError, or an answer that says so itself.
 func IsForeign(err error) bool {
 	_, foreign := errors.AsType[*ForeignError](err)
-	return foreign
+	return foreign || influx.Is(err, influx.Foreign)
 }
 
 // identity is what this process knows, besides what is stored, of which InfluxDB a connection leads to.
@@ -60,12 +60,18 @@ func newIdentity(now func() time.Time) *identity {
 // Delete deletes an authorization; it is the only place that does. nil means that the InfluxDB that issued it says that
 // the token is gone: deleted now, or not there.
 func (c *Connection) Delete(ctx context.Context, id string) error {
-	err := c.Client.DeleteAuthorization(ctx, id)
+	var err error
+	if c.V2 != nil {
+		err = c.V2.DeleteProven(ctx, id, c.proveHere)
+	} else if err = c.V3.DeleteAuthorization(ctx, id); influx.Is(err, influx.Gone) {
+		err = c.proveGone(ctx)
+	}
 	switch {
 	case err == nil:
 		c.identity.record(nil) // no other has a token of this ID
-	case influx.Is(err, influx.Gone):
-		return c.proveGone(ctx)
+	case influx.Is(err, influx.Foreign):
+		err = &ForeignError{URL: c.Client.URL(), Missing: "cluster " + c.Cluster()}
+		c.identity.record(err)
 	}
 	return err
 }
@@ -85,6 +91,18 @@ func (c *Connection) proveGone(ctx context.Context) error {
 		}
 		return c.look(ctx)
 	})
+	return err
+}
+
+// proveHere is proveGone over the connection on which the answer came, which is that of the context. A look that others began
+// may have gone over another one, and have seen another InfluxDB.
+func (c *Connection) proveHere(ctx context.Context) error {
+	if err := c.identity.lastForeign(); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Client.Timeout())
+	defer cancel()
+	_, err := c.look(bounded)
 	return err
 }
 

@@ -61,7 +61,7 @@ func dialTokens(c *store.Connection, o influx.Options, now func() time.Time) (d 
 		d.V2, err = influx.New(o)
 		d.Client = d.V2
 	} else {
-		d.V3, err = influx3.New(o, c.Product == permission.Enterprise, now)
+		d.V3, err = influx3.New(o, c.Cluster(), c.Product == permission.Enterprise, now)
 		d.Client = d.V3
 	}
 	return d, err

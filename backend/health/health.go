@@ -198,7 +198,7 @@ func (h *Health) checkConnection(ctx context.Context, r *Report, config *store.C
 		err = fmt.Errorf("%w; write one that works to config, see docs/recovery.md", err)
 	}
 	if is := cmp.Or(config.Product, permission.V2); err == nil && result.Product != is {
-		r.add("product: the configuration was stored for %s, and %s answers; write config again, without product", is, result.Product)
+		r.add("product: the configuration was stored for %s, and %s answers; write config again, without product, and with abandon_previous=true where that is refused", is, result.Product)
 	}
 	if ends := result.RootEnds; !ends.IsZero() && h.mount.Now().After(ends.Add(-rootMargin)) {
 		r.add("token: InfluxDB ends the root token at %s, after which nothing can be issued or revoked; rotate it with config/rotate-root", problem.RFC3339(ends))

@@ -2,6 +2,7 @@ package influx
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -140,8 +141,38 @@ func (c *Client) DeleteAuthorization(ctx context.Context, id string) error {
 	return c.delete(ctx, request{method: http.MethodDelete, path: "authorizations/" + url.PathEscape(id), ofToken: true})
 }
 
+// DeleteProven is DeleteAuthorization that has prove look which InfluxDB says that there is none. With the context that it is
+// handed calls go over the connection on which that was said: while an address moves, another connection may lead to another
+// InfluxDB. The error is prove's, or says that the connection was lost in between.
+func (c *Client) DeleteProven(ctx context.Context, id string, prove func(context.Context) error) error {
+	r := request{method: http.MethodDelete, path: authorizations + "/" + url.PathEscape(id), ofToken: true}
+	return c.amongDeletions(ctx, r, func(ctx context.Context) error {
+		ctx, way := pinned(ctx)
+		defer way.release()
+		err := c.call(ctx, r, nil)
+		if !Is(err, Gone) {
+			return err
+		}
+		over := way.connection()
+		if err := prove(ctx); err != nil {
+			return err
+		}
+		if way.connection() != over {
+			return c.noResponse(r, errOtherConnection, true)
+		}
+		return nil
+	})
+}
+
+var errOtherConnection = errors.New("the connection was lost before it was seen which InfluxDB has answered")
+
 // delete makes a call that deletes, once few others are under way.
 func (c *Client) delete(ctx context.Context, r request) error {
+	return c.amongDeletions(ctx, r, func(ctx context.Context) error { return c.call(ctx, r, nil) })
+}
+
+// amongDeletions does what is part of a deletion, once few others are under way.
+func (c *Client) amongDeletions(ctx context.Context, r request, do func(context.Context) error) error {
 	select {
 	case c.deletions <- struct{}{}:
 	default:
@@ -155,7 +186,7 @@ func (c *Client) delete(ctx context.Context, r request) error {
 		}
 	}
 	defer func() { <-c.deletions }()
-	return c.call(ctx, r, nil)
+	return do(ctx)
 }
 
 // SetAuthorizationStatus switches a token on or off. It must never run beside a deletion of the same token:

@@ -88,7 +88,7 @@ func (c *Client) address(r request) string {
 // call makes one call within the client's timeout and decodes a JSON answer into out, where that is not nil. Here alone
 // it is decided which way a call goes.
 func (c *Client) call(ctx context.Context, r request, out any) error {
-	if r.ofToken && c.transport != nil {
+	if r.ofToken && !r.anonymous && c.transport != nil {
 		return c.callDirect(ctx, r, out)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeoutOf(r))

@@ -38,6 +38,8 @@ const (
 	RateLimited
 	// BadCertificate: TLS could not be set up with the certificates at hand.
 	BadCertificate
+	// Foreign: another InfluxDB answered than the one whose tokens the client makes: it says nothing of them.
+	Foreign
 	// NotInfluxDB: the answer does not come from InfluxDB 2: a proxy's page or refusal, or another version's API.
 	NotInfluxDB
 )

@@ -58,8 +58,46 @@ func newLanes(base *url.URL, o Options, usual http.Header) *lanes {
 	return p
 }
 
+// pin holds a lane from its first call on, so that those that follow go over the same connection. One is made at a time.
+type pin struct{ lane *lane }
+
+type pinKey struct{}
+
+// pinned returns a context whose calls have a pin.
+func pinned(ctx context.Context) (context.Context, *pin) {
+	p := &pin{}
+	return context.WithValue(ctx, pinKey{}, p), p
+}
+
+// connection is the one that the last call went over; nil where there was none, or where none is held, as with a proxy.
+func (p *pin) connection() *connection {
+	if p.lane == nil {
+		return nil
+	}
+	return p.lane.connection
+}
+
+func (p *pin) release() {
+	if l := p.lane; l != nil {
+		p.lane, l.held = nil, false
+		l.release()
+	}
+}
+
 // acquire waits for a lane, which is the caller's until its release.
 func (p *lanes) acquire(ctx context.Context, deadline time.Time) (*lane, error) {
+	held, _ := ctx.Value(pinKey{}).(*pin)
+	if held != nil && held.lane != nil {
+		return held.lane, ctx.Err()
+	}
+	l, err := p.take(ctx, deadline)
+	if held != nil && err == nil {
+		held.lane, l.held = l, true
+	}
+	return l, err
+}
+
+func (p *lanes) take(ctx context.Context, deadline time.Time) (*lane, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -109,6 +147,8 @@ type lane struct {
 	connection *connection // nil before the first
 	request    fasthttp.Request
 	response   fasthttp.Response
+	// held says that the lane stays with a pin when a call ends.
+	held bool
 
 	// The call under way: its context; whether anything was sent; what ends the watch for the end of the context, nil
 	// where that has none; and how the connection failed, which fasthttp doesn't always tell.
@@ -186,8 +226,15 @@ func isOfBody(err error) bool {
 // release ends a call. Its connection serves the next one where the answer was read to its end.
 func (l *lane) release() {
 	aborted := l.stop != nil && !l.stop()
+	l.stop = nil
 	l.response.Reset()
 	p := l.lanes
+	if l.held {
+		if aborted {
+			l.client.CloseIdleConnections()
+		}
+		return
+	}
 	defer p.free.Release(1)
 	p.mu.Lock()
 	defer p.mu.Unlock()

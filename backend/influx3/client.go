@@ -31,6 +31,8 @@ const (
 // Client makes calls with one admin token to one InfluxDB 3. It is safe for concurrent use.
 type Client struct {
 	api *influx.Client
+	// cluster is the ID of the InfluxDB whose tokens the client makes; "" while it is not known.
+	cluster string
 	// token is the client's own, to find its row by.
 	token string
 	now   func() time.Time
@@ -38,13 +40,14 @@ type Client struct {
 	recent *recent
 }
 
-// New returns a client that takes the time from now; it makes no call. The only error is a URL that can't be used.
-func New(o influx.Options, enterprise bool, now func() time.Time) (*Client, error) {
+// New returns a client for the InfluxDB of a cluster, which is "" where it is not known, that takes the time from now; it
+// makes no call. The only error is a URL that can't be used.
+func New(o influx.Options, cluster string, enterprise bool, now func() time.Time) (*Client, error) {
 	api, err := influx.New(o)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{api: api, token: o.Token, now: now}
+	c := &Client{api: api, cluster: cluster, token: o.Token, now: now}
 	if enterprise {
 		c.recent = &recent{now: now, since: now(), made: map[string]time.Time{}}
 	}
@@ -66,6 +69,15 @@ func (c *Client) Ping(ctx context.Context) (influx.Server, error) { return c.api
 // Cluster returns the ID of the cluster that answers; "" where it does not tell, as before InfluxDB 3.7.
 func (c *Client) Cluster(ctx context.Context) (string, error) {
 	return c.api.Do(ctx, influx.Call{Method: http.MethodGet, Path: pingPath, Success: http.StatusOK, Judge: judge}, nil, influx.ClusterHeader)
+}
+
+// NamesItself reports whether a server's answers name its cluster, refusals too, as from InfluxDB 3.7 on: it is asked without a token.
+func (c *Client) NamesItself(ctx context.Context) (bool, error) {
+	cluster, err := c.api.Do(ctx, influx.Call{Method: http.MethodGet, Path: pingPath, Anonymous: true, Success: http.StatusOK, Judge: judge}, nil, influx.ClusterHeader)
+	if refused, ok := errors.AsType[*influx.Error](err); ok && refused.Status == http.StatusUnauthorized {
+		return refused.FromInfluxDB(), nil
+	}
+	return cluster != "", err
 }
 
 // SeeCluster looks whether the cluster that answers is the one of an ID.
@@ -101,6 +113,8 @@ func judge(r influx.Refusal) influx.Verdict {
 	v := influx.Verdict{Message: words(r), Proof: influx.Unproven, Own: r.Header.Get(influx.ClusterHeader) != ""}
 	v.Kind = kindOf(r, v.Own)
 	switch {
+	case v.Own && r.Status < http.StatusMultipleChoices: // its body may hold the value of a token
+		v.Kind, v.Message = influx.NotInfluxDB, "the answer is not what was asked for"
 	case !v.Own:
 		v.Message = fmt.Sprintf("%s (%s, not InfluxDB 3's own answer)", http.StatusText(r.Status), r.Header.Get("Content-Type"))
 	case v.Kind == influx.Gone:
@@ -112,6 +126,39 @@ func judge(r influx.Refusal) influx.Verdict {
 		v.Proof = influx.NotApplied
 	}
 	return v
+}
+
+// judgeOfOurs is judge of a call whose answer proves something of a token: another InfluxDB at the same address, as where it has
+// just moved, may know the root token as well, and proves nothing.
+func (c *Client) judgeOfOurs(r influx.Refusal) influx.Verdict {
+	v := judge(r)
+	if v.Kind == influx.Gone || r.Status == http.StatusConflict {
+		if foreign, is := c.foreign(r.Header.Get(influx.ClusterHeader)); is {
+			return foreign
+		}
+	}
+	return v
+}
+
+// foreign reports whether an answer is that of another cluster than the client's, and says so.
+func (c *Client) foreign(cluster string) (influx.Verdict, bool) {
+	if c.cluster == "" || cluster == "" || strings.EqualFold(c.cluster, cluster) {
+		return influx.Verdict{}, false
+	}
+	return influx.Verdict{
+		Kind: influx.Foreign, Message: fmt.Sprintf("another InfluxDB answers, of cluster %s and not %s", cluster, c.cluster), Proof: influx.Unproven,
+	}, true
+}
+
+// success looks whether a success is one of the client's own InfluxDB.
+func (c *Client) success(call influx.Call, cluster string) error {
+	if cluster == "" {
+		return c.api.Failure(call, call.Success, influx.Verdict{Kind: influx.NotInfluxDB, Message: "not InfluxDB 3's own answer", Proof: influx.Unproven})
+	}
+	if foreign, is := c.foreign(cluster); is {
+		return c.api.Failure(call, call.Success, foreign)
+	}
+	return nil
 }
 
 // stuck is what a server says to every change of its catalog once calls that were cut off have left that in disorder, until it

@@ -25,7 +25,7 @@ var admin = []influx.Permission{{Action: "write", Resource: influx.Resource{Type
 func clientOf(t *testing.T, url, token string, enterprise bool) (*influx3.Client, *time.Time) {
 	t.Helper()
 	at := time.Now()
-	c, err := influx3.New(influx.Options{URL: url, Token: token, Timeout: 5 * time.Second}, enterprise, func() time.Time { return at })
+	c, err := influx3.New(influx.Options{URL: url, Token: token, Timeout: 5 * time.Second}, "", enterprise, func() time.Time { return at })
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c, &at

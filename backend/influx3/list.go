@@ -36,7 +36,7 @@ type row struct {
 	Expiry  string `json:"expiry"`
 }
 
-// rows asks for the tokens for which a condition holds on $p.
+// rows asks the client's own InfluxDB for the tokens for which a condition holds on $p.
 func (c *Client) rows(ctx context.Context, condition, p string, within time.Duration, dated func(time.Time), visit func(row) error) error {
 	call := influx.Call{
 		Method: http.MethodPost, Path: queryPath, Within: within, Success: http.StatusOK, Judge: judge,
@@ -44,8 +44,8 @@ func (c *Client) rows(ctx context.Context, condition, p string, within time.Dura
 	}
 	var stopped error
 	err := c.api.Stream(ctx, call, func(resp *http.Response) error {
-		if resp.Header.Get(influx.ClusterHeader) == "" {
-			return fmt.Errorf("%w: not InfluxDB 3's own", influx.ErrUnexpected)
+		if stopped = c.success(call, resp.Header.Get(influx.ClusterHeader)); stopped != nil {
+			return stopped
 		}
 		date, _ := http.ParseTime(resp.Header.Get("Date"))
 		dated(date)

@@ -146,10 +146,10 @@ func (c *Client) DeleteAuthorization(ctx context.Context, name string) error {
 // delete takes nothing for a deletion but what the server itself says is one: a proxy's page is a 200, too. Like every change it
 // does not end with its caller: what is cut off is half done, and may leave the catalog stuck.
 func (c *Client) delete(ctx context.Context, name string) error {
-	call := influx.Call{Method: http.MethodDelete, Path: tokenPath, Query: url.Values{"token_name": {name}}, Success: http.StatusOK, Judge: judge}
+	call := influx.Call{Method: http.MethodDelete, Path: tokenPath, Query: url.Values{"token_name": {name}}, Success: http.StatusOK, Judge: c.judgeOfOurs}
 	cluster, err := c.api.Delete(context.WithoutCancel(ctx), call, influx.ClusterHeader)
-	if err == nil && cluster == "" {
-		return c.api.Failure(call, http.StatusOK, influx.Verdict{Kind: influx.NotInfluxDB, Message: "not InfluxDB 3's own answer", Proof: influx.Unproven})
+	if err == nil {
+		err = c.success(call, cluster)
 	}
 	return err
 }
@@ -172,9 +172,12 @@ func (c *Client) unlessRecent(name string, err error) error {
 func (c *Client) Reconcile(ctx context.Context, stamp string) error {
 	name := NameOf(stamp)
 	call := creation(newToken{Name: name, Expiry: int64(leftoverLife / time.Second)})
+	call.Judge = c.judgeOfOurs
 	cluster, err := c.api.Do(context.WithoutCancel(ctx), call, nil, influx.ClusterHeader)
-	if err == nil && cluster == "" {
-		return c.api.Failure(call, http.StatusCreated, influx.Verdict{Kind: influx.NotInfluxDB, Message: "not InfluxDB 3's own answer", Proof: influx.Unproven})
+	if err == nil {
+		if err = c.success(call, cluster); err != nil {
+			_ = c.delete(ctx, name) // what was made where it has no business
+		}
 	}
 	if taken, ok := errors.AsType[*influx.Error](err); ok && taken.Status == http.StatusConflict && taken.FromInfluxDB() {
 		err = nil

@@ -198,6 +198,9 @@ func Render(r *store.Role, c *Caller) (*store.Role, error) {
 		}
 		f.set(&rendered, name)
 	}
+	if !r.AllowPrivileged { // the role as it is written was looked at when it was written
+		problems = append(problems, rendered.Definition().Privileged(orgLabel(&rendered, nil))...)
+	}
 	return &rendered, problems.Err()
 }
 

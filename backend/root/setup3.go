@@ -58,6 +58,16 @@ func (r *Root) setUp3(ctx context.Context, s logical.Storage, mountPath string, 
 		return nil, err
 	}
 	defer fresh.Client.Close()
+	// Whatever can be known before is looked at before: InfluxDB makes the token once, and shows it once.
+	switch named, err := fresh.V3.NamesItself(ctx); {
+	case err != nil:
+		return nil, verify.Explain(fresh, &store.Found{}, err)
+	case !named:
+		return nil, problem.InField("url", "this InfluxDB 3 does not say which cluster it is, by which another one at the same address could be told from it; it takes 3.7 or later. It was not set up")
+	}
+	if err := store.Try(ctx, s); err != nil {
+		return nil, fmt.Errorf("InfluxDB was not set up, because its operator token could not be stored: %w", err)
+	}
 	if c.Token, err = fresh.V3.SetUp(ctx); err != nil {
 		return nil, failedSetup3(fresh, err)
 	}

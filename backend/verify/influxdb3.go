@@ -94,7 +94,8 @@ func (k *check) self(ctx context.Context) error {
 // tryAdmin makes an admin token, which ends within a minute, and deletes it. Both stay in the catalog's log for ever, so that
 // it is not done again for a token that was tried before, as by each look at the mount's health.
 func (k *check) tryAdmin(ctx context.Context) error {
-	if before := k.before; before != nil && before.Cluster == k.Found.Cluster && before.RootAuthorizationID == k.Found.RootAuthorizationID {
+	tried := [2]string{k.Found.Cluster, k.Found.RootAuthorizationID}
+	if _, again := k.tried.Load(tried); again || k.before != nil && tried == [2]string{k.before.Cluster, k.before.RootAuthorizationID} {
 		return nil
 	}
 	err := k.issuer.Try(ctx, k.c, token.Location{}, token.MinimalGrant(""))
@@ -103,6 +104,8 @@ func (k *check) tryAdmin(ctx context.Context) error {
 		return rejected("url", err, "this InfluxDB makes no tokens (%v); is it started with --without-auth?", err)
 	case influx.Is(err, influx.Forbidden):
 		return rejected("token", err, "it is no admin token (%v); make one with influxdb3 create token --admin --name vault", err)
+	case err == nil:
+		k.tried.Store(tried, nil)
 	}
 	return k.explain(err)
 }

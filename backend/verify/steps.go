@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"vault-plugin-secrets-influxdb/backend/connection"
@@ -22,6 +23,8 @@ import (
 type Verifier struct {
 	pool   *connection.Pool
 	issuer *token.Issuer
+	// tried are the root tokens of InfluxDB 3 that have made a token: by cluster and ID.
+	tried sync.Map
 }
 
 // New makes a Verifier that opens connections through pool and creates its probes through issuer.
@@ -49,7 +52,7 @@ type Result struct {
 // token that can't be used and deleting it. The first step that fails is the error; the result then holds what the
 // steps before it found.
 func (v *Verifier) Verify(ctx context.Context, config *store.Connection) (*Result, error) {
-	k := &check{Result: Result{Found: &store.Found{}}, issuer: v.issuer, before: config.Found}
+	k := &check{Result: Result{Found: &store.Found{}}, issuer: v.issuer, before: config.Found, tried: &v.tried}
 	if err := k.dial(v.pool, config, config.Product); err != nil {
 		return &k.Result, err
 	}
@@ -99,6 +102,7 @@ type check struct {
 	issuer *token.Issuer
 	// before is what an earlier verification found out.
 	before *store.Found
+	tried  *sync.Map
 	// valuesShown says that the server shows a token's value whenever the token is read.
 	valuesShown bool
 }
