@@ -36,10 +36,9 @@ func Serve(factory logical.Factory) error {
 }
 
 const (
-	// workers are the goroutines that serve one request after the other: as many as there are connections to InfluxDB by
-	// default. Each keeps its stack, which a new goroutine for each request grows from nothing, copying it each time.
-	// More requests at once have goroutines of their own.
-	workers = 64
+	// workers are the goroutines that serve one request after the other. Each keeps its stack, which a new goroutine for
+	// each request grows from nothing, copying it each time. More requests at once have goroutines of their own.
+	workers = 32
 	// window is how much a host may send of a request, and of all, before it was read. That it is fixed saves gRPC's
 	// measuring of the connection, which asks the host for an echo along with most requests. Memory is taken by what
 	// arrives, and not by this.
