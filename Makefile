@@ -130,7 +130,7 @@ fuzz: ## fuzz each target for FUZZTIME (8m), one after another
 BENCH ?= -out ../docs
 
 .PHONY: bench
-bench: servers ## measure the plugin beside the least engine there can be, with real servers and nothing else running, and write docs/performance.* (some 30 minutes; BENCH=-short prints hints in few; PEER_BIN names the peer's binary)
+bench: servers ## measure the plugin beside the least engine there can be, with real servers and nothing else running, and write docs/performance.* (some 40 minutes; BENCH=-short prints hints in few; PEER_BIN names the peer's binary)
 	@cd e2e && go build -o ../bin/bench ./bench && ../bin/bench $(BENCH)
 
 .PHONY: microbench

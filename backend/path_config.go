@@ -221,10 +221,10 @@ func (b *backend) pathRotateRootWrite(ctx context.Context, req request) (*logica
 
 func (b *backend) pathSetup() []*framework.Path {
 	setupFields := fields{
-		"username":         {Type: framework.TypeString, Description: "Name of the first user, who owns the operator token. Required."},
-		"password":         {Type: framework.TypeString, Description: "The user's password, 8 to 72 characters; without one nobody can sign in as the user. Not stored.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
-		"org":              {Type: framework.TypeString, Description: "Name of the first organization, which becomes the default of roles. Required."},
-		"bucket":           {Type: framework.TypeString, Description: "Name of the first bucket. Required."},
+		"username":         {Type: framework.TypeString, Description: "Name of the first user, who owns the operator token. Required on InfluxDB 2."},
+		"password":         {Type: framework.TypeString, Description: "The user's password, 8 to 72 bytes; without one nobody can sign in as the user. Not stored.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
+		"org":              {Type: framework.TypeString, Description: "Name of the first organization, which becomes the default of roles. Required on InfluxDB 2."},
+		"bucket":           {Type: framework.TypeString, Description: "Name of the first bucket. Required on InfluxDB 2."},
 		"retention_period": {Type: framework.TypeDurationSecond, Description: "How long the bucket keeps data, 1h or more; 0 means for ever."},
 	}
 	for name := range reachBindings(&store.Connection{}) {

@@ -55,7 +55,7 @@ func TestSetupIsRefused(t *testing.T) {
 		"username":         {"", "username: missing"},
 		"org":              {nil, "org: missing"},
 		"bucket":           {"", "bucket: missing"},
-		"password":         {"short", "password: must have 8 to 72 characters"},
+		"password":         {"short", "password: must have 8 to 72 bytes"},
 		"retention_period": {"59m", "retention_period: must be 1h or more, or 0 for ever"},
 		"token":            {"mine", "token: unknown field"},
 	} {

@@ -37,7 +37,7 @@ func validateSetup(o influx.SetupRequest) error {
 		}
 	}
 	if length := len(o.Password); length > 0 && (length < minPassword || length > maxPassword) {
-		problems.Add("password", "must have 8 to 72 characters")
+		problems.Add("password", "must have 8 to 72 bytes")
 	}
 	if o.RetentionSeconds != 0 && o.RetentionSeconds < minRetention {
 		problems.Add("retention_period", "must be 1h or more, or 0 for ever")
