@@ -8,7 +8,8 @@
 # SQL connection has; sdk/helper/pluginutil imports go-secure-stdlib/plugincontainer.
 # Why it matters: they are in the binary and in its SBOM, and a scanner names their vulnerabilities in a plugin that has
 # neither database nor container.
-# What we do: docs/install.md says so beside the SBOM; `make vulncheck` goes by what is called.
+# What we do: docs/install.md says so beside the SBOM; `make vulncheck` goes by what is called; the build leaves the driver's
+# table of types out by its tag nopgxregisterdefaulttypes, which takes 1.5 MB off a binary of 29.
 set -euo pipefail
 
 dir=$(mktemp -d)
