@@ -39,8 +39,9 @@ func IsForeign(err error) bool {
 type identity struct {
 	now   func() time.Time
 	looks singleflight.Group
-	// looking holds one element while a look is under way.
-	looking chan struct{}
+	// looking holds one element while a look is under way, and proving while one is that goes over the connection of an
+	// answer: such a one must not wait for another that waits for a connection.
+	looking, proving chan struct{}
 
 	mu sync.Mutex
 	// userID is the root token's user, and orgs are the organizations that were minted in last, by their IDs, as the
@@ -54,7 +55,7 @@ type identity struct {
 
 func newIdentity(now func() time.Time) *identity {
 	orgs, _ := lru.New[string, struct{}](maxLearned) // its one error is a size below 1
-	return &identity{now: now, looking: make(chan struct{}, 1), orgs: orgs}
+	return &identity{now: now, looking: make(chan struct{}, 1), proving: make(chan struct{}, 1), orgs: orgs}
 }
 
 // Delete deletes an authorization; it is the only place that does. nil means that the InfluxDB that issued it says that
@@ -97,11 +98,17 @@ func (c *Connection) proveGone(ctx context.Context) error {
 // proveHere is proveGone over the connection on which the answer came, which is that of the context. A look that others began
 // may have gone over another one, and have seen another InfluxDB.
 func (c *Connection) proveHere(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Client.Timeout())
+	defer cancel()
+	select { // one at a time: where it sees another InfluxDB, those that wait need not look
+	case c.identity.proving <- struct{}{}:
+		defer func() { <-c.identity.proving }()
+	case <-bounded.Done():
+		return fmt.Errorf("whether this is the InfluxDB that issued the token could not be seen: %w", bounded.Err())
+	}
 	if err := c.identity.lastForeign(); err != nil {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Client.Timeout())
-	defer cancel()
 	_, err := c.look(bounded)
 	return err
 }
