@@ -20,7 +20,7 @@ echo "two clones gave the same bytes:"
 cat "$work/one/dist/SHA256SUMS"
 make --silent --no-print-directory -C "$work/two" build VERSION="$VERSION"
 built=$(sha256sum <"$work/two/bin/vault-plugin-secrets-influxdb" | cut -d ' ' -f 1)
-grep "^$built " "$work/one/dist/SHA256SUMS" || { echo "release-test: make build gives another binary than the release has" >&2; exit 1; }
+grep "^$built " "$work/one/dist/SHA256SUMS.binaries" || { echo "release-test: make build gives another binary than the release has" >&2; exit 1; }
 
 export RELEASE=$work/one/dist
 (cd release && go test -count=1 ./...)
