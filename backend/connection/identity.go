@@ -61,12 +61,7 @@ func newIdentity(now func() time.Time) *identity {
 // Delete deletes an authorization; it is the only place that does. nil means that the InfluxDB that issued it says that
 // the token is gone: deleted now, or not there.
 func (c *Connection) Delete(ctx context.Context, id string) error {
-	var err error
-	if c.V2 != nil {
-		err = c.V2.DeleteProven(ctx, id, c.proveHere)
-	} else if err = c.V3.DeleteAuthorization(ctx, id); influx.Is(err, influx.Gone) {
-		err = c.proveGone(ctx)
-	}
+	err := c.Client.DeleteAuthorization(ctx, id, c.proveHere)
 	switch {
 	case err == nil:
 		c.identity.record(nil) // no other has a token of this ID

@@ -15,8 +15,8 @@ import (
 type Tokens interface {
 	// CreateAuthorization makes a token, which ends at its deadline where the server has such ends.
 	CreateAuthorization(ctx context.Context, a influx.NewAuthorization) (*influx.Authorization, error)
-	// DeleteAuthorization deletes a token; an error of kind influx.Gone says that there is none.
-	DeleteAuthorization(ctx context.Context, id string) error
+	// DeleteAuthorization deletes a token. Where there is none prove looks which InfluxDB says so, and its answer counts.
+	DeleteAuthorization(ctx context.Context, id string, prove func(context.Context) error) error
 	// AskForAuthorization looks whether a token exists, GetAuthorization at what it is.
 	AskForAuthorization(ctx context.Context, id string, within time.Duration) error
 	GetAuthorization(ctx context.Context, id string) (*influx.Authorization, error)

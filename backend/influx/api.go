@@ -56,14 +56,16 @@ type Verdict struct {
 func (c *Client) Do(ctx context.Context, call Call, out any, header string) (value string, err error) {
 	r := call.request()
 	r.ofToken, r.header, r.value = true, header, &value
-	return value, c.call(ctx, r, out)
+	err = c.call(ctx, r, out)
+	return value, err
 }
 
 // Delete is Do for a deletion, of which few are under way at once: mints don't queue behind them.
 func (c *Client) Delete(ctx context.Context, call Call, header string) (value string, err error) {
 	r := call.request()
 	r.ofToken, r.header, r.value = true, header, &value
-	return value, c.delete(ctx, r)
+	err = c.amongDeletions(ctx, r, func(ctx context.Context) error { return c.call(ctx, r, nil) })
+	return value, err
 }
 
 // Stream makes a call and hands a successful answer to read, which may take minutes for a long one, as a list may.

@@ -134,23 +134,17 @@ func (c *Client) GetAuthorization(ctx context.Context, id string) (*Authorizatio
 	return found.value(), nil
 }
 
-// DeleteAuthorization deletes one authorization. Its token is refused from then on. An Error of kind Gone
-// says that there was none. Only 204 is success: a proxy, or InfluxDB's own web interface under a wrong base
-// path, answers 200 to anything.
-func (c *Client) DeleteAuthorization(ctx context.Context, id string) error {
-	return c.delete(ctx, request{method: http.MethodDelete, path: "authorizations/" + url.PathEscape(id), ofToken: true})
-}
-
-// DeleteProven is DeleteAuthorization that has prove look which InfluxDB says that there is none. With the context that it is
+// DeleteAuthorization deletes one authorization. Its token is refused from then on. An Error of kind Gone says that there was
+// none; prove, where it is not nil, looks which InfluxDB says that, and its answer counts instead. With the context that it is
 // handed calls go over the connection on which that was said: while an address moves, another connection may lead to another
-// InfluxDB. The error is prove's, or says that the connection was lost in between.
-func (c *Client) DeleteProven(ctx context.Context, id string, prove func(context.Context) error) error {
+// InfluxDB. Only 204 is success: a proxy, or InfluxDB's own web interface under a wrong base path, answers 200 to anything.
+func (c *Client) DeleteAuthorization(ctx context.Context, id string, prove func(context.Context) error) error {
 	r := request{method: http.MethodDelete, path: authorizations + "/" + url.PathEscape(id), ofToken: true}
 	return c.amongDeletions(ctx, r, func(ctx context.Context) error {
 		ctx, way := pinned(ctx)
 		defer way.release()
 		err := c.call(ctx, r, nil)
-		if !Is(err, Gone) {
+		if prove == nil || !Is(err, Gone) {
 			return err
 		}
 		over := way.connection()
@@ -165,11 +159,6 @@ func (c *Client) DeleteProven(ctx context.Context, id string, prove func(context
 }
 
 var errOtherConnection = errors.New("the connection was lost before it was seen which InfluxDB has answered")
-
-// delete makes a call that deletes, once few others are under way.
-func (c *Client) delete(ctx context.Context, r request) error {
-	return c.amongDeletions(ctx, r, func(ctx context.Context) error { return c.call(ctx, r, nil) })
-}
 
 // amongDeletions does what is part of a deletion, once few others are under way.
 func (c *Client) amongDeletions(ctx context.Context, r request, do func(context.Context) error) error {

@@ -42,8 +42,8 @@ func TestAuthorizationsAreMadeReadAndDeleted(t *testing.T) {
 			require.WithinRange(t, found.CreatedAt, start, time.Now())
 			require.False(t, found.Inactive())
 
-			require.NoError(t, client.DeleteAuthorization(t.Context(), token.ID))
-			require.True(t, influx.Is(client.DeleteAuthorization(t.Context(), token.ID), influx.Gone))
+			require.NoError(t, client.DeleteAuthorization(t.Context(), token.ID, nil))
+			require.True(t, influx.Is(client.DeleteAuthorization(t.Context(), token.ID, nil), influx.Gone))
 			_, err = client.GetAuthorization(t.Context(), token.ID)
 			require.True(t, influx.Is(err, influx.Gone))
 		})
@@ -59,7 +59,7 @@ func TestAnOrphanIsNotGone(t *testing.T) {
 	srv.DeleteUser(user)
 	_, err := client.GetAuthorization(t.Context(), id)
 	require.True(t, influx.Is(err, influx.NotFound))
-	require.NoError(t, client.DeleteAuthorization(t.Context(), id))
+	require.NoError(t, client.DeleteAuthorization(t.Context(), id, nil))
 }
 
 // list collects the IDs of a list until stop.

@@ -64,7 +64,7 @@ func TestCallsSayWhoTheyAreFrom(t *testing.T) {
 	}))
 	t.Cleanup(srv.Close)
 	client := dial(t, influx.Options{URL: srv.URL, UserAgent: "vault-plugin/1.2.3"})
-	require.NoError(t, client.DeleteAuthorization(t.Context(), "0c"))
+	require.NoError(t, client.DeleteAuthorization(t.Context(), "0c", nil))
 	sent := <-header
 	require.Equal(t, "Token "+testToken, sent.Get("Authorization"))
 	require.Contains(t, sent.Get("User-Agent"), "vault-plugin/1.2.3")
@@ -86,8 +86,8 @@ func TestBasePath(t *testing.T) {
 		require.Equal(t, "2.9.1", server.Version)
 		created, err := client.CreateAuthorization(t.Context(), order(srv))
 		require.NoError(t, err)
-		require.NoError(t, client.DeleteAuthorization(t.Context(), created.ID))
-		err = client.DeleteAuthorization(t.Context(), created.ID)
+		require.NoError(t, client.DeleteAuthorization(t.Context(), created.ID, nil))
+		err = client.DeleteAuthorization(t.Context(), created.ID, nil)
 		require.True(t, influx.Is(err, influx.Gone))
 		require.ErrorContains(t, err, "DELETE "+proxy.URL+"/db/influx/api/v2/authorizations/"+created.ID+": 404")
 		require.Equal(t, "/ping", srv.Requests()[0].Path)
@@ -99,7 +99,7 @@ func TestWrongBasePathIsNotGone(t *testing.T) {
 	srv := influxtest.New(t)
 	for base, kind := range map[string]influx.Kind{"/api/v2": influx.NoSuchPath, "/influx": influx.NotInfluxDB} {
 		client := dial(t, influx.Options{URL: srv.URL + base, Token: srv.RootToken()})
-		e := failed(t, client.DeleteAuthorization(t.Context(), srv.RootID()))
+		e := failed(t, client.DeleteAuthorization(t.Context(), srv.RootID(), nil))
 		require.Equal(t, http.StatusNotFound, e.Status)
 		require.Equal(t, kind, e.Kind, base)
 	}
@@ -173,7 +173,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 		require.NoError(t, err)
 		_, err = client.ResourceTypes(t.Context())
 		require.True(t, influx.Is(err, influx.Unavailable))
-		require.True(t, influx.Is(client.DeleteAuthorization(t.Context(), "0000000000000001"), influx.Gone))
+		require.True(t, influx.Is(client.DeleteAuthorization(t.Context(), "0000000000000001", nil), influx.Gone))
 		_, err = client.Ping(t.Context())
 		require.NoError(t, err)
 	}

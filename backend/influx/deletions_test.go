@@ -32,7 +32,7 @@ func TestDeletionsLeaveRoomForMints(t *testing.T) {
 	answers := make(chan error, 20)
 	for range 20 {
 		id, _ := srv.AddToken(srv.OrgID(), srv.UserID())
-		storm.Go(func() { answers <- client.DeleteAuthorization(t.Context(), id) })
+		storm.Go(func() { answers <- client.DeleteAuthorization(t.Context(), id, nil) })
 	}
 	eventually(t, func() bool { return deletions() == 2 }, "deletions under way")
 	for range 6 {
@@ -44,7 +44,7 @@ func TestDeletionsLeaveRoomForMints(t *testing.T) {
 	// One that is given up while it waits for its turn was never sent.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	e := failed(t, client.DeleteAuthorization(ctx, unknownID))
+	e := failed(t, client.DeleteAuthorization(ctx, unknownID, nil))
 	require.True(t, e.NotApplied())
 	require.Equal(t, influx.Unavailable, e.Kind)
 
@@ -71,7 +71,7 @@ func TestAnAbsenceIsProvenOverItsConnection(t *testing.T) {
 	var other sync.WaitGroup
 	other.Go(func() { _, _ = client.OrganizationByID(t.Context(), srv.OrgID()) })
 	eventually(t, func() bool { return len(srv.Requests()) == 1 }, "a call on another connection")
-	require.NoError(t, client.DeleteProven(t.Context(), "0000000000000bad", func(ctx context.Context) error {
+	require.NoError(t, client.DeleteAuthorization(t.Context(), "0000000000000bad", func(ctx context.Context) error {
 		release()
 		other.Wait() // so that its connection is the one used last
 		_, err := client.Me(ctx)
@@ -81,7 +81,7 @@ func TestAnAbsenceIsProvenOverItsConnection(t *testing.T) {
 	require.Equal(t, []string{"DELETE /api/v2/authorizations/0000000000000bad", "GET /api/v2/me"}, []string{deleted.method, looked.method})
 	require.Equal(t, deleted.from, looked.from)
 
-	err := client.DeleteProven(t.Context(), "0000000000000bad", func(ctx context.Context) error {
+	err := client.DeleteAuthorization(t.Context(), "0000000000000bad", func(ctx context.Context) error {
 		srv.Refuse("", "/")
 		_, err := client.Me(ctx)
 		require.Error(t, err)

@@ -256,7 +256,7 @@ func TestProxiedProcess(t *testing.T) {
 	require.NoError(t, err)
 	_, err = client.GetAuthorization(t.Context(), created.ID)
 	require.NoError(t, err)
-	require.NoError(t, client.DeleteAuthorization(t.Context(), created.ID))
+	require.NoError(t, client.DeleteAuthorization(t.Context(), created.ID, nil))
 	_, err = client.Me(t.Context())
 	require.NoError(t, err)
 }

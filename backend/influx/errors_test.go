@@ -129,7 +129,7 @@ func TestAnswersAreClassified(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.says, func(t *testing.T) {
 			client := serve(t, test.answer.ServeHTTP)
-			e := failed(t, client.DeleteAuthorization(t.Context(), "0c"))
+			e := failed(t, client.DeleteAuthorization(t.Context(), "0c", nil))
 			require.Equal(t, test.kind, e.Kind)
 			require.True(t, influx.Is(e, test.kind))
 			require.Equal(t, test.answer.status, e.Status)

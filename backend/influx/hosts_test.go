@@ -37,7 +37,7 @@ func TestAddressesOfServers(t *testing.T) {
 			go func() { _ = server.Serve(listener) }()
 			t.Cleanup(func() { _ = server.Close() })
 
-			require.NoError(t, client.DeleteAuthorization(t.Context(), "0c"))
+			require.NoError(t, client.DeleteAuthorization(t.Context(), "0c", nil))
 			_, err = client.Me(t.Context())
 			require.Error(t, err, "the answer is not a user")
 

@@ -21,7 +21,7 @@ func TestIdleConnectionsAreClosedFirst(t *testing.T) {
 }
 
 func TestIdleConnectionsOfTokensAreClosedFirst(t *testing.T) {
-	idleConnection(t, func(ctx context.Context, client *Client) error { return client.DeleteAuthorization(ctx, "0c") })
+	idleConnection(t, func(ctx context.Context, client *Client) error { return client.DeleteAuthorization(ctx, "0c", nil) })
 }
 
 func idleConnection(t *testing.T, call func(context.Context, *Client) error) {

@@ -92,7 +92,7 @@ func TestPOSTWithoutAnAnswer(t *testing.T) {
 
 func TestNobodyListens(t *testing.T) {
 	client := dial(t, influx.Options{URL: deadURL(t)})
-	e := failed(t, client.DeleteAuthorization(t.Context(), "0c"))
+	e := failed(t, client.DeleteAuthorization(t.Context(), "0c", nil))
 	require.Equal(t, influx.Unavailable, e.Kind)
 	require.Zero(t, e.Status)
 	require.True(t, e.NotApplied())
@@ -106,7 +106,7 @@ func TestUnknownHost(t *testing.T) {
 		return nil, errors.New("no name server here")
 	}}
 	client := dial(t, influx.Options{URL: "http://influxdb.invalid:8086"})
-	e := failed(t, client.DeleteAuthorization(t.Context(), "0c"))
+	e := failed(t, client.DeleteAuthorization(t.Context(), "0c", nil))
 	require.Equal(t, influx.Unavailable, e.Kind)
 	require.True(t, e.NotApplied())
 	require.ErrorContains(t, e, "lookup influxdb.invalid")

@@ -34,7 +34,7 @@ var sweptCalls = map[string]sweptCall{
 		return c.SetAuthorizationStatus(ctx, id, false)
 	}, 200},
 	"DELETE": {func(ctx context.Context, c *influx.Client, _ *influxtest.Server, id string) error {
-		return c.DeleteAuthorization(ctx, id)
+		return c.DeleteAuthorization(ctx, id, nil)
 	}, 204},
 }
 

@@ -73,8 +73,8 @@ func TestATokenIsItsName(t *testing.T) {
 	require.Equal(t, influx3.OperatorName, operator.ID)
 	require.True(t, operator.Permanent)
 
-	require.NoError(t, c.DeleteAuthorization(t.Context(), name))
-	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name), influx.Gone))
+	require.NoError(t, c.DeleteAuthorization(t.Context(), name, nil))
+	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name, nil), influx.Gone))
 	_, err = c.GetAuthorization(t.Context(), name)
 	require.True(t, influx.Is(err, influx.Gone))
 	require.True(t, influx.Is(mine.AskForAuthorization(t.Context(), name, time.Second), influx.BadToken))
@@ -145,9 +145,9 @@ func TestWhatAnswersProve(t *testing.T) {
 		require.NotContains(t, failed.Error(), "hello", says)
 	}
 	server.Intercept(proxy(404))
-	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name), influx.NotInfluxDB), "a proxy's 404 is no proof")
+	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name, nil), influx.NotInfluxDB), "a proxy's 404 is no proof")
 	server.Intercept(proxy(200))
-	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name), influx.NotInfluxDB), "nor is its 200")
+	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name, nil), influx.NotInfluxDB), "nor is its 200")
 	require.True(t, influx.Is(c.Reconcile(t.Context(), stamp), influx.NotInfluxDB))
 	server.Intercept(proxy(201))
 	require.True(t, influx.Is(c.Reconcile(t.Context(), stamp), influx.NotInfluxDB))
@@ -164,14 +164,14 @@ func TestA404OfACluster(t *testing.T) {
 	_, err := c.CreateAuthorization(t.Context(), request(time.Hour, admin...))
 	require.NoError(t, err)
 	server.DeleteToken(name)
-	for _, err := range []error{c.DeleteAuthorization(t.Context(), name), c.AskForAuthorization(t.Context(), name, time.Second)} {
+	for _, err := range []error{c.DeleteAuthorization(t.Context(), name, nil), c.AskForAuthorization(t.Context(), name, time.Second)} {
 		require.True(t, influx.Is(err, influx.Unavailable))
 		require.ErrorContains(t, err, "may not know of the token yet")
 	}
 	*at = at.Add(61 * time.Second)
-	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name), influx.Gone))
+	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name, nil), influx.Gone))
 	young, _ := clientOf(t, server.URL, server.RootToken(), true)
-	require.True(t, influx.Is(young.DeleteAuthorization(t.Context(), name), influx.Unavailable), "the process before may have made it just now")
+	require.True(t, influx.Is(young.DeleteAuthorization(t.Context(), name, nil), influx.Unavailable), "the process before may have made it just now")
 }
 
 func TestScopedTokens(t *testing.T) {
@@ -203,12 +203,12 @@ func TestWhatAClusterIsBehind(t *testing.T) {
 	server.Intercept(nil)
 	*at = at.Add(2 * time.Second)
 	server.DeleteToken(name)
-	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name), influx.Unavailable), "it was made two seconds ago")
+	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name, nil), influx.Unavailable), "it was made two seconds ago")
 
 	_, err = c.CreateAuthorization(t.Context(), request(time.Hour, admin...))
 	require.NoError(t, err)
-	require.NoError(t, c.DeleteAuthorization(t.Context(), name))
-	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name), influx.Gone))
+	require.NoError(t, c.DeleteAuthorization(t.Context(), name, nil))
+	require.True(t, influx.Is(c.DeleteAuthorization(t.Context(), name, nil), influx.Gone))
 }
 
 func TestSetUpIsOnce(t *testing.T) {
@@ -248,7 +248,7 @@ func TestAChangeOutlivesItsCaller(t *testing.T) {
 		require.NoError(t, r.Context().Err())
 		next.ServeHTTP(w, r)
 	})
-	require.NoError(t, c.DeleteAuthorization(ctx, name))
+	require.NoError(t, c.DeleteAuthorization(ctx, name, nil))
 	require.Equal(t, []string{influx3.OperatorName}, server.TokenNames())
 }
 
@@ -258,11 +258,11 @@ func TestACatalogThatIsStuck(t *testing.T) {
 	server.AddToken(name)
 	server.Wedge()
 	_, err := c.CreateAuthorization(t.Context(), influx.NewAuthorization{Description: "[x]", Permissions: admin})
-	for _, err := range []error{err, c.DeleteAuthorization(t.Context(), name)} {
+	for _, err := range []error{err, c.DeleteAuthorization(t.Context(), name, nil)} {
 		require.True(t, influx.Is(err, influx.Unavailable), "%v", err)
 		require.ErrorContains(t, err, "restart it")
 		require.False(t, asError(t, err).NotApplied())
 	}
 	server.Restart()
-	require.NoError(t, c.DeleteAuthorization(t.Context(), name))
+	require.NoError(t, c.DeleteAuthorization(t.Context(), name, nil))
 }

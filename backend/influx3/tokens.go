@@ -135,12 +135,16 @@ func accesses(permissions []influx.Permission) []access {
 
 // DeleteAuthorization deletes a token, which is refused from then on by the node that has answered. An Error of kind Gone says
 // that there was none. On Enterprise that counts only once every node must know of the token.
-func (c *Client) DeleteAuthorization(ctx context.Context, name string) error {
+// Then prove is asked, where it is not nil, and its answer counts instead.
+func (c *Client) DeleteAuthorization(ctx context.Context, name string, prove func(context.Context) error) error {
 	err := c.delete(ctx, name)
 	if err == nil {
 		c.recent.add(name, time.Time{}) // from now on a node that does not know of it is right
 	}
-	return c.unlessRecent(name, err)
+	if err = c.unlessRecent(name, err); prove != nil && influx.Is(err, influx.Gone) {
+		return prove(ctx)
+	}
+	return err
 }
 
 // delete takes nothing for a deletion but what the server itself says is one: a proxy's page is a 200, too. Like every change it
