@@ -61,7 +61,7 @@ func (e *engine) problems(t *testing.T) []any {
 // planLimit is how long a planned rotation may take: Vault ticks once a minute.
 const planLimit = 5 * time.Minute
 
-// With a plan the root token is rotated by Vault's own tick, and not before its time.
+// With a plan the root token is rotated by Vault's own tick, which may come a little before its time.
 func TestRootTokenIsRotatedByPlan(t *testing.T) {
 	influx := newInflux(t, lab.InfluxOptions{})
 	r := newRooted(t, influx, smallest(influx))
@@ -76,7 +76,8 @@ func TestRootTokenIsRotatedByPlan(t *testing.T) {
 		}
 		return nil
 	}))
-	assert.False(t, r.at(t, "last_vault_rotation").Before(planned), "not early")
+	early := planned.Sub(r.at(t, "last_vault_rotation"))
+	assert.LessOrEqual(t, early, takenEarly, "it came too early")
 
 	r.write(t, "config", map[string]any{"disable_automated_rotation": true})
 	assert.Empty(t, r.config(t)["next_vault_rotation"])
