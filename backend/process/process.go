@@ -1,4 +1,4 @@
-// Package process is the plugin's process: how it serves its host, ends with it, and how much memory it takes.
+// Package process is the plugin's process: how it serves its host, ends with it, and how much of the machine it takes.
 package process
 
 import (
@@ -19,6 +19,7 @@ import (
 //
 // It is the SDK's ServeMultiplex but for the gRPC server, which that leaves no say in.
 func Serve(factory logical.Factory) error {
+	limitProcessors()
 	go endWithParent(os.Getppid())
 	go tuneMemory(time.Tick(memoryInterval))
 	if err := pluginutil.OptionallyEnableMlock(); err != nil {
