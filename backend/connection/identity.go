@@ -66,7 +66,7 @@ func (c *Connection) Delete(ctx context.Context, id string) error {
 	case err == nil:
 		c.identity.record(nil) // no other has a token of this ID
 	case influx.Is(err, influx.Foreign):
-		err = &ForeignError{URL: c.Client.URL(), Missing: "cluster " + c.Cluster()}
+		err = &ForeignError{URL: c.Client.URL(), Missing: "cluster " + c.V3.KnownCluster()}
 		c.identity.record(err)
 	}
 	return err
@@ -187,7 +187,7 @@ const (
 // 3 has one, its cluster.
 func (c *Connection) landmarks() []landmark {
 	if c.V3 != nil {
-		return slices.DeleteFunc([]landmark{{"cluster", c.Cluster(), c.V3.SeeCluster}}, func(l landmark) bool { return l.id == "" })
+		return slices.DeleteFunc([]landmark{{"cluster", c.V3.KnownCluster(), c.V3.SeeCluster}}, func(l landmark) bool { return l.id == "" })
 	}
 	userID := c.identity.learnedUser()
 	orgIDs := c.identity.orgs.Keys()
@@ -217,7 +217,7 @@ func (i *identity) learnedUser() string {
 // is, or it is found out once which InfluxDB this is. What the answers tell is remembered: it is recognized by that.
 func (c *Connection) CheckIssued(ctx context.Context, a *influx.Authorization, ownerID string) error {
 	if c.V3 != nil {
-		if known := c.Cluster(); known != "" && !strings.EqualFold(a.Cluster, known) {
+		if known := c.V3.KnownCluster(); known != "" && !strings.EqualFold(a.Cluster, known) {
 			return &ForeignError{URL: c.Client.URL(), Missing: "cluster " + known}
 		}
 		return nil

@@ -234,6 +234,15 @@ func TestAListIsWholeOrAnError(t *testing.T) {
 		require.True(t, influx.Is(err, influx.Unavailable))
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	})
+	t.Run("a value without an end", func(t *testing.T) {
+		client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"authorizations":[{"id":"a","description":"`)
+			_, _ = io.WriteString(w, strings.Repeat("x", 64<<20)) // until the client has enough
+		})
+		_, err := list(t.Context(), client)
+		require.True(t, influx.Is(err, influx.NotInfluxDB), "%v", err)
+		require.ErrorIs(t, err, influx.ErrUnexpected)
+	})
 }
 
 // A list whose answer never comes ends too: whoever waits for it would otherwise wait for ever.

@@ -118,6 +118,9 @@ func (b errorBody) judge(e *Error, media string) Body {
 
 // badBody judges a success that could not be read: it was cut off, or it is not what was asked for.
 func (c *Client) badBody(r request, resp *http.Response, err error) *Error {
+	if errors.Is(err, io.ErrUnexpectedEOF) { // in the decoder's words, too
+		err = io.ErrUnexpectedEOF
+	}
 	e := c.newError(r, resp)
 	e.cause = err
 	if isForeign(err) {

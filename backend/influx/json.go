@@ -2,6 +2,7 @@ package influx
 
 import (
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/go-json-experiment/json"
@@ -15,7 +16,7 @@ import (
 var asV1 = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), json.MatchCaseInsensitiveNames(true))
 
 // decode decodes an answer, which the caller bounds: it is read whole, because a decoder that waits for more begins a long
-// value anew each time. The error is io.EOF for an empty answer, and io.ErrUnexpectedEOF for one that was cut off.
+// value anew each time. The error is io.EOF for an empty answer, and has io.ErrUnexpectedEOF in it for one that was cut off.
 func decode(answer io.Reader, out any) error {
 	text, err := io.ReadAll(answer)
 	if err != nil {
@@ -29,15 +30,31 @@ func decodeAll(text []byte, out any) error {
 	if len(text) == 0 {
 		return io.EOF
 	}
-	return asCutOff(json.Unmarshal(text, out, asV1))
+	return json.Unmarshal(text, out, asV1)
 }
 
-// asCutOff returns io.ErrUnexpectedEOF where err is that in the decoder's words.
-func asCutOff(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return io.ErrUnexpectedEOF
+// NewDecoder returns a decoder of a list, which may have any length; no value in it that is read whole may be longer than
+// maxBody. What a decoder holds in memory is what it has got and not handed on.
+func NewDecoder(list io.Reader) *jsontext.Decoder {
+	w := &window{list: list}
+	w.decoder = jsontext.NewDecoder(w, asV1)
+	return w.decoder
+}
+
+// window is the part of a list that its decoder holds.
+type window struct {
+	list    io.Reader
+	decoder *jsontext.Decoder
+	read    int64
+}
+
+func (w *window) Read(p []byte) (int, error) {
+	if w.read-w.decoder.InputOffset() > maxBody {
+		return 0, fmt.Errorf("%w: a value in it is longer than %d MB", ErrUnexpected, maxBody>>20)
 	}
-	return err
+	n, err := w.list.Read(p)
+	w.read += int64(n)
+	return n, err
 }
 
 // ErrUnexpected is an answer that can be read but is not what was asked for.

@@ -69,8 +69,7 @@ func (c *Client) list(ctx context.Context, dated func(time.Time), next func(*jso
 	return patient.stream(ctx, request{method: http.MethodGet, path: "authorizations"}, func(resp *http.Response) error {
 		date, _ := http.ParseTime(resp.Header.Get("Date")) // zero where it is none
 		dated(date)
-		d := jsontext.NewDecoder(resp.Body, asV1)
-		return asCutOff(eachEntry(d, "authorizations", next))
+		return eachEntry(NewDecoder(resp.Body), "authorizations", next)
 	})
 }
 

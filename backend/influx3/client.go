@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
@@ -31,8 +32,8 @@ const (
 // Client makes calls with one admin token to one InfluxDB 3. It is safe for concurrent use.
 type Client struct {
 	api *influx.Client
-	// cluster is the ID of the InfluxDB whose tokens the client makes; "" while it is not known.
-	cluster string
+	// cluster is the ID of the InfluxDB whose tokens the client makes; nil while it is not known.
+	cluster atomic.Pointer[string]
 	// token is the client's own, to find its row by.
 	token string
 	now   func() time.Time
@@ -47,7 +48,8 @@ func New(o influx.Options, cluster string, enterprise bool, now func() time.Time
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{api: api, cluster: cluster, token: o.Token, now: now}
+	c := &Client{api: api, token: o.Token, now: now}
+	c.learn(cluster)
 	if enterprise {
 		c.recent = &recent{now: now, since: now(), made: map[string]time.Time{}}
 	}
@@ -65,6 +67,21 @@ func (c *Client) Close() { c.api.Close() }
 
 // Ping asks what server this is.
 func (c *Client) Ping(ctx context.Context) (influx.Server, error) { return c.api.Ping(ctx) }
+
+// KnownCluster returns the ID of the InfluxDB whose tokens the client makes: the one it was made for, or else the first that
+// has issued one. "" while there is neither.
+func (c *Client) KnownCluster() string {
+	if known := c.cluster.Load(); known != nil {
+		return *known
+	}
+	return ""
+}
+
+func (c *Client) learn(cluster string) {
+	if cluster != "" {
+		c.cluster.CompareAndSwap(nil, &cluster)
+	}
+}
 
 // Cluster returns the ID of the cluster that answers; "" where it does not tell, as before InfluxDB 3.7.
 func (c *Client) Cluster(ctx context.Context) (string, error) {
@@ -142,11 +159,12 @@ func (c *Client) judgeOfOurs(r influx.Refusal) influx.Verdict {
 
 // foreign reports whether an answer is that of another cluster than the client's, and says so.
 func (c *Client) foreign(cluster string) (influx.Verdict, bool) {
-	if c.cluster == "" || cluster == "" || strings.EqualFold(c.cluster, cluster) {
+	known := c.KnownCluster()
+	if known == "" || cluster == "" || strings.EqualFold(known, cluster) {
 		return influx.Verdict{}, false
 	}
 	return influx.Verdict{
-		Kind: influx.Foreign, Message: fmt.Sprintf("another InfluxDB answers, of cluster %s and not %s", cluster, c.cluster), Proof: influx.Unproven,
+		Kind: influx.Foreign, Message: fmt.Sprintf("another InfluxDB answers, of cluster %s and not %s", cluster, known), Proof: influx.Unproven,
 	}, true
 }
 

@@ -156,6 +156,31 @@ func TestWhatAnswersProve(t *testing.T) {
 	require.True(t, influx.Is(err, influx.NotInfluxDB), "nor is an empty list of its own: %v", err)
 }
 
+// What a list of one token must be, and what a list that breaks off is.
+func TestWhatListsProve(t *testing.T) {
+	server := influx3test.New(t)
+	c, _ := clientOf(t, server.URL, server.RootToken(), false)
+	for says, answer := range map[string]struct {
+		body string
+		kind influx.Kind
+	}{
+		"another token":     {`[{"name":"another"}]`, influx.NotInfluxDB},
+		"two tokens":        {`[{"name":"` + name + `"},{"name":"` + name + `"}]`, influx.NotInfluxDB},
+		"no list":           {`{}`, influx.NotInfluxDB},
+		"of something else": {`[5]`, influx.NotInfluxDB},
+		"cut off":           {`[{"name":"` + name, influx.Unavailable},
+		"cut off its end":   {`[{"name":"` + name + `"}`, influx.Unavailable},
+	} {
+		server.Intercept(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			w.Header().Set("cluster-uuid", server.ClusterID())
+			_, _ = w.Write([]byte(answer.body))
+		})
+		found, err := c.GetAuthorization(t.Context(), name)
+		require.Equal(t, answer.kind, asError(t, err).Kind, says)
+		require.Nil(t, found, says)
+	}
+}
+
 // On a cluster a node may not know of a token that another one has made: a 404 proves nothing before it must.
 func TestA404OfACluster(t *testing.T) {
 	server := influx3test.New(t, influx3test.Enterprise())

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"vault-plugin-secrets-influxdb/backend/influx"
 )
@@ -49,7 +48,7 @@ func (c *Client) rows(ctx context.Context, condition, p string, within time.Dura
 		}
 		date, _ := http.ParseTime(resp.Header.Get("Date"))
 		dated(date)
-		d := jsontext.NewDecoder(resp.Body)
+		d := influx.NewDecoder(resp.Body)
 		if start, err := d.ReadToken(); err != nil || start.Kind() != '[' {
 			return fmt.Errorf("%w: no list", orUnexpected(err))
 		}
@@ -121,16 +120,23 @@ func (c *Client) read(ctx context.Context, name string, within time.Duration) (f
 	if within == 0 {
 		within = c.api.Timeout()
 	}
+	call := influx.Call{Method: http.MethodPost, Path: queryPath}
 	err = c.rows(ctx, "name = $p", name, within, func(time.Time) {}, func(r row) error {
+		if r.Name != name || found != nil {
+			return c.api.Failure(call, http.StatusOK, influx.Verdict{Kind: influx.NotInfluxDB, Message: "the answer is not the one token that was asked for", Proof: influx.Unproven})
+		}
 		found = r.authorization()
 		return nil
 	})
-	if err == nil && found == nil {
-		err = c.unlessRecent(name, c.api.Failure(influx.Call{Method: http.MethodPost, Path: queryPath}, http.StatusOK, influx.Verdict{
+	switch {
+	case err != nil:
+		return nil, err
+	case found == nil:
+		return nil, c.unlessRecent(name, c.api.Failure(call, http.StatusOK, influx.Verdict{
 			Kind: influx.Gone, Message: "no token has the name " + name, Proof: influx.Absent, Own: true,
 		}))
 	}
-	return found, err
+	return found, nil
 }
 
 // Self returns the token that is the client's own, which its hash tells.

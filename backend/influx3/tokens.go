@@ -83,6 +83,7 @@ func (c *Client) CreateAuthorization(ctx context.Context, a influx.NewAuthorizat
 	if made.Token == "" || made.Name != name {
 		return nil, c.api.Failure(call, http.StatusCreated, influx.Verdict{Kind: influx.NotInfluxDB, Message: "the answer holds no token of the name that was asked for", Proof: influx.Unproven})
 	}
+	c.learn(cluster)
 	expires, err := time.Parse(time.RFC3339Nano, made.Expiry)
 	if err != nil { // nothing that is decided depends on it, and the token must not be lost to it
 		expires = c.now().Add(lifetime)
