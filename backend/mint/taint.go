@@ -6,14 +6,13 @@ import (
 	"sync"
 	"time"
 
+	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/problem"
 )
 
 const (
 	// quiesceTimeout bounds the wait for the mints under way: Vault holds its state lock meanwhile.
 	quiesceTimeout = 10 * time.Second
-	// registration is how long Vault may take to register a lease that was answered.
-	registration = 500 * time.Millisecond
 	// taintInterval is how often revocations ask Vault, at most: each question is a call.
 	taintInterval = time.Second
 )
@@ -39,7 +38,7 @@ type gate struct {
 // what was answered last is registered, after a bounded time, or when ctx ends.
 func (m *Minter) Quiesce(ctx context.Context) {
 	wait(ctx, m.gate.close(), quiesceTimeout)
-	wait(ctx, nil, registration-m.mount.Now().Sub(m.gate.lastEnd()))
+	wait(ctx, nil, mount.Registration-m.mount.Now().Sub(m.gate.lastEnd()))
 }
 
 // wait returns when done is closed, after a time, or when ctx ends.

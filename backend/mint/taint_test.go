@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/store"
 )
 
@@ -120,5 +121,5 @@ func TestQuiesceWaitsForTheLastRegistration(t *testing.T) {
 	require.NoError(t, err)
 	start := time.Now()
 	s.Quiesce(t.Context()) // the mount's clock stands still
-	require.GreaterOrEqual(t, time.Since(start), registration)
+	require.GreaterOrEqual(t, time.Since(start), mount.Registration)
 }

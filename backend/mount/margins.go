@@ -21,6 +21,9 @@ const (
 	// InterruptedAge is how old an interrupted rotation must be before it is recovered: whoever began it may be a
 	// process that outlived its Vault, and its last call must have ended.
 	InterruptedAge = 5 * time.Minute
+	// Registration is how long Vault may take to register a lease that was answered. A mount that is being disabled waits so
+	// long after its last mint.
+	Registration = 500 * time.Millisecond
 )
 
 // MaxRequestTimeout is the most that one call may take, in seconds. It leaves a revocation time to write a deletion down

@@ -11,6 +11,7 @@ const (
 	LeaseMargin    = 10 * time.Second
 	UnknownAge     = 10 * time.Second
 	InterruptedAge = 10 * time.Second
+	Registration   = 3 * time.Second // longer than usual: a busy machine must not look like a mistake
 )
 
 // MaxRequestTimeout lets a test hold a call for as long as a busy machine needs to get all others to their points.
