@@ -54,7 +54,7 @@ func TestALookThatHangsTakesOneTimeout(t *testing.T) {
 	for _, name := range []string{"globex", "initech", "umbrella"} {
 		server.AddOrg(name)
 	}
-	m.ok(logical.PatchOperation, "config", map[string]any{"request_timeout": 1})
+	m.ok(logical.PatchOperation, "config", map[string]any{"request_timeout": 3})
 	l := m.mint("app")
 	server.DeleteToken(l.id)
 	var looks atomic.Int32

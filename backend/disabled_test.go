@@ -17,7 +17,7 @@ func leaving(t *testing.T, fault func(*influxtest.Server)) (m *testMount, server
 	t.Helper()
 	m = newMount(t)
 	server = m.warm()
-	m.write("config", map[string]any{"request_timeout": "1s"})
+	m.write("config", map[string]any{"request_timeout": "3s"})
 	leases = [2]*leased{m.mint("app"), m.mint("app")}
 	m.unanswered(server, fault)
 	m.clock.advance(nonceAge)

@@ -113,6 +113,7 @@ func TestScheduleLeavesTimeForTheGrace(t *testing.T) {
 // One that is stored already goes on with the grace cut to the shortest gap, so that previous_ends is true; check names it.
 func TestStoredGraceIsCutToTheSchedule(t *testing.T) {
 	p := newPlannedStatic(t, map[string]any{"rotation_schedule": "0 14 * * *"})
+	p.clock.freeze()
 	p.storeSchedule("*/10 * * * *")
 	p.pass(time.Minute)
 	require.Contains(t, fmt.Sprint(p.problems()), `static role "kept": grace_period: 3600s is longer than the shortest time between two rotations of rotation_schedule, 600s, and the previous token works for that long`)

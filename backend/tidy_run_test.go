@@ -122,7 +122,7 @@ func TestTidyUnderAStalledInfluxDB(t *testing.T) {
 	t.Parallel()
 	m := newMount(t)
 	server := m.connected()
-	m.write("config", map[string]any{"request_timeout": "1s"})
+	m.write("config", map[string]any{"request_timeout": "3s"})
 	id := handMade(t, server, m.outlived(testUUID, kindLease).String(), "active")
 	require.NoError(t, m.tick())
 	defer server.Stall(http.MethodGet, authorizations)()
@@ -194,10 +194,10 @@ func TestTidyRunsByItself(t *testing.T) {
 	server := m.connected()
 	id := handMade(t, server, m.outlived(testUUID, kindLease).String(), "active")
 	require.NoError(t, m.tick())
-	m.clock.advance(firstTidy - 30*time.Second) // the clock runs on meanwhile
+	m.clock.advance(firstTidy - time.Minute) // half a tick early counts as due, and the clock runs on meanwhile
 	require.NoError(t, m.tick())
 	require.Equal(t, tidyIdle, m.tidied()["state"], "not with the start")
-	m.clock.advance(firstTidy/10 + 30*time.Second)
+	m.clock.advance(firstTidy/10 + time.Minute)
 	require.NoError(t, m.tick())
 	require.Equal(t, tidyDone, m.tidied()["state"], "a few minutes after it")
 	require.False(t, exists(server, id))

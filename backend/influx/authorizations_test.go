@@ -158,7 +158,7 @@ func TestTheListMayTakeLongerThanOtherCalls(t *testing.T) {
 	srv := influxtest.New(t)
 	release := srv.Stall("GET", "/api/v2/authorizations")
 	srv.Stall("GET", "/api/v2/me")
-	client := dial(t, influx.Options{URL: srv.URL, Token: srv.RootToken(), Timeout: 500 * time.Millisecond})
+	client := dial(t, influx.Options{URL: srv.URL, Token: srv.RootToken(), Timeout: 2 * time.Second})
 	listed := make(chan error, 1)
 	go func() {
 		_, err := list(t.Context(), client)

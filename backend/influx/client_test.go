@@ -186,7 +186,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 func TestNothingIsLeftOfFailedCalls(t *testing.T) {
 	srv := influxtest.New(t)
 	srv.LoseAnswer("", "/")
-	for says, address := range map[string]string{"nobody listens": deadURL(t), "every answer is lost": srv.URL} {
+	for says, address := range map[string]string{"nobody listens": deadURL, "every answer is lost": srv.URL} {
 		t.Run(says, func(t *testing.T) {
 			client := dial(t, influx.Options{URL: address})
 			_, err := client.Me(t.Context())

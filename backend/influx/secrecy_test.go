@@ -74,7 +74,7 @@ func TestNoErrorHoldsTheToken(t *testing.T) {
 }
 
 func TestATokenThatIsNoHeaderIsNotRepeated(t *testing.T) {
-	client := dial(t, influx.Options{URL: deadURL(t), Token: "secret\nvalue"})
+	client := dial(t, influx.Options{URL: deadURL, Token: "secret\nvalue"})
 	_, err := client.Me(t.Context())
 	e := failed(t, err)
 	require.True(t, e.NotApplied())

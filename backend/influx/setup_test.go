@@ -2,7 +2,6 @@ package influx_test
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -82,13 +81,7 @@ func failed(t testing.TB, err error) *influx.Error {
 }
 
 // deadURL is an address where nobody listens.
-func deadURL(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return "http://" + listener.Addr().String()
-}
+const deadURL = "http://127.0.0.1:1" // below the ports that are given out
 
 // eventually waits for what happens in another goroutine.
 func eventually(t testing.TB, condition func() bool, about string) {

@@ -39,7 +39,7 @@ func TestSightings(t *testing.T) {
 			map[string]influx.Sighting{"organization": influx.Hidden, "authorization": influx.NotThere, "user": influx.NotThere}},
 		"an unknown token": {func(known *influxtest.Server) *influx.Client { return dial(t, influx.Options{URL: known.URL}) },
 			same(influx.NoAnswer)},
-		"a server that is down": {func(*influxtest.Server) *influx.Client { return dial(t, influx.Options{URL: deadURL(t)}) },
+		"a server that is down": {func(*influxtest.Server) *influx.Client { return dial(t, influx.Options{URL: deadURL}) },
 			same(influx.NoAnswer)},
 		"a page for an absence": {func(*influxtest.Server) *influx.Client {
 			return serve(t, answer{status: 404, content: "text/html", body: "<html>"}.ServeHTTP)
