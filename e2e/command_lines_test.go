@@ -57,6 +57,7 @@ func (w *commandWatch) look() {
 		w.failed = fmt.Errorf("listing command lines: %w", err)
 		return
 	}
+	w.failed = nil // one that failed among hundreds hides nothing
 	for line := range strings.Lines(string(out)) {
 		w.seen[strings.TrimSpace(line)] = true
 	}

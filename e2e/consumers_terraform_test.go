@@ -122,6 +122,7 @@ resource "terraform_data" "program" {
   }
 }
 `)
+	e.revokePrefix(t, "creds/app") // none may end by itself while they are counted
 	before := e.leases(t.Context(), t, "app")
 	p.run(t, "apply", "-auto-approve")
 	assert.Equal(t, before+2, e.leases(t.Context(), t, "app"), "it plans, and applies")

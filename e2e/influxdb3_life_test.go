@@ -68,13 +68,13 @@ func (e *engine3) assertExpiry(t *testing.T, m minted, said any, after time.Dura
 func TestRenewalsEndBeforeATokenOfInfluxDB3Does(t *testing.T) {
 	t.Parallel()
 	onInfluxDB3Brief(t, func(t *testing.T, e *engine3) {
-		e.role(t, "app", adminRole(map[string]any{"ttl": "5s", "max_ttl": "12s"}))
+		e.role(t, "app", adminRole(map[string]any{"ttl": "20s", "max_ttl": "40s"}))
 		m := e.mint(t, "app")
 		end := e.row(t, m.id).end(t)
 		death := e.server.watch(t, m.token)
 		_, first := e.leaseTimes(t, m.lease)
 		for range 2 {
-			assert.LessOrEqual(t, e.renew(t, m.lease, 3600), 12)
+			assert.LessOrEqual(t, e.renew(t, m.lease, 3600), 40)
 			_, expires := e.leaseTimes(t, m.lease)
 			assert.True(t, expires.After(first), "it is renewed")
 			assert.False(t, expires.After(end), "the lease would end at %s, the token at %s", expires, end)

@@ -42,7 +42,7 @@ func TestDemoEndsByItself(t *testing.T) {
 
 func TestPlaygroundRunsUntilInterrupted(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), quickStartLimit)
 	defer cancel()
 	program := playground(ctx, t)
 	program.Env = append(program.Env, "INFLUXDB3_BIN=")

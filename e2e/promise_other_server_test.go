@@ -56,7 +56,8 @@ func TestAnotherInfluxDBAtTheAddressEndsNothing(t *testing.T) {
 func newOtherServer(t *testing.T, version string) *otherServer {
 	t.Helper()
 	influx := newInflux(t, lab.InfluxOptions{Version: version})
-	o := &otherServer{engine: briefEngine(t, influx, nil)}
+	// No run of tidy by itself: one that met the other InfluxDB would be a problem until the next.
+	o := &otherServer{engine: briefEngine(t, influx, map[string]any{"tidy_interval": 0})}
 	o.role(t, "app", bucketRole(nil))
 	o.role(t, "brief", bucketRole(map[string]any{"ttl": "20s"}))
 	o.revoked, o.held = o.mint(t, "app"), o.mint(t, "app")

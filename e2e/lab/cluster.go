@@ -46,7 +46,7 @@ func (l *Lab) newCluster(ctx context.Context, size int, options VaultOptions) (*
 	}
 	var addresses, leaders []string
 	for range size {
-		address, err := freeAddress()
+		address, err := FreeAddress()
 		if err != nil {
 			return nil, err
 		}

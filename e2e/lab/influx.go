@@ -101,7 +101,7 @@ func (l *Lab) StartInflux(ctx context.Context, options InfluxOptions) (*Influx, 
 // address is where the server listens.
 func (o InfluxOptions) address() (string, error) {
 	if o.Instead == nil {
-		return freeAddress()
+		return FreeAddress()
 	}
 	_, address, _ := strings.Cut(o.Instead.URL, "://")
 	return address, nil

@@ -39,7 +39,7 @@ func (l *Lab) StartInflux3(ctx context.Context, options Influx3Options) (*Influx
 	if err != nil {
 		return nil, err
 	}
-	address, err := freeAddress()
+	address, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func (l *Lab) StartKubernetes(ctx context.Context, etcd, apiserver string) (*Kub
 	if err != nil {
 		return nil, err
 	}
-	address, err := freeAddress()
+	address, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (l *Lab) startEtcd(path string) (clients string, err error) {
 	}
 	var addresses [2]string
 	for i := range addresses {
-		if addresses[i], err = freeAddress(); err != nil {
+		if addresses[i], err = FreeAddress(); err != nil {
 			return "", err
 		}
 	}

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -16,22 +17,26 @@ const (
 	lastPort  = 31999
 )
 
-var handedOut sync.Map // port → taken: no port twice in one program
+var claims sync.Map // address → the claim to it, which ends with this program
 
-// freeAddress is a loopback address that nothing listens on.
-func freeAddress() (string, error) {
+// FreeAddress is a loopback address that nothing listens on, and that no other lab on this machine is given: the UDP port of
+// the same number says that it is taken, also while its server is stopped.
+func FreeAddress() (string, error) {
 	var last error
 	for range 100 {
 		port := firstPort + rand.IntN(lastPort-firstPort+1)
-		if _, taken := handedOut.LoadOrStore(port, true); taken {
-			continue
-		}
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		listener, err := net.Listen("tcp", address)
+		claim, err := net.ListenPacket("udp", address)
 		if err != nil {
 			last = err
 			continue
 		}
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			last = errors.Join(err, claim.Close())
+			continue
+		}
+		claims.Store(address, claim)
 		return address, listener.Close()
 	}
 	return "", fmt.Errorf("no free loopback port between %d and %d: %w", firstPort, lastPort, last)

@@ -57,7 +57,7 @@ type Vault struct {
 
 // StartVault starts a Vault with empty data, initializes and unseals it.
 func (l *Lab) StartVault(ctx context.Context, options VaultOptions) (*Vault, error) {
-	address, err := freeAddress()
+	address, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (l *Lab) newVault(ctx context.Context, address string, options VaultOptions
 
 // configure writes Vault's configuration file and makes the directories it names.
 func (v *Vault) configure(dir, address string, options VaultOptions) (string, error) {
-	cluster, err := freeAddress()
+	cluster, err := FreeAddress()
 	if err != nil {
 		return "", err
 	}
@@ -130,6 +130,7 @@ listener "tcp" {
   address         = %[1]q
   cluster_address = %[2]q
   tls_disable     = true
+  max_request_duration = "10m" # tests hold calls
 }
 storage %[4]q {
 %[5]s}
