@@ -40,19 +40,29 @@ func TestAnotherInfluxDB3ProvesNothingOfOurTokens(t *testing.T) {
 	})
 }
 
-// Of a connection that was stored untried the first token tells which InfluxDB it leads to.
+// Of a connection that was stored untried the first token tells which InfluxDB it leads to, as long as the process lives.
 func TestTheFirstTokenTellsWhichInfluxDB3ItIs(t *testing.T) {
-	m, server := newMount(t), influx3test.New(t)
-	server.SetClock(m.clock.now)
-	m.write("config", map[string]any{"url": server.URL, "token": server.RootToken(), "product": "core", "verify_connection": false})
-	m.write("roles/app", map[string]any{"token_type": "admin", "allow_privileged": true, "ttl": "5m", "max_ttl": "1h"})
-	l := m.mint("app")
-	server.Add("", "/", otherInfluxDB3(t, m))
-	require.ErrorContains(t, l.revoke(t.Context()), "another InfluxDB answers at "+server.URL)
-	server.Intercept(nil)
-	m.clock.advance(2 * time.Minute)
-	require.NoError(t, m.tick())
-	require.Empty(t, tokensOf3(server))
+	for says, meanwhile := range map[string]func(*testMount){
+		"a token was made": func(*testMount) {},
+		"other settings": func(m *testMount) {
+			m.write("config", map[string]any{"request_timeout": "11s", "verify_connection": false})
+		},
+	} {
+		t.Run(says, func(t *testing.T) {
+			m, server := newMount(t), influx3test.New(t)
+			server.SetClock(m.clock.now)
+			m.write("config", map[string]any{"url": server.URL, "token": server.RootToken(), "product": "core", "verify_connection": false})
+			m.write("roles/app", map[string]any{"token_type": "admin", "allow_privileged": true, "ttl": "5m", "max_ttl": "1h"})
+			l := m.mint("app")
+			meanwhile(m)
+			server.Add("", "/", otherInfluxDB3(t, m))
+			require.ErrorContains(t, l.revoke(t.Context()), "another InfluxDB answers at "+server.URL)
+			server.Intercept(nil)
+			m.clock.advance(2 * time.Minute)
+			require.NoError(t, m.tick())
+			require.Empty(t, tokensOf3(server))
+		})
+	}
 }
 
 func TestAnotherInfluxDB3SettlesNoUnknownOutcome(t *testing.T) {

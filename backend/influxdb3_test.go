@@ -167,6 +167,42 @@ func TestStaticRoleOnInfluxDB3(t *testing.T) {
 	})
 }
 
+// InfluxDB ends each token after ten years: it is replaced before, also where the plan says later or nothing.
+func TestAStaticTokenOfInfluxDB3NeverEnds(t *testing.T) {
+	const life, margin = 10 * 365 * 24 * time.Hour, 30 * 24 * time.Hour
+	for period, ttl := range map[string]time.Duration{"0s": 5 * time.Minute, "175200h": life - margin} {
+		t.Run(period, func(t *testing.T) {
+			everyInfluxDB3(t, func(t *testing.T, m *testMount, server *influx3test.Server) {
+				m.clock.freeze()
+				m.write("static-roles/graf", map[string]any{"token_type": "admin", "allow_privileged": true, "rotation_period": period, "grace_period": "1h"})
+				ends := server.Tokens()[1].Expiry
+				require.Equal(t, ends.Add(-margin).UTC().Format(time.RFC3339), m.read("static-roles/graf").Data["next_vault_rotation"])
+				first := m.read("static-creds/graf").Data
+				require.EqualValues(t, ttl.Seconds(), first["ttl"])
+				m.clock.advance(life - margin - time.Hour)
+				require.NoError(t, m.tick())
+				require.Equal(t, first["token"], m.read("static-creds/graf").Data["token"])
+				m.clock.advance(time.Hour + time.Minute)
+				server.Refuse(http.MethodPost, "/api/v3/configure/")
+				require.NoError(t, m.tick())
+				require.EqualValues(t, 5, m.read("static-creds/graf").Data["ttl"])
+				require.Contains(t, m.problems()[0], `static role "graf": the last rotation failed, and the old token stays, until InfluxDB ends it at `+ends.UTC().Format(time.RFC3339))
+				server.Intercept(nil)
+				m.clock.advance(2 * time.Minute)
+				require.NoError(t, m.tick())
+				second := m.read("static-creds/graf").Data
+				require.NotEqual(t, first["token"], second["token"])
+				require.Equal(t, 200, status3(t, server, first["token"].(string)), "its grace")
+
+				m.clock.advance(11 * 365 * 24 * time.Hour) // Vault stands still
+				require.Equal(t, 401, status3(t, server, second["token"].(string)))
+				require.NoError(t, m.tick())
+				require.Equal(t, 200, status3(t, server, m.read("static-creds/graf").Data["token"].(string)))
+			})
+		})
+	}
+}
+
 func TestSetupOfInfluxDB3(t *testing.T) {
 	for name, options := range map[string][]influx3test.Option{"core": nil, "enterprise": {influx3test.Enterprise()}} {
 		t.Run(name, func(t *testing.T) {

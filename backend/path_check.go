@@ -42,7 +42,7 @@ var checkResponse = fields{
 	"orphaned_tokens":     {Type: framework.TypeInt, Description: "Tokens deleted since the plugin started because no lease held them: their callers hung up."},
 	"next_vault_rotation": planTimes["next_vault_rotation"],
 	"roles":               {Type: framework.TypeSlice, Description: "Of each role, also of one that was deleted with tokens left, its name and live_tokens; the first 1,000 by name. Empty until they are counted, by the first run of tidy after a start."},
-	"static_roles":        {Type: framework.TypeSlice, Description: "Of each static role its name and next_vault_rotation, which is empty where it is rotated by hand only; the first 1,000 by name."},
+	"static_roles":        {Type: framework.TypeSlice, Description: "Of each static role its name and next_vault_rotation, which is empty where none is planned; the first 1,000 by name."},
 }
 
 func (b *backend) pathCheckRead(ctx context.Context, req request) (*logical.Response, error) {

@@ -59,7 +59,7 @@ var configFields = mergeFields(planFields, fields{
 	"request_timeout":            {Type: framework.TypeDurationSecond, Default: config.DefaultRequestTimeout, Description: "Most that one call to InfluxDB takes, 1s to 1m."},
 	"max_open_connections":       {Type: framework.TypeInt, Default: config.DefaultConnections, Description: "Most connections, and so most calls at once, to InfluxDB, 1 to 10000."},
 	"tidy_interval":              {Type: framework.TypeDurationSecond, Default: tidy.DefaultInterval, Description: "How often tokens past their deadline are looked for; 0 means only by hand, with tidy."},
-	"product":                    {Type: framework.TypeString, AllowedValues: []any{string(permission.V2), string(permission.Core), string(permission.Enterprise)}, Description: "Which InfluxDB it is. Found by itself: to be written only with verify_connection=false."},
+	"product":                    {Type: framework.TypeString, AllowedValues: []any{string(permission.V2), string(permission.Core), string(permission.Enterprise)}, Description: "Which InfluxDB it is. Found by itself: a write that is tried takes only what is found; with verify_connection=false it is as written."},
 	"verify_connection":          {Type: framework.TypeBool, Default: true, Description: "Try the new settings before they replace the old ones. Not stored."},
 	"abandon_previous":           {Type: framework.TypeBool, Description: "Give up the tokens minted on the previous InfluxDB, when url leads to another one. Not stored."},
 	"disable_automated_rotation": {Type: framework.TypeBool, Description: "Rotate the root token only by config/rotate-root, whatever rotation_period and rotation_schedule say."},

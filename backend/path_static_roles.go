@@ -66,7 +66,9 @@ func (b *backend) pathStaticRolesRead(ctx context.Context, req request) (*logica
 
 // encodeStaticRole answers each field as it was written, and how the rotation stands.
 func encodeStaticRole(r *store.StaticRole, failure string) map[string]any {
-	answer := encodePlan(r.RotationPlan, r.RotationTimes, roleBindings(&r.Role).encode())
+	times := r.RotationTimes
+	times.NextRotation = static.NextRotation(r)
+	answer := encodePlan(r.RotationPlan, times, roleBindings(&r.Role).encode())
 	for _, field := range []string{"ttl", "max_ttl", "max_leases"} {
 		delete(answer, field)
 	}

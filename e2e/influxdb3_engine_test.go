@@ -111,10 +111,19 @@ const checkPause = 5 * time.Second
 // awaitOnly3 waits until InfluxDB has no tokens of the mount but these, and nothing is pending.
 func (e *engine3) awaitOnly3(t *testing.T, names ...string) {
 	t.Helper()
+	require.NoError(t, e.awaitOnlyUnless3(t, func(context.Context) error { return nil }, names...))
+}
+
+// awaitOnlyUnless3 is awaitOnly3 until stop has an error.
+func (e *engine3) awaitOnlyUnless3(t *testing.T, stop func(context.Context) error, names ...string) error {
+	t.Helper()
 	mount := e.mountUUID(t)
 	started := time.Now()
 	var checked time.Time
-	require.NoError(t, lab.Await(t.Context(), reconcileLimit, "nothing else to be left", func(ctx context.Context) error {
+	err := lab.Await(t.Context(), reconcileLimit, "nothing else to be left", func(ctx context.Context) error {
+		if err := stop(ctx); err != nil {
+			return lab.Final(err)
+		}
 		left, err := e.server.names(ctx, mount, "")
 		if err != nil {
 			return err
@@ -132,8 +141,11 @@ func (e *engine3) awaitOnly3(t *testing.T, names ...string) {
 			err = fmt.Errorf("%s deletions are pending", pending)
 		}
 		return err
-	}))
-	t.Logf("nothing else was left after %s", time.Since(started).Round(time.Second))
+	})
+	if err == nil {
+		t.Logf("nothing else was left after %s", time.Since(started).Round(time.Second))
+	}
+	return err
 }
 
 // awaitMint waits until the mount mints, and gives the token back.

@@ -93,10 +93,11 @@ func (w *Writer) Write(ctx context.Context, s logical.Storage, ch Change) (warni
 	}
 	candidate.Former = nil
 	ch.Apply(candidate)
+	forgetName(old, candidate)
 	given := candidate.Token
 	warnings = root.KeepRotated(old, candidate)
 	keepsRoot := candidate.Token != given
-	if err := w.check(old, candidate, ch.WithToken, keepsRoot); err != nil {
+	if err := w.check(old, candidate, ch, keepsRoot); err != nil {
 		return nil, err
 	}
 	candidate.ID, candidate.Revision = rand.Text(), rand.Text()
@@ -121,16 +122,28 @@ func (w *Writer) Write(ctx context.Context, s logical.Storage, ch Change) (warni
 }
 
 // check refuses a candidate that is wrong by its form, or would have the stored token sent elsewhere.
-func (w *Writer) check(old, candidate *store.Connection, withToken, keepsRoot bool) error {
+func (w *Writer) check(old, candidate *store.Connection, ch Change, keepsRoot bool) error {
 	var before store.RotationPlan
 	if old != nil {
 		before = old.RotationPlan
 	}
-	if err := verify.Form(candidate, before, w.mount.Now()); err != nil {
+	problems := problem.List{verify.Form(candidate, before, w.mount.Now())}
+	if ch.Unverified { // else which product it is, is found
+		problems = append(problems, verify.Without(candidate))
+	}
+	if err := problems.Err(); err != nil {
 		return err
 	}
 	w.root.Plan(old, candidate)
-	return checkHostChange(old, candidate, withToken, keepsRoot)
+	return checkHostChange(old, candidate, ch.WithToken, keepsRoot)
+}
+
+// forgetName takes an authorization_id out of a write that is the one that is read of an InfluxDB 3: the name of the root token,
+// which InfluxDB tells itself. Terraform writes back what it has read.
+func forgetName(old, candidate *store.Connection) {
+	if old != nil && !old.Product.IsV2() && candidate.RootNonce == "" && strings.EqualFold(candidate.AuthorizationID, old.RootID()) {
+		candidate.AuthorizationID = ""
+	}
 }
 
 // checkHostChange keeps the stored token from being sent to another host: whoever may write the configuration could have

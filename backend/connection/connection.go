@@ -184,12 +184,16 @@ var ErrPurged = errors.New("not in storage any more")
 func (p *Pool) Open(c *store.Connection) (*Connection, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if shared := p.open[c.ID]; shared != nil && shared.Revision == c.Revision {
+	shared := p.open[c.ID]
+	if shared != nil && shared.Revision == c.Revision {
 		return shared, nil
 	}
 	opened, err := p.Dial(c)
 	if err != nil {
 		return nil, err
+	}
+	if shared != nil && shared.URL == c.URL && shared.V3 != nil && opened.V3 != nil { // whose tokens live on
+		opened.V3.Learn(shared.V3.KnownCluster())
 	}
 	// The old client is not closed: calls on it may be about to begin. Its connections close once nobody uses them.
 	p.open[c.ID] = opened

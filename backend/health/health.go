@@ -185,7 +185,7 @@ func (h *Health) checkPending(r *Report) {
 		}
 	}
 	if overdue > 0 {
-		r.add("%d mints were not answered, and the list of tokens that tells what became of them can't be had: InfluxDB is out of reach or the root token may not read authorizations; it is asked again every minute", overdue)
+		r.add("%d mints were not answered, and what became of them can't be found out: InfluxDB is out of reach or does not tell (InfluxDB 2 tells a root token that may read authorizations); it is asked again every minute", overdue)
 	}
 }
 
@@ -239,7 +239,8 @@ func (h *Health) checkRole(ctx context.Context, s logical.Storage, mountPath str
 	if err != nil {
 		return err
 	}
-	if _, err := h.roles.DryRun(ctx, c, stored); err != nil {
+	_, err = h.roles.DryRun(ctx, c, stored)
+	if err = (problem.List{err, h.roles.CheckLife(config, stored)}).Err(); err != nil {
 		r.addLines(err.Error())
 	}
 	return nil

@@ -43,7 +43,7 @@ func (c *Client) errorResponse(r request, resp *http.Response) *Error {
 		e.Kind, e.Message = Unavailable, c.redact("InfluxDB "+e.Version+" is starting")
 	case e.own:
 		e.Kind, e.Message = classifyOwn(e, said.Message), c.redact(said.Message)
-	case e.Status == http.StatusUnauthorized && (said.Error == notAuthenticated3 || resp.Header.Get(ClusterHeader) != ""):
+	case isRefusal3(resp, said):
 		e.Version = cmp.Or(e.Version, "3")
 		e.Kind, e.Message = NotInfluxDB, c.redact("this is InfluxDB "+strings.TrimSpace(e.Version+" "+e.Build)+
 			", and the configuration is one of InfluxDB 2; write config again")
@@ -81,6 +81,19 @@ type errorBody struct {
 // notAuthenticated3 is what InfluxDB 3 says with a 401 to a token that it does not know, also on /ping; it names no
 // content type and no version (measured on 3.10.1).
 const notAuthenticated3 = "the request was not authenticated"
+
+// isRefusal3 reports whether InfluxDB 3 refuses a token: one that it does not know, or one that is for single databases, which
+// Enterprise refuses a ping.
+func isRefusal3(resp *http.Response, said errorBody) bool {
+	named := resp.Header.Get(ClusterHeader) != ""
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		return named || said.Error == notAuthenticated3
+	case http.StatusForbidden:
+		return named
+	}
+	return false
+}
 
 // readErrorBody decodes the body, which is zero where it is not JSON, and reads it to its end, so that the connection
 // can serve the next call.

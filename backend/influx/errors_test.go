@@ -45,6 +45,8 @@ func TestAnswersAreClassified(t *testing.T) {
 			influx.InactiveUser, true, "", `403 "User is inactive"`},
 		{"a grant beyond one's own", envelope(403, "forbidden", "permission read:buckets is not allowed: read:buckets is unauthorized"),
 			influx.Forbidden, true, "read:buckets", `403 "permission read:buckets is not allowed: read:buckets is unauthorized"`},
+		{"InfluxDB 3's 403 as it is sent", answer{status: 403, header: map[string]string{influx.ClusterHeader: "c"}, body: `{"error": "unauthorized to perform requested action with the token"}`},
+			influx.NotInfluxDB, false, "", `403 "this is InfluxDB 3, and the configuration is one of InfluxDB 2; write config again"`},
 		{"403 in a proxy's words", answer{status: 403, content: html, body: "<html>no</html>"},
 			influx.NotInfluxDB, false, "", `403 "Forbidden (text/html, not InfluxDB's own answer)"`},
 

@@ -49,7 +49,7 @@ func New(o influx.Options, cluster string, enterprise bool, now func() time.Time
 		return nil, err
 	}
 	c := &Client{api: api, token: o.Token, now: now}
-	c.learn(cluster)
+	c.Learn(cluster)
 	if enterprise {
 		c.recent = &recent{now: now, since: now(), made: map[string]time.Time{}}
 	}
@@ -62,14 +62,17 @@ func (c *Client) URL() string { return c.api.URL() }
 // Timeout is how long one call may take.
 func (c *Client) Timeout() time.Duration { return c.api.Timeout() }
 
+// LongestLife is how long a token can live at most.
+func (c *Client) LongestLife() time.Duration { return longest }
+
 // Close gives idle connections back. Calls under way go on.
 func (c *Client) Close() { c.api.Close() }
 
 // Ping asks what server this is.
 func (c *Client) Ping(ctx context.Context) (influx.Server, error) { return c.api.Ping(ctx) }
 
-// KnownCluster returns the ID of the InfluxDB whose tokens the client makes: the one it was made for, or else the first that
-// has issued one. "" while there is neither.
+// KnownCluster returns the ID of the InfluxDB whose tokens the client makes: the one it was made for, or else the one that
+// answered before its first token. "" while there is neither.
 func (c *Client) KnownCluster() string {
 	if known := c.cluster.Load(); known != nil {
 		return *known
@@ -77,7 +80,8 @@ func (c *Client) KnownCluster() string {
 	return ""
 }
 
-func (c *Client) learn(cluster string) {
+// Learn notes which InfluxDB makes the client's tokens, where that is not known yet; "" tells nothing.
+func (c *Client) Learn(cluster string) {
 	if cluster != "" {
 		c.cluster.CompareAndSwap(nil, &cluster)
 	}

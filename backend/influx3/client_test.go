@@ -99,6 +99,8 @@ func TestEveryTokenHasAnEnd(t *testing.T) {
 func TestWhatAnswersProve(t *testing.T) {
 	server := influx3test.New(t)
 	c, _ := clientOf(t, server.URL, server.RootToken(), false)
+	_, err := c.CreateAuthorization(t.Context(), request(time.Hour, admin...)) // by which it knows whose its tokens are
+	require.NoError(t, err)
 	own := func(status int, body string) faulttest.Interceptor {
 		return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 			w.Header().Set("cluster-uuid", server.ClusterID())
@@ -152,7 +154,7 @@ func TestWhatAnswersProve(t *testing.T) {
 	server.Intercept(proxy(201))
 	require.True(t, influx.Is(c.Reconcile(t.Context(), stamp), influx.NotInfluxDB))
 	server.Intercept(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { _, _ = w.Write([]byte("[]")) })
-	_, err := c.GetAuthorization(t.Context(), name)
+	_, err = c.GetAuthorization(t.Context(), name)
 	require.True(t, influx.Is(err, influx.NotInfluxDB), "nor is an empty list of its own: %v", err)
 }
 

@@ -74,6 +74,9 @@ func (c *Client) CreateAuthorization(ctx context.Context, a influx.NewAuthorizat
 	case lifetime > longest:
 		return nil, c.api.Failure(call, 0, refusal("InfluxDB 3 takes a token that ends later than in 100 years for one that never ends; set max_ttl"))
 	}
+	if err := c.meet(ctx); err != nil {
+		return nil, err
+	}
 	var made answer
 	cluster, err := c.api.Do(context.WithoutCancel(ctx), call, &made, influx.ClusterHeader)
 	c.recent.add(name, c.now()) // the call may have taken as long as a node may be behind
@@ -83,7 +86,6 @@ func (c *Client) CreateAuthorization(ctx context.Context, a influx.NewAuthorizat
 	if made.Token == "" || made.Name != name {
 		return nil, c.api.Failure(call, http.StatusCreated, influx.Verdict{Kind: influx.NotInfluxDB, Message: "the answer holds no token of the name that was asked for", Proof: influx.Unproven})
 	}
-	c.learn(cluster)
 	expires, err := time.Parse(time.RFC3339Nano, made.Expiry)
 	if err != nil { // nothing that is decided depends on it, and the token must not be lost to it
 		expires = c.now().Add(lifetime)
@@ -91,6 +93,24 @@ func (c *Client) CreateAuthorization(ctx context.Context, a influx.NewAuthorizat
 	return &influx.Authorization{
 		ID: name, Token: made.Token, Description: a.Description, Permissions: a.Permissions, Cluster: cluster, Expires: expires,
 	}, nil
+}
+
+// meet finds out which InfluxDB the client's tokens are to be of, before the first one where that is not known. One that does
+// not tell is asked for none: it would not confirm that a token is deleted either. The error is one of a call that changed nothing.
+func (c *Client) meet(ctx context.Context) error {
+	if c.KnownCluster() != "" {
+		return nil
+	}
+	cluster, err := c.Cluster(ctx)
+	v := refusal("InfluxDB does not say which cluster it is, by which another one at the same address could be told from it; it takes 3.7 or later")
+	if failed, ok := errors.AsType[*influx.Error](err); ok {
+		v.Kind, v.Message, v.Own = failed.Kind, failed.Message, failed.FromInfluxDB()
+	}
+	if err != nil || cluster == "" {
+		return c.api.Failure(influx.Call{Method: http.MethodGet, Path: pingPath}, 0, v)
+	}
+	c.Learn(cluster)
+	return nil
 }
 
 func creation(t newToken) influx.Call {

@@ -48,6 +48,8 @@ type Grant struct {
 	Org string
 	// AllOrgs grants it in every organization.
 	AllOrgs bool
+	// Of3 says that it is said in the words of InfluxDB 3.
+	Of3 bool
 }
 
 func (g Grant) problem(format string, args ...any) error {

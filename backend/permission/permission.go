@@ -276,11 +276,11 @@ var KnownTypes = []string{
 	"flows", "functions", "subscriptions",
 }
 
-// CheckTypes finds the grants whose resource type the server does not list.
+// CheckTypes finds the grants whose resource type the server does not list. Of those of InfluxDB 3 Resolve says what to write.
 func CheckTypes(grants []Grant, types []string) problem.List {
 	var problems problem.List
 	for _, g := range grants {
-		if g.Type != All && !slices.Contains(types, g.Type) {
+		if !g.Of3 && g.Type != All && !slices.Contains(types, g.Type) {
 			problems = append(problems, g.problem("%s", unknownType(g, types)))
 		}
 	}

@@ -120,7 +120,7 @@ func resolve3(d Definition, grants []Grant) []Permission {
 
 // parseDatabase takes an element of read_databases or write_databases.
 func parseDatabase(g Grant, item string) (Grant, error) {
-	g.Type = Databases
+	g.Type, g.Of3 = Databases, true
 	if item == "" {
 		return g, g.problem("an empty name; allowed: a database's name, or *")
 	}
@@ -151,7 +151,7 @@ func parse3(at Place, object map[string]any) ([]Grant, problem.List) {
 			name = ""
 		}
 		for _, action := range actions {
-			grants = append(grants, Grant{Place: at, Action: action, Type: kind, Name: name})
+			grants = append(grants, Grant{Place: at, Action: action, Type: kind, Name: name, Of3: true})
 		}
 	}
 	return grants, o.problems

@@ -8,6 +8,8 @@ import (
 
 	"vault-plugin-secrets-influxdb/backend/connection"
 	"vault-plugin-secrets-influxdb/backend/influx"
+	"vault-plugin-secrets-influxdb/backend/lease"
+	"vault-plugin-secrets-influxdb/backend/mount"
 	"vault-plugin-secrets-influxdb/backend/permission"
 	"vault-plugin-secrets-influxdb/backend/problem"
 	"vault-plugin-secrets-influxdb/backend/store"
@@ -65,6 +67,20 @@ func (r *Roles) DryRun(ctx context.Context, c *connection.Connection, role *stor
 		return nil, problems.Err()
 	}
 	return warnRootOwner(c, role, owner), problems.Err()
+}
+
+// CheckLife refuses a role whose leases can last for longer than the InfluxDB of a connection takes for an end: InfluxDB 3 ends
+// tokens itself.
+func (r *Roles) CheckLife(config *store.Connection, role *store.Role) error {
+	c, err := r.pool.Open(config)
+	if err != nil || c.V3 == nil {
+		return err
+	}
+	ttls, err := lease.Limits(role, r.mount.System)
+	if err == nil && ttls.Max+mount.DeadlineMargin > c.V3.LongestLife() {
+		return problem.InField("max_ttl", "a lease of this role can live for %s; InfluxDB 3 takes a token that ends later than in 100 years for one that never ends; set max_ttl to less", ttls.Max)
+	}
+	return err
 }
 
 // maxProbes bounds how often InfluxDB is asked what else the root token lacks: it names one permission at a time.

@@ -118,7 +118,7 @@ func (r *Roles) validate(ctx context.Context, s logical.Storage, w Write, role *
 		warnings = append(warnings, fmt.Sprintf("%sconfig is not written yet: the role was stored without a look at InfluxDB", w.MountPath))
 	default:
 		more, err := WarnUnseen(r.ValidateAgainst(ctx, s, config, role))
-		problems = append(problems, err)
+		problems = append(problems, err, r.CheckLife(config, role))
 		warnings = append(warnings, more...)
 	}
 	return warnings, problems.Err()

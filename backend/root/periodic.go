@@ -153,7 +153,7 @@ func (r *Root) Problems(ctx context.Context, s logical.Storage, config *store.Co
 	if skipped := config.Skipped; skipped != nil {
 		add("the rotation of the root token that was due at %s was skipped (%s); the next one is due at %s, and config/rotate-root makes one now", problem.RFC3339(skipped.Due), skipped.Reason, problem.RFC3339(config.NextRotation))
 	}
-	if !config.NextRotation.IsZero() && config.RootID() == "" {
+	if config.Product.IsV2() && !config.NextRotation.IsZero() && config.RootID() == "" { // InfluxDB 3 tells it when it is asked
 		add("authorization_id: it is not known which authorization the root token is, so that it can't be rotated as planned; write it to config, or once to config/rotate-root")
 	}
 	return problems, nil

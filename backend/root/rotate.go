@@ -93,6 +93,9 @@ func (r *Root) rotate(ctx context.Context, s logical.Storage, mountPath, authori
 		return nil, err
 	}
 	r.mount.Log.Info("the root token was rotated", "authorization_id", ch.created.ID, "role", token.RootRole, "previous", old.ID)
+	if old.Permanent {
+		r.mount.Log.Warn("the old root token is one that InfluxDB never deletes, and still works; regenerate it by hand, and lock it away", "authorization_id", old.ID, "role", token.RootRole)
+	}
 	return old, r.finish(ctx, s, ch.intention)
 }
 

@@ -64,7 +64,7 @@ func (x *index) note(name string, r *store.StaticRole) {
 	e.missing = e.missing && e.role.Current.AuthorizationID == r.Current.AuthorizationID
 	e.role = store.StaticRole{
 		RotationPlan: r.RotationPlan, RotationTimes: r.RotationTimes, GracePeriod: r.GracePeriod, Previous: r.Previous, Deleted: r.Deleted,
-		Current: store.StaticToken{AuthorizationID: r.Current.AuthorizationID, Connection: r.Current.Connection},
+		Current: store.StaticToken{AuthorizationID: r.Current.AuthorizationID, Connection: r.Current.Connection, Expires: r.Current.Expires},
 	}
 	e.bounded = time.Time{}
 	e.marked = r.Deleted // its deletion is to be finished
@@ -191,14 +191,14 @@ func (x *index) due(now time.Time, connection string) []string {
 		}
 	}
 	slices.SortFunc(names, func(a, b string) int {
-		return x.byName[a].role.NextRotation.Compare(x.byName[b].role.NextRotation)
+		return NextRotation(&x.byName[a].role).Compare(NextRotation(&x.byName[b].role))
 	})
 	return names
 }
 
 // isDue reports whether something is due for a role, or can't be due as late as it says.
 func (e *entry) isDue(now time.Time) bool {
-	if rotation.IsDue(e.role.RotationPlan, e.role.NextRotation, now) || hasEnded(&e.role, now) {
+	if rotation.IsDue(e.role.RotationPlan, e.role.NextRotation, now) || isEnding(&e.role, now) || hasEnded(&e.role, now) {
 		return true
 	}
 	now = now.Round(0) // the wall clock's: the monotonic one never goes back
@@ -236,7 +236,7 @@ func (x *index) NextRotations() map[string]time.Time {
 	next := map[string]time.Time{}
 	for name, e := range x.byName {
 		if e.role.Current.AuthorizationID != "" && !e.role.Deleted && !e.unread {
-			next[name] = e.role.NextRotation
+			next[name] = NextRotation(&e.role)
 		}
 	}
 	return next
@@ -281,7 +281,11 @@ func (x *index) Problems() (problems []string) {
 			add("the rotation that was due at %s was skipped (%s), and the old token stays; rotate-role/%s makes one now", problem.RFC3339(skipped.Due), oneLine(skipped.Reason), name)
 		}
 		if failure := e.backoff.LastError(); failure != "" {
-			add("the last rotation failed, and the old token stays; it is tried again by itself: %s", oneLine(failure))
+			until := ""
+			if expires := e.role.Current.Expires; !expires.IsZero() {
+				until = ", until InfluxDB ends it at " + problem.RFC3339(expires)
+			}
+			add("the last rotation failed, and the old token stays%s; it is tried again by itself: %s", until, oneLine(failure))
 		}
 		if e.dead != "" {
 			add("at %s InfluxDB did not know its token any more, although it had its authorization, as after a downgrade that erases tokens; it is replaced by itself, and whoever holds the old one has to read static-creds/%s again", e.dead, name)

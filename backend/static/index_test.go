@@ -41,6 +41,25 @@ func TestDueAfterTheClockWentBack(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(10, func() { x.byName["app"].isDue(now) }))
 }
 
+// A token that InfluxDB will end is replaced before, whatever the plan says, but not each minute where the clocks differ by years.
+func TestDueBeforeInfluxDBEndsTheToken(t *testing.T) {
+	made := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	const day = 24 * time.Hour
+	for name, plan := range map[string]store.RotationPlan{
+		"by hand": {}, "rare": {RotationPeriod: 20 * 365 * 86400}, "window": {RotationSchedule: "0 0 29 2 *", RotationWindow: 3600},
+	} {
+		for lives, dueAfter := range map[time.Duration]time.Duration{365 * day: 335 * day, 31 * day: day, 10 * day: day, -day: day, -3650 * day: day} {
+			var x index
+			r := &store.StaticRole{RotationPlan: plan, RotationTimes: rotation.Times(plan, made)}
+			r.Current = store.StaticToken{AuthorizationID: "id", Connection: "here", Expires: made.Add(lives)}
+			x.note("app", r)
+			require.Empty(t, x.due(made.Add(dueAfter-time.Second), "here"), "%s, %s", name, lives)
+			require.Equal(t, []string{"app"}, x.due(made.Add(dueAfter), "here"), "%s, %s", name, lives)
+			require.Equal(t, made.Add(dueAfter), x.NextRotations()["app"])
+		}
+	}
+}
+
 // A token that was tried may have been rotated away before its answer came.
 func TestADeadTokenOfBeforeIsNobodys(t *testing.T) {
 	var x index

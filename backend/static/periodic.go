@@ -69,6 +69,41 @@ func hasEnded(r *store.StaticRole, now time.Time) bool {
 	return r.Previous != nil && !now.Before(r.Previous.Ends)
 }
 
+// How long before InfluxDB ends a token by itself it is replaced, and how long after the last rotation at least: clocks that
+// differ by years are not to have it replaced each minute.
+const (
+	endMargin = 30 * 24 * time.Hour
+	leastAge  = 24 * time.Hour
+)
+
+// latestRotation returns when a role's token is replaced whatever the plan says, because InfluxDB will end it; zero for one
+// that does not end.
+func latestRotation(r *store.StaticRole) time.Time {
+	if r.Current.Expires.IsZero() {
+		return time.Time{}
+	}
+	latest := r.Current.Expires.Add(-endMargin)
+	if soonest := r.LastRotation.Add(leastAge); latest.Before(soonest) {
+		return soonest
+	}
+	return latest
+}
+
+// isEnding reports whether a role's token is to be replaced, whatever the plan says.
+func isEnding(r *store.StaticRole, now time.Time) bool {
+	latest := latestRotation(r)
+	return !latest.IsZero() && !now.Before(latest)
+}
+
+// NextRotation returns when a role's token is replaced next by itself; zero for never.
+func NextRotation(r *store.StaticRole) time.Time {
+	latest := latestRotation(r)
+	if latest.IsZero() || !r.NextRotation.IsZero() && r.NextRotation.Before(latest) {
+		return r.NextRotation
+	}
+	return latest
+}
+
 // correct bounds a role's times by what they can be, whatever a clock that was ahead has set, and reports whether that
 // changed one. A previous token can't work for longer than its grace.
 func correct(r *store.StaticRole, now time.Time) (changed bool) {
@@ -143,7 +178,7 @@ func (x *Roles) rotateWhenDue(ctx context.Context, s logical.Storage, name strin
 	now, backoff := x.mount.Now(), x.backoff(name)
 	p := replacement{grace: gracePeriod(r), missing: x.isMissing(name, r.Current.AuthorizationID)}
 	plan, next := r.RotationPlan, r.NextRotation
-	if p.missing || config != nil && config.ID != r.Current.Connection { // due, whatever the plan says
+	if p.missing || isEnding(r, now) || config != nil && config.ID != r.Current.Connection { // due, whatever the plan says
 		plan, next = store.RotationPlan{}, now
 	}
 	switch rotation.Decide(plan, next, backoff, now) {

@@ -190,20 +190,23 @@ func (x *Roles) Credentials(ctx context.Context, s logical.Storage, mountPath, n
 }
 
 // ttl is in how many seconds a role's token is to be read again: no more than its plan can have it wait, whatever a clock
-// that was ahead has stored.
+// that was ahead has stored, and before InfluxDB ends it.
 func ttl(r *store.StaticRole, now time.Time) int {
-	if r.NextRotation.IsZero() {
-		return readAgain
+	wait := readAgain * time.Second
+	if !r.NextRotation.IsZero() {
+		next := rotation.Bounded(r.RotationPlan, r.RotationTimes, now).NextRotation
+		if latest := rotation.Next(r.RotationPlan, now); !latest.IsZero() && next.After(latest) {
+			next = latest
+		}
+		wait = next.Sub(now)
 	}
-	next := rotation.Bounded(r.RotationPlan, r.RotationTimes, now).NextRotation
-	if latest := rotation.Next(r.RotationPlan, now); !latest.IsZero() && next.After(latest) {
-		next = latest
+	if latest := latestRotation(r); !latest.IsZero() {
+		wait = min(wait, latest.Sub(now))
 	}
-	left := int(math.Ceil(next.Sub(now).Seconds()))
-	if left <= 0 {
+	if wait <= 0 {
 		return readSoon
 	}
-	return left
+	return int(math.Ceil(wait.Seconds()))
 }
 
 // period is how long a role's token is current, in seconds. Of a schedule it is the time between the last rotation's next

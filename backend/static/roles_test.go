@@ -112,23 +112,33 @@ func TestCredentialsSayWhenToReadAgain(t *testing.T) {
 	last := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 	daily, nightly := store.RotationPlan{RotationPeriod: 86400}, store.RotationPlan{RotationSchedule: "0 3 * * *", RotationWindow: 7200}
 	f := newFixture(t)
+	const ten, decade = 10 * 365 * 24 * time.Hour, 10 * 365 * 86400
+	rare, ends := store.RotationPlan{RotationPeriod: 2 * decade}, last.Add(ten)
 	for name, c := range map[string]struct {
 		plan        store.RotationPlan
 		after       time.Duration
 		period, ttl int
+		expires     time.Time
 	}{
-		"period":              {daily, 5 * time.Minute, 86400, 86100},
-		"part of second":      {daily, time.Nanosecond, 86400, 86400},
-		"due":                 {daily, 24 * time.Hour, 86400, readSoon},
-		"overdue":             {daily, 48 * time.Hour, 86400, readSoon},
-		"schedule":            {nightly, 5 * time.Minute, 86400, 53700},
-		"by hand":             {store.RotationPlan{}, time.Hour, readAgain, readAgain},
-		"another node's now":  {daily, -30 * time.Second, 86400, 86400},
-		"set by a wrong time": {daily, -365 * 24 * time.Hour, 86400, readSoon},
-		"wrong, by schedule":  {nightly, -365 * 24 * time.Hour, 86400, readSoon},
+		"period":              {daily, 5 * time.Minute, 86400, 86100, time.Time{}},
+		"part of second":      {daily, time.Nanosecond, 86400, 86400, time.Time{}},
+		"due":                 {daily, 24 * time.Hour, 86400, readSoon, time.Time{}},
+		"overdue":             {daily, 48 * time.Hour, 86400, readSoon, time.Time{}},
+		"schedule":            {nightly, 5 * time.Minute, 86400, 53700, time.Time{}},
+		"by hand":             {store.RotationPlan{}, time.Hour, readAgain, readAgain, time.Time{}},
+		"another node's now":  {daily, -30 * time.Second, 86400, 86400, time.Time{}},
+		"set by a wrong time": {daily, -365 * 24 * time.Hour, 86400, readSoon, time.Time{}},
+		"wrong, by schedule":  {nightly, -365 * 24 * time.Hour, 86400, readSoon, time.Time{}},
+		"ends later":          {daily, 5 * time.Minute, 86400, 86100, ends},
+		"ends before":         {rare, 24 * time.Hour, 2 * decade, decade - 31*86400, ends},
+		"ends soon":           {rare, ten - 24*time.Hour, 2 * decade, readSoon, ends},
+		"has ended":           {rare, ten + 24*time.Hour, 2 * decade, readSoon, ends},
+		"by hand, ends":       {store.RotationPlan{}, time.Hour, readAgain, readAgain, ends},
+		"by hand, due":        {store.RotationPlan{}, ten - endMargin - time.Minute, readAgain, 60, ends},
+		"by hand, ended":      {store.RotationPlan{}, ten + time.Hour, readAgain, readSoon, ends},
 	} {
 		f.now = last.Add(c.after)
-		r := &store.StaticRole{RotationPlan: c.plan, RotationTimes: rotation.Times(c.plan, last), Current: store.StaticToken{AuthorizationID: "id", Connection: "c"}}
+		r := &store.StaticRole{RotationPlan: c.plan, RotationTimes: rotation.Times(c.plan, last), Current: store.StaticToken{AuthorizationID: "id", Connection: "c", Expires: c.expires}}
 		require.NoError(t, store.StaticRoles.Put(t.Context(), f.storage, "app", r))
 		f.Forget()
 		got, err := f.Credentials(t.Context(), f.storage, "influxdb/", "app")

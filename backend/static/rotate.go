@@ -178,7 +178,7 @@ func (ch *change) Store(ctx context.Context) error {
 	a := ch.created.Authorization
 	next.Current = store.StaticToken{
 		Token: a.Token, AuthorizationID: a.ID, Nonce: ch.intention.Nonce, Connection: ch.created.Connection.ID,
-		Org: ch.created.Org, OrgID: ch.created.OrgID, Description: a.Description,
+		Org: ch.created.Org, OrgID: ch.created.OrgID, Description: a.Description, Expires: a.Expires.UTC(),
 	}
 	next.RotationTimes = rotation.Times(next.RotationPlan, now)
 	err := ch.put(ctx, ch.s, ch.name, &next)

@@ -201,6 +201,8 @@ type StaticToken struct {
 	Org         string `json:"org"`
 	OrgID       string `json:"org_id"`
 	Description string `json:"description"`
+	// Expires is when InfluxDB ends it by itself; zero where it does not.
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // PreviousToken is a token that was rotated away and still works for a while.

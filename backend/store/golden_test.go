@@ -187,6 +187,14 @@ func TestGoldenStaticRoles(t *testing.T) {
 	golden(t, staticRole, "static_role_least", &least)
 	full.Previous.Grace = 3600
 	golden(t, staticRole, "static_role_grace", &full)
+	of3 := least
+	of3.Role.TokenType = "admin"
+	of3.Current = store.StaticToken{
+		Token: "apiv3_c2VjcmV0", AuthorizationID: "vault:v1:8c3f1a52-6b0e-4d7f-9a41-2f5be0c7d913:static:telegraf:" + nonce + ":0",
+		Nonce: nonce, Connection: connectionID, Expires: time.Date(2036, 11, 22, 16, 0, 0, 123e6, time.UTC),
+	}
+	golden(t, staticRole, "static_role_influxdb3", &of3)
+	full.Current.Expires = of3.Current.Expires
 	for _, part := range []any{full.RotationPlan, full.RotationTimes, full.Current, *full.Previous} {
 		requireFull(t, part)
 	}

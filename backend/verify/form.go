@@ -31,7 +31,7 @@ func Form(c *store.Connection, before store.RotationPlan, now time.Time) error {
 		problems.Add("token", "holds a character that no token has; allowed: printable ASCII without spaces")
 	}
 	for _, id := range []struct{ field, value, otherwise string }{
-		{"authorization_id", writtenID(c), ""}, {"org_id", c.OrgID, "; a name is written to org"}, {"user_id", c.UserID, "; a name is written to user"},
+		{"authorization_id", writtenID(c), "; InfluxDB 3 has none, leave it out there"}, {"org_id", c.OrgID, "; a name is written to org"}, {"user_id", c.UserID, "; a name is written to user"},
 	} {
 		if id.value != "" && !permission.IsID(id.value) {
 			// Not repeated: a token could have been written here by mistake.

@@ -28,7 +28,7 @@ func TestForm(t *testing.T) {
 		`tls_min_version: "tls9" is not known; allowed: tls12, tls13`,
 		"rotation_period: must be 1m or more, or 0 for none",
 		"token: holds a character that no token has; allowed: printable ASCII without spaces",
-		"authorization_id: must be an ID of 16 hexadecimal digits",
+		"authorization_id: must be an ID of 16 hexadecimal digits; InfluxDB 3 has none, leave it out there",
 		"user_id: must be an ID of 16 hexadecimal digits; a name is written to user",
 		"org: give either org or org_id",
 		"user: give either user or user_id",

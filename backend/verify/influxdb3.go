@@ -13,6 +13,9 @@ import (
 	"vault-plugin-secrets-influxdb/backend/token"
 )
 
+// makeAdmin says where an admin token comes from.
+const makeAdmin = "make one with influxdb3 create token --admin --name vault"
+
 // productOf returns which product a server is, as its answer to a ping says. The error is of one whose tokens can't be
 // managed.
 func productOf(server influx.Server) (permission.Product, error) {
@@ -31,19 +34,27 @@ func productOf(server influx.Server) (permission.Product, error) {
 
 // without refuses the settings that InfluxDB 3 has not.
 func (k *check) without(context.Context) error {
-	var problems problem.List
-	for _, field := range []struct{ name, value, has string }{
-		{"org", k.c.Org, "organizations"}, {"org_id", k.c.OrgID, "organizations"}, {"user", k.c.User, "users"}, {"user_id", k.c.UserID, "users"},
-		{"authorization_id", writtenID(k.c.Connection), "authorizations: the token itself tells which one it is"},
-	} {
-		if field.value != "" {
-			problems.Add(field.name, "%s has no %s; leave it out, or clear it with an empty value", k.c.Product, field.has)
-		}
-	}
-	if err := problems.Err(); err != nil {
+	if err := Without(k.c.Connection); err != nil {
 		return &Rejection{err}
 	}
 	return nil
+}
+
+// Without finds the fields of a connection that its product has not. What is no ID at all Form refuses.
+func Without(c *store.Connection) error {
+	if c.Product != permission.Core && c.Product != permission.Enterprise {
+		return nil
+	}
+	var problems problem.List
+	for _, field := range []struct{ name, value, has string }{
+		{"org", c.Org, "organizations"}, {"org_id", c.OrgID, "organizations"}, {"user", c.User, "users"}, {"user_id", c.UserID, "users"},
+		{"authorization_id", writtenID(c), "authorizations: the token itself tells which one it is"},
+	} {
+		if field.value != "" && (field.name != "authorization_id" || permission.IsID(field.value)) {
+			problems.Add(field.name, "%s has no %s; leave it out, or clear it with an empty value", c.Product, field.has)
+		}
+	}
+	return problems.Err()
 }
 
 // writtenID is the authorization_id that an operator wrote: that of a token of our own is none.
@@ -73,7 +84,7 @@ func (k *check) self(ctx context.Context) error {
 	if failed, ok := errors.AsType[*influx.Error](err); ok {
 		switch failed.Kind {
 		case influx.Forbidden:
-			return rejected("token", err, "it is no admin token: it may not read the list of tokens (%v); make one with influxdb3 create token --admin --name vault", failed)
+			return rejected("token", err, "it is no admin token: it may not read the list of tokens (%v); %s", failed, makeAdmin)
 		case influx.Invalid, influx.NotFound: // a server without authentication has no hashes, and so no such column
 			return rejected("token", err, "InfluxDB does not tell which token it is (%v); is the server started with --without-auth?", failed)
 		}
@@ -100,10 +111,8 @@ func (k *check) tryAdmin(ctx context.Context) error {
 	}
 	err := k.issuer.Try(ctx, k.c, token.Location{}, token.MinimalGrant(""))
 	switch {
-	case influx.Is(err, influx.NoSuchPath):
-		return rejected("url", err, "this InfluxDB makes no tokens (%v); is it started with --without-auth?", err)
 	case influx.Is(err, influx.Forbidden):
-		return rejected("token", err, "it is no admin token (%v); make one with influxdb3 create token --admin --name vault", err)
+		return rejected("token", err, "it is no admin token (%v); %s", err, makeAdmin)
 	case err == nil:
 		k.tried.Store(tried, nil)
 	}

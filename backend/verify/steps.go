@@ -122,8 +122,13 @@ func (k *check) server(ctx context.Context) error {
 		}
 		server = influx.Server{Version: failed.Version, Build: failed.Build}
 	}
-	if major, _, _ := strings.Cut(server.Version, "."); major == "3" && ok && failed.Status == http.StatusUnauthorized {
-		return rejected("token", failed, "InfluxDB %s at %s does not know it (%d)", server.Version, k.c.Client.URL(), failed.Status)
+	if major, _, _ := strings.Cut(server.Version, "."); major == "3" && ok {
+		switch failed.Status {
+		case http.StatusUnauthorized:
+			return rejected("token", failed, "InfluxDB %s at %s does not know it (%d); %s. A server without any token takes config/setup", server.Version, k.c.Client.URL(), failed.Status, makeAdmin)
+		case http.StatusForbidden:
+			return rejected("token", failed, "it is no admin token: InfluxDB %s at %s refuses it (%d); %s", server.Version, k.c.Client.URL(), failed.Status, makeAdmin)
+		}
 	}
 	if k.Product, err = productOf(server); err != nil {
 		return err
@@ -352,6 +357,9 @@ func Explain(c *connection.Connection, found *store.Found, err error) error {
 	case influx.BadCertificate:
 		return rejected("url", err, "TLS with %s failed: %s; see ca_cert, tls_server_name, tls_min_version and client_cert", url, failed.Message)
 	case influx.NotInfluxDB, influx.NoSuchPath:
+		if failed.Kind == influx.NoSuchPath && c.V3 != nil { // a proxy's answer would be of no InfluxDB
+			return rejected("url", err, "this InfluxDB makes no tokens (%v); is it started with --without-auth?", failed)
+		}
 		return rejected("url", err, "what answers at %s is not InfluxDB (%v); is it a proxy's page, or does the base path differ?", url, failed)
 	case influx.Unavailable, influx.RateLimited:
 		return &Rejection{&problem.Error{Status: http.StatusBadGateway, Field: "url", Cause: err,

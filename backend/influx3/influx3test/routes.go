@@ -100,7 +100,7 @@ func (s *Server) serve(n *node, w http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 
 	s.mu.Lock()
-	s.requests = append(s.requests, Request{r.Method, r.URL.Path, r.URL.RawQuery})
+	s.requests = append(s.requests, Request{r.Method, r.URL.Path, r.URL.RawQuery, string(body)})
 	now := s.now
 	s.mu.Unlock()
 	w.Header().Set("Date", now().UTC().Format(http.TimeFormat))

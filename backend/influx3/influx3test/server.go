@@ -62,6 +62,7 @@ type Request struct {
 	Method string
 	Path   string
 	Query  string // as sent, without the question mark
+	Body   string
 }
 
 // Option changes what New starts.
