@@ -55,6 +55,7 @@ unit: ## unit tests with the race detector, some of the backend's once more at l
 	$(UNIT) -race -coverpkg=./backend/... -coverprofile=$(COVERAGE) ./...
 	$(UNIT) -count=1 -run '^($(AT_LENGTH))$$' ./backend
 	TEST_MOUNT=grpc $(UNIT) -count=1 -race -skip '$(NOT_OF_THE_PROTOCOL)' ./backend
+	TEST_INFLUXDB=cloud $(UNIT) -count=1 ./backend/token
 	TEST_INFLUXDB=cloud $(UNIT) -count=1 -run '$(OF_TOKENS)' ./backend ./backend/mint ./backend/revoke ./backend/static ./backend/tidy
 	@scripts/coverage.sh $(COVERAGE) $(MINIMUM_COVERAGE)
 	cd release && go test ./...

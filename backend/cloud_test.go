@@ -10,8 +10,8 @@ import (
 	"vault-plugin-secrets-influxdb/backend/influx/influxtest"
 )
 
-// The whole life of a mount on InfluxDB Cloud: it has fewer endpoints, and shows a token's value once. All other tests run
-// on it, too, but for those that say NotOnCloud: see make unit.
+// The whole life of a mount on InfluxDB Cloud: it has fewer endpoints, and shows a token's value once. The other tests
+// of tokens run on it, too, but for those that say NotOnCloud: see make unit.
 func TestCloud(t *testing.T) {
 	m := newMount(t)
 	server := influxtest.New(t, influxtest.Cloud())

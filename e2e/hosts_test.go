@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,23 +12,52 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The table of CONTRIBUTING.md by which `make e2e` leaves tests out on OpenBao names tests that there are.
+var (
+	testName     = regexp.MustCompile("Test[A-Za-z0-9]*")
+	testFunction = regexp.MustCompile(`(?ms)^func (Test[A-Za-z0-9]*)\(t \*testing\.T\) \{\n(.*?)^\}$`)
+)
+
+// A test that is renamed would be run again on OpenBao: what the table leaves out, is there.
 func TestTheListOfTestsNotOnOpenBao(t *testing.T) {
-	_, table, found := strings.Cut(document(t, "CONTRIBUTING.md"), "<!-- not on OpenBao -->")
+	all := testFunctions(t)
+	for _, name := range listedTests(t, "not on OpenBao") {
+		assert.Contains(t, all, name)
+	}
+}
+
+// What is skipped on Vault, or without a release, is listed by name.
+func TestTheListsOfTestsThatAreSkipped(t *testing.T) {
+	onOpenBao, ofRelease := listedTests(t, "not on Vault"), listedTests(t, "of a release")
+	for name, body := range testFunctions(t) {
+		assert.Equal(t, strings.Contains(body, "\tneedsOpenBao(t)\n"), slices.Contains(onOpenBao, name), name)
+		if !slices.Contains(onOpenBao, name) {
+			assert.Equal(t, strings.Contains(body, " release(t)\n"), slices.Contains(ofRelease, name), name)
+		}
+	}
+}
+
+// listedTests are the tests that a marked part of CONTRIBUTING.md names.
+func listedTests(t *testing.T, mark string) []string {
+	t.Helper()
+	_, part, found := strings.Cut(document(t, "CONTRIBUTING.md"), "<!-- "+mark+" -->")
 	require.True(t, found)
-	table, _, found = strings.Cut(table, "<!-- /not on OpenBao -->")
+	part, _, found = strings.Cut(part, "<!-- /"+mark+" -->")
 	require.True(t, found)
+	return testName.FindAllString(part, -1)
+}
+
+// testFunctions are the bodies of all tests, by their names.
+func testFunctions(t *testing.T) map[string]string {
+	t.Helper()
 	files, err := filepath.Glob("*_test.go")
 	require.NoError(t, err)
-	var code strings.Builder
+	all := map[string]string{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		code.Write(text)
-	}
-	for row := range strings.Lines(table) {
-		for _, name := range regexp.MustCompile("Test[A-Za-z0-9]*").FindAllString(row, -1) {
-			assert.Contains(t, code.String(), "\nfunc "+name+"(t *testing.T) {\n")
+		for _, found := range testFunction.FindAllStringSubmatch(string(text), -1) {
+			all[found[1]] = found[2]
 		}
 	}
+	return all
 }

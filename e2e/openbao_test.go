@@ -17,7 +17,7 @@ import (
 	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
-// The tests in openbao_*_test.go are what docs/openbao.md says: where OpenBao differs from Vault.
+// The tests in openbao*_test.go are what docs/openbao.md says: where OpenBao differs from Vault.
 
 // needsOpenBao skips a test on Vault.
 func needsOpenBao(t *testing.T) {
