@@ -12,7 +12,7 @@ import (
 )
 
 // Two thousand mints and as many revocations are cut off within the first milliseconds, of the plugin as it is released:
-// nothing is left five minutes later. One that gets its answer follows each, or a real server would not get far: see mendCatalog.
+// nothing is left five minutes later. One that gets its answer follows each, or a real server would not get far: see restartStuck.
 func TestSoakCallsCutOffAtInfluxDB3(t *testing.T) {
 	const limit = 5 * time.Minute
 	t.Run("core", func(t *testing.T) {
