@@ -1,12 +1,21 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,24 +24,31 @@ import (
 	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
-// A program follows a static role, app, and keeps a lease of the role app alive beyond its ttl, so that the token in
-// the other file goes on working. It is started once both are there.
+// overduePeriod has a token read again and again although it stays. Vault's tick comes once a minute, so that a rotation
+// each 70 seconds is made every two minutes, and is due for the last 50 seconds of these: meanwhile `ttl` is 5. Of a role
+// that is on time, or has no plan, a program that goes by `ttl` reads each token once a period, or every 5 minutes.
+const overduePeriod = "70s"
+
+// readsOfOne is how often a token has to be read, at least: the first time, with the period as `ttl`, and three more.
+const readsOfOne = 4
+
+// A program follows a static role, app, and takes each of its tokens once, however often it reads it. It keeps a lease of
+// the role app alive beyond its ttl, so that the token in the other file goes on working. It is started once both are
+// there, and notes what it writes.
 func followsAndRenews(t *testing.T, e *engine, start func() follower) func(*testing.T) {
-	// It reads again when ttl is over: a minute, however the rotation comes.
-	e.staticRole(t, "app", map[string]any{"rotation_period": "1m"})
+	e.staticRole(t, "app", map[string]any{"rotation_period": overduePeriod})
 	const ttl = 30
 	e.role(t, "app", bucketRole(map[string]any{"ttl": ttl, "max_ttl": "1h"}))
 	f := start()
-	first, leased := f.awaitToken(t, "influxdb.env", ""), f.awaitToken(t, "influxdb-lease.env", "")
-	assertWorks(t, e.influx, first)
+	assertWorks(t, e.influx, f.awaitToken(t, "influxdb.env"))
+	leased := f.awaitToken(t, "influxdb-lease.env")
 	assertWorks(t, e.influx, leased)
-	e.rotate(t, "app", "1h")
 	return func(t *testing.T) {
-		second := f.awaitToken(t, "influxdb.env", first)
-		assertWorks(t, e.influx, second)
+		f.assertTakesEachOnce(t, "influxdb.env.taken")
 		content, err := os.ReadFile(filepath.Join(f.dir, "influxdb.env"))
 		require.NoError(t, err)
 		assert.Contains(t, string(content), "INFLUX_HOST="+e.influx.URL+"\nINFLUX_ORG="+org+"\n")
+		assertWorks(t, e.influx, f.awaitToken(t, "influxdb.env"))
 
 		lease := e.onlyLease(t, "app")
 		require.NoError(t, f.program.Await(t.Context(), "a renewal beyond the first ttl", func(context.Context) error {
@@ -42,7 +58,7 @@ func followsAndRenews(t *testing.T, e *engine, start func() follower) func(*test
 			}
 			return nil
 		}))
-		assert.Equal(t, leased, f.token(t, "influxdb-lease.env"))
+		assert.Equal(t, []string{leased}, f.tokens(t, "influxdb-lease.env.taken"), "a renewal writes nothing")
 		assertWorks(t, e.influx, leased)
 	}
 }
@@ -50,7 +66,9 @@ func followsAndRenews(t *testing.T, e *engine, start func() follower) func(*test
 // agentFollows is followsAndRenews of the agent of a "vault" or a "bao".
 func agentFollows(t *testing.T, host string, e *engine) func(*testing.T) {
 	return followsAndRenews(t, e, func() follower {
-		return startAgent(t, e, host, "agent", map[string]string{"/run/app/": ""})
+		f := newAgent(t, e.mayRead(t, "static-creds/app", "creds/app"))
+		f.follow(t, e, host, recipe(t, "agent", f.noting("influxdb.env", "influxdb-lease.env")))
+		return f
 	})
 }
 
@@ -58,22 +76,32 @@ func agentFollows(t *testing.T, host string, e *engine) func(*testing.T) {
 type follower struct {
 	program *lab.Program
 	dir     string
+	// vault is what it reads.
+	vault *witness
 }
 
-// startAgent starts the agent with a recipe, in which some of what it writes is replaced: "" stands for the directory in
-// which the test looks.
-func startAgent(t *testing.T, e *engine, host, name string, here map[string]string, more ...string) follower {
+// follow starts the agent of a "vault" or a "bao" with documented recipes.
+func (f *follower) follow(t *testing.T, e *engine, host, config string) {
 	t.Helper()
-	f := newAgent(t, `path "`+e.path+`/*" { capabilities = ["read"] }`)
-	here["https://vault.example:8200"], here["/etc/vault-agent/"] = shared.vault.Address, f.dir+"/"
-	for documented, real := range here {
-		if real == "" {
-			here[documented] = f.dir + "/"
-		}
-	}
-	config := recipe(t, name, here) + strings.Join(more, "")
+	f.vault = newWitness(t, e)
+	config = replaced(t, config, map[string]string{"https://vault.example:8200": f.vault.URL, "/etc/vault-agent/": f.dir + "/"})
 	f.startOn(t, host, strings.ReplaceAll(config, "influxdb/", e.path+"/"))
-	return f
+}
+
+// noting has a recipe write its files to the directory, and note there all that each has ever held, in FILE.taken: a
+// template's command is run when its file is another one.
+func (f follower) noting(files ...string) map[string]string {
+	here := map[string]string{}
+	for _, file := range files {
+		here[`destination = "/run/app/`+file+`"`] = fmt.Sprintf("destination = %q\n  exec {\n    command = %s\n  }", f.dir+"/"+file, f.takes(file))
+	}
+	return here
+}
+
+// takes is a command that notes what a file holds.
+func (f follower) takes(file string) string {
+	path := filepath.Join(f.dir, file)
+	return fmt.Sprintf(`["sh", "-c", %q]`, "cat "+path+" >>"+path+".taken")
 }
 
 // newAgent makes a place for an agent that logs in with a policy.
@@ -107,31 +135,124 @@ func (f *follower) startOn(t *testing.T, host, config string) {
 	f.program = program
 }
 
-// token is the one in a file that the program has written; empty when it has not.
-func (f follower) token(t *testing.T, file string) string {
+// taken finds the tokens in what the recipes write.
+var taken = regexp.MustCompile(`(?m)(?:INFLUX_TOKEN=|\btoken: )(\S+)$`)
+
+// tokens are those in a file that the program has written; none when it has not.
+func (f follower) tokens(t *testing.T, file string) (tokens []string) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(f.dir, file))
 	if !errors.Is(err, os.ErrNotExist) {
 		require.NoError(t, err)
 	}
-	for line := range strings.Lines(string(content)) {
-		if token, found := strings.CutPrefix(line, "INFLUX_TOKEN="); found {
-			return strings.TrimSpace(token)
-		}
+	for _, found := range taken.FindAllStringSubmatch(string(content), -1) {
+		tokens = append(tokens, found[1])
 	}
-	return ""
+	return tokens
 }
 
-// awaitToken waits for a token in a file, another than the one that was there.
-func (f follower) awaitToken(t *testing.T, file, than string) (token string) {
+// awaitToken waits for a token in a file, and returns the last one.
+func (f follower) awaitToken(t *testing.T, file string) (token string) {
 	t.Helper()
 	require.NoError(t, f.program.Await(t.Context(), "a token in "+file, func(context.Context) error {
-		if token = f.token(t, file); token == "" || token == than {
-			return errors.New("none, or the same; the program's log:\n" + f.program.Logs())
+		tokens := f.tokens(t, file)
+		if len(tokens) == 0 {
+			return errors.New("none; the program's log:\n" + f.program.Logs())
 		}
+		token = tokens[len(tokens)-1]
 		return nil
 	}))
 	return token
+}
+
+// assertTakesEachOnce waits until one token was read readsOfOne times and then another one, and asserts that the program
+// took each once, and nothing more: the file says what it took.
+func (f follower) assertTakesEachOnce(t *testing.T, file string) {
+	t.Helper()
+	var took, answered []string
+	require.NoError(t, f.program.Await(t.Context(), "a token that was read again, and the one after it", func(context.Context) error {
+		took = f.tokens(t, file) // before: no token is taken that was not answered
+		var reads int
+		if answered, reads = f.vault.tokens(); reads < readsOfOne || len(took) < len(answered) {
+			return fmt.Errorf("%d tokens of %d taken, one read %d times; the program's log:\n%s", len(took), len(answered), reads, f.program.Logs())
+		}
+		return nil
+	}))
+	assert.Equal(t, answered, took, "each token is taken once")
+}
+
+// mayRead is the policy that docs/recipes.md asks for in words: `read` on some paths.
+func (e *engine) mayRead(t *testing.T, paths ...string) (policy string) {
+	t.Helper()
+	words := strings.Join(strings.Fields(document(t, recipes)), " ")
+	require.Contains(t, words, "needs `read` on `influxdb/"+strings.Join(paths, "` and `influxdb/")+"`")
+	for _, path := range paths {
+		policy += fmt.Sprintf("path %q { capabilities = [\"read\"] }\n", e.path+"/"+path)
+	}
+	return policy
+}
+
+// witness is a reverse proxy in front of Vault that sees which tokens the reader of a static role is answered.
+type witness struct {
+	*httptest.Server
+	// path is that of static-creds.
+	path string
+
+	mu       sync.Mutex
+	answered []string
+}
+
+func newWitness(t *testing.T, e *engine) *witness {
+	t.Helper()
+	target, err := url.Parse(shared.vault.Address)
+	require.NoError(t, err)
+	w := &witness{path: "/v1/" + e.path + "/static-creds/"}
+	w.Server = httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ModifyResponse: w.see,
+		ErrorLog:       silent, // of a program that hangs up as it is stopped
+	})
+	t.Cleanup(w.Close)
+	return w
+}
+
+// see notes the token in an answer of static-creds.
+func (w *witness) see(r *http.Response) error {
+	if !strings.HasPrefix(r.Request.URL.Path, w.path) || r.StatusCode != http.StatusOK {
+		return nil
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Data struct {
+			Token string `json:"token"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answered = append(w.answered, answer.Data.Token)
+	return nil
+}
+
+// tokens are those that were answered, each once, and how often one of them was before the next.
+func (w *witness) tokens() (each []string, reads int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	since := 0
+	for i, token := range w.answered {
+		if i > 0 && token == w.answered[i-1] {
+			continue
+		}
+		each, reads, since = append(each, token), max(reads, i-since), i
+	}
+	return each, reads
 }
 
 // onlyLease is the ID of the one lease that a role has.

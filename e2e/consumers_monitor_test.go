@@ -28,7 +28,7 @@ func telegrafWatches(t *testing.T, c consumer) func(*testing.T) {
 	e.write(t, "config", map[string]any{"url": influx.URL, "token": root.Token, "org": org, "request_timeout": patient})
 	e.role(t, "app", bucketRole(nil))
 	e.role(t, "idle", bucketRole(nil))
-	e.staticRole(t, "telegraf", map[string]any{"rotation_period": "24h"})
+	l := e.telegrafLogin(t, bucket) // with a rotation_period of 24h
 	e.staticRole(t, "by-hand", nil)
 	e.mint(t, "app")
 	e.mint(t, "app")
@@ -38,8 +38,8 @@ func telegrafWatches(t *testing.T, c consumer) func(*testing.T) {
 	t.Cleanup(func() { setActive(t, influx, root.ID, true) }) // before the mount goes
 	assert.Error(t, e.tryRevoke(t.Context(), pending))
 
-	agent := startAgent(t, e, "vault", "agent-monitor", map[string]string{"/run/telegraf/": ""})
-	l := newLogin(t, `path "`+e.path+`/static-creds/telegraf" { capabilities = ["read"] }`)
+	agent := newAgent(t, e.mayRead(t, "check"))
+	agent.follow(t, e, "vault", recipe(t, "agent-monitor", map[string]string{"/run/telegraf/": agent.dir + "/"}))
 	config := recipe(t, "telegraf-check", map[string]string{
 		"https://vault.example:8200": shared.vault.Address, "/v1/influxdb/": "/v1/" + e.path + "/",
 		"/run/telegraf/": agent.dir + "/", `interval = "1m"`: `interval = "1s"`,

@@ -1,11 +1,11 @@
 package e2e
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,15 +27,15 @@ type consumer struct {
 }
 
 var consumers = []consumer{
-	{"Vault Agent", "1.21.1", "a file with a static role's token is written again after a rotation; a lease is renewed beyond its `ttl`", agentTemplates("vault")},
-	{"Vault Agent", "1.21.1", "a program has the token in its environment, and is started anew with the next one after a rotation", agentStarts("vault")},
+	{"Vault Agent", "1.21.1", "a file with a static role's token is written again after each rotation, and at no other read; a lease is renewed beyond its `ttl`", agentTemplates("vault")},
+	{"Vault Agent", "1.21.1", "a program has the token in its environment, and is started anew with the next one after each rotation, and at no other read", agentStarts("vault")},
 	{"OpenBao Agent", "2.7.2", "the same files", agentTemplates("bao")},
 	{"OpenBao Agent", "2.7.2", "the same program", agentStarts("bao")},
 	{"consul-template", "0.41.1", "the same as Vault Agent's files", consulTemplate},
-	{"Vault Agent", "1.21.1", "the provisioning file for Grafana", grafanaFile},
+	{"Vault Agent", "1.21.1", "the provisioning file for Grafana is written again, and its command run, after each rotation, and at no other read", grafanaFile},
 	{"Telegraf", "1.37.2", "no point is lost through three rotations, one of them with `grace_period=0`", telegrafWrites},
 	{"Telegraf", "1.37.2", "what `check` says is written to InfluxDB, and each query of the dashboard answers it", telegrafWatches},
-	{"External Secrets Operator, etcd, kube-apiserver", "0.16.2, 3.6.8, 1.36.3", "the secret moves once at each of two rotations and at no other of more than ten refreshes; without the recipe's template it moves at each", externalSecrets},
+	{"External Secrets Operator, etcd, kube-apiserver", "0.16.2, 3.6.8, 1.36.3", "the secret moves once at each of two rotations and at no other of more than ten refreshes; without the recipe's template it moves at each; on `creds` each makes one more lease, which is neither renewed nor revoked, and ends at the latest with its login", externalSecrets},
 	{"OpenTofu, Vault provider", "1.12.6, 5.9.0", "apply, an empty plan after it, drift found and mended, both ephemeral resources, and destroy with leases alive: no token is left", openTofu},
 	{"hvac, influxdb-client", "2.4.0, 1.50.0", programShown, program("python", "python", "hvac==%s", "influxdb-client==%s")},
 	{"node-vault, @influxdata/influxdb-client", "0.12.0, 1.35.0", programShown, program("javascript", "node", "node-vault@%s", "@influxdata/influxdb-client@%s")},
@@ -126,17 +126,17 @@ func agentStarts(host string) func(*testing.T, consumer) func(*testing.T) {
 		t.Helper()
 		assertVersion(t, host, c)
 		e := connectedEngine(t, shared.influx)
-		e.staticRole(t, "app", map[string]any{"rotation_period": "1m"})
-		dir := t.TempDir()
-		app := filepath.Join(dir, "app")
-		const script = "#!/bin/sh\necho INFLUX_TOKEN=$INFLUX_TOKEN >%[1]s/new && mv %[1]s/new %[1]s/env\nexec tail -f /dev/null\n"
-		require.NoError(t, os.WriteFile(app, fmt.Appendf(nil, script, dir), 0o700))
-		f := startAgent(t, e, host, "agent-exec", map[string]string{"/usr/local/bin/app": app})
-		f.dir = dir
-		first := f.awaitToken(t, "env", "")
-		assertWorks(t, e.influx, first)
-		e.rotate(t, "app", "1h")
-		return func(t *testing.T) { assertWorks(t, e.influx, f.awaitToken(t, "env", first)) }
+		e.staticRole(t, "app", map[string]any{"rotation_period": overduePeriod})
+		f := newAgent(t, e.mayRead(t, "static-creds/app"))
+		app := filepath.Join(f.dir, "app")
+		const script = "#!/bin/sh\necho INFLUX_TOKEN=$INFLUX_TOKEN >>%s/starts\nexec tail -f /dev/null\n"
+		require.NoError(t, os.WriteFile(app, fmt.Appendf(nil, script, f.dir), 0o700))
+		f.follow(t, e, host, recipe(t, "agent-exec", map[string]string{"/usr/local/bin/app": app}))
+		assertWorks(t, e.influx, f.awaitToken(t, "starts"))
+		return func(t *testing.T) {
+			f.assertTakesEachOnce(t, "starts")
+			assertWorks(t, e.influx, f.awaitToken(t, "starts"))
+		}
 	}
 }
 
@@ -145,43 +145,43 @@ func consulTemplate(t *testing.T, c consumer) func(*testing.T) {
 	path := fetched(t, "go", "github.com/hashicorp/consul-template", c.version)
 	e := connectedEngine(t, shared.influx)
 	return followsAndRenews(t, e, func() follower {
-		dir := t.TempDir()
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "token"), []byte(e.tokenFor(t, `path "`+e.path+`/*" { capabilities = ["read"] }`)), 0o600))
-		config := recipe(t, "consul-template", map[string]string{
-			"https://vault.example:8200": shared.vault.Address, "/run/vault/": dir + "/", "/run/app/": dir + "/", "influxdb/": e.path + "/",
-		})
-		started, err := shared.lab.StartProgram(path, "consul-template.hcl", config, nil, "-config")
+		f := follower{dir: t.TempDir(), vault: newWitness(t, e)}
+		token := e.tokenFor(t, e.mayRead(t, "static-creds/app", "creds/app"))
+		require.NoError(t, os.WriteFile(filepath.Join(f.dir, "token"), []byte(token), 0o600))
+		here := f.noting("influxdb.env", "influxdb-lease.env")
+		here["https://vault.example:8200"], here["/run/vault/"], here["influxdb/"] = f.vault.URL, f.dir+"/", e.path+"/"
+		started, err := shared.lab.StartProgram(path, "consul-template.hcl", recipe(t, "consul-template", here), nil, "-config")
 		require.NoError(t, err)
 		t.Cleanup(func() { assert.NoError(t, started.Stop()) })
-		return follower{started, dir}
+		f.program = started
+		return f
 	})
 }
 
-// grafanaFile tries the agent with the file that Grafana reads.
+// grafanaFile tries the agent with the file that Grafana reads: its command is run for each token once.
 func grafanaFile(t *testing.T, c consumer) func(*testing.T) {
 	assertVersion(t, "vault", c)
 	e := connectedEngine(t, shared.influx)
-	e.staticRole(t, "grafana", nil)
-	e.staticRole(t, "app", nil)
-	e.role(t, "app", bucketRole(nil))
-	dir := t.TempDir()
+	newFolder(t).runs(t, typed(t, recipes, "## Grafana", map[string]string{" influxdb/": " " + e.path + "/"}))
+	e.deleteStaticRole(t, "grafana")
+	_, err := e.vault.Logical().JSONMergePatch(t.Context(), e.path+"/static-roles/grafana",
+		map[string]any{"rotation_period": overduePeriod, "grace_period": overduePeriod})
+	require.NoError(t, err)
+	f := newAgent(t, e.mayRead(t, "static-creds/grafana"))
+	login, _, found := strings.Cut(recipe(t, "agent", nil), "\n# A static role")
+	require.True(t, found)
 	file := recipe(t, "grafana", map[string]string{
-		"/etc/grafana/provisioning/datasources/": dir + "/", `["systemctl", "restart", "grafana-server"]`: `["touch", "` + dir + `/restarted"]`,
+		"/etc/grafana/provisioning/datasources/": f.dir + "/", `["systemctl", "restart", "grafana-server"]`: f.takes("influxdb.yaml"),
 	})
-	f := startAgent(t, e, "vault", "agent", map[string]string{"/run/app/": ""}, file)
+	f.follow(t, e, "vault", login+file)
 	return func(t *testing.T) {
-		require.NoError(t, f.program.Await(t.Context(), "the file, and the restart", func(context.Context) error {
-			if _, err := os.Stat(filepath.Join(dir, "restarted")); err != nil {
-				return fmt.Errorf("%w; the agent's log:\n%s", err, f.program.Logs())
-			}
-			return nil
-		}))
-		content, err := os.ReadFile(filepath.Join(dir, "influxdb.yaml"))
+		f.assertTakesEachOnce(t, "influxdb.yaml.taken")
+		content, err := os.ReadFile(filepath.Join(f.dir, "influxdb.yaml"))
 		require.NoError(t, err)
 		assert.Contains(t, string(content), "url: "+e.influx.URL+"\n")
-		_, token, found := strings.Cut(string(content), "token: ")
-		require.True(t, found)
-		assertWorks(t, e.influx, strings.TrimSpace(token))
+		status, answer, err := e.influx.QueryPoint(t.Context(), f.awaitToken(t, "influxdb.yaml"), org, bucket)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusOK, status, answer)
 	}
 }
 

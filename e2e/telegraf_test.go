@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,8 +88,7 @@ func TestTelegrafWithTheOutputFor1x(t *testing.T) {
 func startTelegraf(t *testing.T, e *engine, document, name string) *writer {
 	t.Helper()
 	counted := newBucket(t, e.influx, e.influx.Onboarding.Org.ID, unique("counted"))
-	e.staticRole(t, "telegraf", map[string]any{"write_buckets": []string{counted.Name, bucket}})
-	l := newLogin(t, `path "`+e.path+`/static-creds/telegraf" { capabilities = ["read"] }`)
+	l := e.telegrafLogin(t, counted.Name+","+bucket)
 	telegraf, err := shared.lab.StartTelegraf(t.Context(), telegrafInput+recipeOf(t, document, name, map[string]string{
 		"https://vault.example:8200": shared.vault.Address, "https://influxdb.example:8086": e.influx.URL,
 		`"influxdb"`: strconv.Quote(e.path), `"metrics"`: strconv.Quote(counted.Name),
@@ -98,6 +98,29 @@ func startTelegraf(t *testing.T, e *engine, document, name string) *writer {
 	t.Cleanup(func() { assert.NoError(t, telegraf.Stop()) })
 	return &writer{engine: e, program: telegraf, bucket: counted.Name}
 }
+
+// telegrafLogin runs what docs/recipes.md has for Telegraf on Vault's side: a static role, which writes some buckets here,
+// a policy, and an AppRole. Its names are of this test alone, since the Vault isn't; there AppRoles are enabled once for all.
+func (e *engine) telegrafLogin(t *testing.T, buckets string) login {
+	t.Helper()
+	require.NoError(t, appRoles())
+	name := unique("telegraf")
+	shown := newFolder(t).runs(t, typed(t, recipes, "## Telegraf", map[string]string{
+		" influxdb/static-roles/": " " + e.path + "/static-roles/", `"influxdb/static-creds/`: `"` + e.path + "/static-creds/",
+		"=metrics": "=" + buckets, "policy write telegraf ": "policy write " + name + " ", "=telegraf ": "=" + name + " ",
+		"vault auth enable approle\n": "", "auth/approle/role/telegraf": "auth/approle/role/" + name,
+	}))
+	e.deleteStaticRole(t, "telegraf")
+	ids := map[string]string{}
+	for _, found := range shownID.FindAllStringSubmatch(shown, -1) {
+		ids[found[1]] = found[2]
+	}
+	require.Len(t, ids, 2, shown)
+	return login{roleID: ids["role_id"], secretID: ids["secret_id"]}
+}
+
+// shownID is what the command shows of an AppRole.
+var shownID = regexp.MustCompile(`(?m)^(role_id|secret_id) +(\S+)$`)
 
 // writer is a program that counts in a bucket.
 type writer struct {

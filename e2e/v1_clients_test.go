@@ -18,10 +18,16 @@ import (
 	"vault-plugin-secrets-influxdb/e2e/lab"
 )
 
-// v1Commands are the commands under a heading of docs/v1-clients.md, with the host's own one.
+// v1Commands are typed after docs/v1-clients.md.
 func v1Commands(t *testing.T, heading string, here map[string]string) string {
 	t.Helper()
-	commands := replaced(t, blocks(t, v1Clients, heading)[0], here)
+	return typed(t, v1Clients, heading, here)
+}
+
+// typed are the first commands under a heading of a document, with the host's own one.
+func typed(t *testing.T, page, heading string, here map[string]string) string {
+	t.Helper()
+	commands := replaced(t, blocks(t, page, heading)[0], here)
 	if onOpenBao() {
 		commands = vaultCommand.ReplaceAllString(commands, "bao$1")
 	}
@@ -122,7 +128,7 @@ type dataSources struct {
 func TestV1RecipeForGrafana(t *testing.T) {
 	t.Parallel()
 	onBothInfluxes(t, func(t *testing.T, e *engine) {
-		e.write(t, "static-roles/grafana", map[string]any{"read_buckets": bucket})
+		newFolder(t).runs(t, v1Commands(t, "## Grafana", map[string]string{" influxdb/": " " + e.path + "/"}))
 		e.deleteStaticRole(t, "grafana")
 		e.role(t, "writes", map[string]any{"write_buckets": bucket})
 		require.Equal(t, http.StatusNoContent, writeV1(t, e.influx, basic("v1", e.mint(t, "writes").token), bucket).status)
