@@ -104,11 +104,11 @@ func (r released) types(t *testing.T, vault *lab.Vault, directory, commands stri
 	t.Helper()
 	program, err := lab.Binary(t.Context(), lab.Host())
 	require.NoError(t, err)
-	if _, err := exec.LookPath("cosign"); err != nil {
+	if _, err := exec.LookPath("cosign"); err != nil && strings.Contains(commands, "cosign verify-blob") {
 		commands = withoutCosign(t, commands)
 	}
 	if onOpenBao() {
-		commands = strings.ReplaceAll(commands, "vault plugin", "bao plugin")
+		commands = vaultCommand.ReplaceAllString(commands, "bao$1")
 	}
 	shell := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", commands)
 	shell.Dir = directory
@@ -266,12 +266,18 @@ func (r released) image(t *testing.T) v1.ImageIndex {
 	return index
 }
 
-// serve starts a registry with an image under both tags, and returns the image's name in it.
-func (r released) serve(t *testing.T, image v1.ImageIndex) string {
+// serveRegistry starts a registry, and returns the name of our image in it.
+func serveRegistry(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
-	repository := strings.TrimPrefix(server.URL, "http://") + "/" + pluginFile
+	return strings.TrimPrefix(server.URL, "http://") + "/" + pluginFile
+}
+
+// serve starts a registry with an image under both tags, and returns the image's name in it.
+func (r released) serve(t *testing.T, image v1.ImageIndex) string {
+	t.Helper()
+	repository := serveRegistry(t)
 	for _, tag := range []string{r.version, r.version[1:]} {
 		reference, err := name.NewTag(repository + ":" + tag)
 		require.NoError(t, err)

@@ -147,5 +147,5 @@ func (r *release) checkImageIn(directory string) error {
 	if err != nil {
 		return err
 	}
-	return r.checkTags(images)
+	return r.checkLayout(images)
 }

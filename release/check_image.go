@@ -10,27 +10,24 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
 
-// checkTags checks that the image has its tags and no other, and that all of them name one index.
-func (r *release) checkTags(images layout.Path) error {
-	tagged, err := images.ImageIndex()
+// checkLayout checks that the layout holds one index and nothing else, under the version as its tag.
+func (r *release) checkLayout(images layout.Path) error {
+	all, err := images.ImageIndex()
 	if err != nil {
 		return err
 	}
-	manifest, err := tagged.IndexManifest()
+	manifest, err := all.IndexManifest()
 	if err != nil {
 		return err
 	}
-	var found []string
-	for _, descriptor := range manifest.Manifests {
-		found = append(found, descriptor.Annotations[tagAnnotation])
-		if descriptor.Digest != manifest.Manifests[0].Digest {
-			return fmt.Errorf("its tags %q name different images", found)
-		}
+	if entries := len(manifest.Manifests); entries != 1 {
+		return fmt.Errorf("has %d images in it, not one", entries)
 	}
-	if want := tags(r.version); !slices.Equal(found, want) {
-		return fmt.Errorf("has the tags %q, not %q", found, want)
+	entry := manifest.Manifests[0]
+	if tag := entry.Annotations[tagAnnotation]; tag != r.version {
+		return fmt.Errorf("has the tag %q, not %q", tag, r.version)
 	}
-	index, err := tagged.ImageIndex(manifest.Manifests[0].Digest)
+	index, err := all.ImageIndex(entry.Digest)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/match"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // releaseVariable names the directory that `make release` has made. `make release-test` sets it.
@@ -81,16 +90,41 @@ func TestCheck(t *testing.T) {
 		"a large binary": {func(t *testing.T, r *release) {
 			r.repack(t, platforms[1], append(r.binary(t, platforms[1]), make([]byte, maxBinary)...))
 		}, true, fmt.Sprintf("at most %d are allowed", maxBinary)},
+		"a binary linked with C": {func(t *testing.T, r *release) {
+			r.repack(t, platforms[1], bytes.ReplaceAll(r.binary(t, platforms[1]), []byte("\tCGO_ENABLED=0\n"), []byte("\tCGO_ENABLED=1\n")))
+		}, true, "_linux_arm64.tar.gz: its binary needs a C library: build it with CGO_ENABLED=0"},
 		"a bill without a module": {func(t *testing.T, r *release) {
 			bill := r.read(t, last.sbom(r.version))
 			r.write(t, last.sbom(r.version), bytes.ReplaceAll(bill, []byte(`"github.com/hashicorp/go-plugin"`), []byte(`"another"`)))
 		}, true, "_windows_amd64.cdx.json: does not list github.com/hashicorp/go-plugin v"},
 		"an image with another tag": {func(t *testing.T, r *release) {
 			r.image(t, "v9.9.9", r.binary(t, platforms[0]), r.binary(t, platforms[1]))
-		}, true, `_image.tar: has the tags ["v9.9.9" "9.9.9"], not`},
+		}, true, `_image.tar: has the tag "v9.9.9", not "v`},
 		"an image with another platform's binary": {func(t *testing.T, r *release) {
 			r.image(t, r.version, r.binary(t, platforms[1]), r.binary(t, platforms[0]))
 		}, true, "_image.tar: linux/amd64: must hold the binary of"},
+		"an image that starts something else": {func(t *testing.T, r *release) {
+			r.remakeImage(t, func(index v1.ImageIndex) v1.ImageIndex {
+				return withImage(t, index, platforms[0], func(image v1.Image) (v1.Image, error) {
+					return mutate.Config(image, v1.Config{Entrypoint: []string{"/bin/sh"}})
+				})
+			})
+		}, true, `_image.tar: linux/amd64: starts ["/bin/sh"] [], not the plugin`},
+		"an image with a second file": {func(t *testing.T, r *release) {
+			r.remakeImage(t, func(index v1.ImageIndex) v1.ImageIndex {
+				return withImage(t, index, platforms[1], func(image v1.Image) (v1.Image, error) { return mutate.AppendLayers(image, layerOf(t, "notes.txt")) })
+			})
+		}, true, "_image.tar: linux/arm64: must hold the binary of"},
+		"an image with a platform too few": {func(t *testing.T, r *release) {
+			r.remakeImage(t, func(index v1.ImageIndex) v1.ImageIndex {
+				return mutate.RemoveManifests(index, match.Platforms(ociPlatform(platforms[1])))
+			})
+		}, true, "_image.tar: has no image for linux/arm64"},
+		"an image with a platform too many": {func(t *testing.T, r *release) {
+			r.remakeImage(t, func(index v1.ImageIndex) v1.ImageIndex {
+				return mutate.AppendManifests(index, mutate.IndexAddendum{Add: empty.Image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm"}}})
+			})
+		}, true, "_image.tar: has an image for linux/arm, which is not released, or two"},
 		"a large image": {func(t *testing.T, r *release) {
 			large := r.binary(t, platforms[1])
 			_, _ = rand.Read(large[1<<20 : 9<<20]) // code, which no longer compresses
@@ -198,6 +232,47 @@ func (r *release) image(t *testing.T, version string, amd64, arm64 []byte) {
 	must(t, writeImage(r.path(imageName(r.version)), version, time.Unix(0, 0), map[platform][]byte{platforms[0]: amd64, platforms[1]: arm64}))
 }
 
+// remakeImage puts another index in the image's place, under the same tag.
+func (r *release) remakeImage(t *testing.T, change func(v1.ImageIndex) v1.ImageIndex) {
+	t.Helper()
+	images, err := openImage(r.path(imageName(r.version)), t.TempDir())
+	must(t, err)
+	all, err := images.ImageIndex()
+	must(t, err)
+	manifest, err := all.IndexManifest()
+	must(t, err)
+	entry := manifest.Manifests[0]
+	index, err := all.ImageIndex(entry.Digest)
+	must(t, err)
+	directory := t.TempDir()
+	remade, err := layout.Write(directory, empty.Index)
+	must(t, err)
+	must(t, remade.AppendIndex(change(index), layout.WithAnnotations(entry.Annotations)))
+	must(t, tarDirectory(r.path(imageName(r.version)), directory, time.Unix(0, 0)))
+}
+
+// withImage is an index with another image for a platform.
+func withImage(t *testing.T, index v1.ImageIndex, p platform, change func(v1.Image) (v1.Image, error)) v1.ImageIndex {
+	t.Helper()
+	here := ociPlatform(p)
+	found, err := partial.FindImages(index, match.Platforms(here))
+	must(t, err)
+	image, err := change(found[0])
+	must(t, err)
+	others := mutate.RemoveManifests(index, match.Platforms(here))
+	return mutate.AppendManifests(others, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &here}})
+}
+
+func ociPlatform(p platform) v1.Platform { return v1.Platform{OS: p.os, Architecture: p.arch} }
+
+// layerOf is a layer with an empty file.
+func layerOf(t *testing.T, name string) v1.Layer {
+	t.Helper()
+	var files bytes.Buffer
+	must(t, writeTar(&files, []string{name}, time.Unix(0, 0), 0o444, func(string) ([]byte, error) { return nil, nil }))
+	return static.NewLayer(files.Bytes(), types.OCIUncompressedLayer)
+}
+
 // sign lists the sums anew, and signs them with a key of its own.
 func (r *release) sign(t *testing.T) {
 	t.Helper()
@@ -232,6 +307,20 @@ func TestSignWithAPassword(t *testing.T) {
 		t.Error(err)
 	}
 	if err := sign(directory, ""); err == nil || !strings.Contains(err.Error(), "the private key is missing") {
+		t.Error(err)
+	}
+}
+
+// What would keep a key from signing is known before anything is built.
+func TestUnlock(t *testing.T) {
+	t.Setenv(passwordVariable, "correct horse")
+	key := newKey(t)
+	must(t, run([]string{"unlock", key}))
+	if err := run([]string{"unlock", filepath.Join(t.TempDir(), privateKeyName)}); err == nil || !strings.Contains(err.Error(), "the private key is missing") {
+		t.Error(err)
+	}
+	t.Setenv(passwordVariable, "wrong")
+	if err := run([]string{"unlock", key}); err == nil || !strings.Contains(err.Error(), "cosign.key: ") || !strings.Contains(err.Error(), "is its password in COSIGN_PASSWORD?") {
 		t.Error(err)
 	}
 }

@@ -27,7 +27,8 @@ const (
 	productLicense = "MPL-2.0"
 )
 
-// writeImage writes an OCI layout as a tar archive: one image index under all its tags.
+// writeImage writes an OCI layout as a tar archive: one image index under the version as its tag, with its v, as OpenBao asks
+// for it. It is the layout's one entry, which every tool can push.
 func writeImage(path, version string, created time.Time, binaries map[platform][]byte) error {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, p := range platforms {
@@ -51,10 +52,8 @@ func writeImage(path, version string, created time.Time, binaries map[platform][
 	if err != nil {
 		return err
 	}
-	for _, tag := range tags(version) {
-		if err := images.AppendIndex(index, layout.WithAnnotations(map[string]string{tagAnnotation: tag})); err != nil {
-			return err
-		}
+	if err := images.AppendIndex(index, layout.WithAnnotations(map[string]string{tagAnnotation: version})); err != nil {
+		return err
 	}
 	return tarDirectory(path, directory, created)
 }

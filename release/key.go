@@ -41,19 +41,28 @@ func makeKey(directory string) error {
 	return nil
 }
 
-// sign signs the sums as `cosign sign-blob --key` does, and puts the public key beside them.
-func sign(directory, keyPath string) error {
-	encoded, err := os.ReadFile(keyPath)
+// readKey returns the private key of a file, which needs its password.
+func readKey(path string) (*ecdsa.PrivateKey, error) {
+	encoded, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("the private key is missing; name its file: %w", err)
+		return nil, fmt.Errorf("the private key is missing; name its file: %w", err)
 	}
 	parsed, err := cryptoutils.UnmarshalPEMToPrivateKey(encoded, password)
 	if err != nil {
-		return fmt.Errorf("%s: %w; is its password in %s?", keyPath, err, passwordVariable)
+		return nil, fmt.Errorf("%s: %w; is its password in %s?", path, err, passwordVariable)
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok {
-		return fmt.Errorf("%s: is no ECDSA key, as cosign makes", keyPath)
+		return nil, fmt.Errorf("%s: is no ECDSA key, as cosign makes", path)
+	}
+	return key, nil
+}
+
+// sign signs the sums as `cosign sign-blob --key` does, and puts the public key beside them.
+func sign(directory, keyPath string) error {
+	key, err := readKey(keyPath)
+	if err != nil {
+		return err
 	}
 	signed, err := os.ReadFile(filepath.Join(directory, sumsName))
 	if err != nil {
@@ -68,7 +77,7 @@ func sign(directory, keyPath string) error {
 	if err != nil {
 		return err
 	}
-	encoded = []byte(base64.StdEncoding.EncodeToString(signature))
+	encoded := []byte(base64.StdEncoding.EncodeToString(signature))
 	if err := os.WriteFile(filepath.Join(directory, signatureName), encoded, 0o644); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@
 // nothing itself.
 //
 //	release key directory
+//	release unlock cosign.key
 //	release pack -version v0.2.0 -from bin/release dist
 //	release sign -key cosign.key dist
 //	release check -version v0.2.0 -key cosign.pub dist
@@ -36,7 +37,7 @@ func run(args []string) error {
 		return err
 	}
 	if flags.NArg() != 1 {
-		return errors.New("say what to do (key, pack, sign, check), and in which directory")
+		return errors.New("say what to do (key, unlock, pack, sign, check), and in which directory, or with which key")
 	}
 	directory := flags.Arg(0)
 	if (command == "pack" || command == "check") && !versionForm.MatchString(*version) {
@@ -45,6 +46,9 @@ func run(args []string) error {
 	switch command {
 	case "key":
 		return makeKey(directory)
+	case "unlock": // so that a wrong password is found before all is built
+		_, err := readKey(flags.Arg(0))
+		return err
 	case "pack":
 		return pack(*version, *from, directory)
 	case "sign":
@@ -52,5 +56,5 @@ func run(args []string) error {
 	case "check":
 		return check(*version, directory, *key)
 	}
-	return fmt.Errorf("%q: say key, pack, sign or check", command)
+	return fmt.Errorf("%q: say key, unlock, pack, sign or check", command)
 }

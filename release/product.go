@@ -67,9 +67,6 @@ func imageName(version string) string {
 	return fmt.Sprintf("%s_%s_image.tar", product, strings.TrimPrefix(version, "v"))
 }
 
-// tags are the image's. OpenBao asks for the version as the binary reports it, Vault's container runtime for one without v.
-func tags(version string) []string { return []string{version, strings.TrimPrefix(version, "v")} }
-
 // summed are the files that SHA256SUMS lists.
 func summed(version string) []string {
 	names := []string{binarySumsName, imageName(version)}

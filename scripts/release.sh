@@ -17,9 +17,10 @@ VERSION=${1:?which version}
 # What is built must not depend on who builds it.
 unset GOOS GOARCH GOARM GOAMD64 GOARM64 GOEXPERIMENT
 export VERSION GOFLAGS=-mod=readonly GOWORK=off CGO_ENABLED=0
+(cd release && go build -o ../bin/release-of .)
+bin/release-of unlock "$COSIGN_KEY"
 goreleaser=$(scripts/tool.sh goreleaser)
 bill=$(scripts/tool.sh cyclonedx-gomod)
-(cd release && go build -o ../bin/release-of .)
 
 PATH=${bill%/*}:$PATH "$goreleaser" release --snapshot --clean
 bin/release-of pack -version "$VERSION" -from bin/release dist

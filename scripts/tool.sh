@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Prints the path of a program that makes releases, and builds it first when this machine has none: some minutes, once.
+# Prints the path of a program that makes releases or takes them, and builds it first when this machine has none: some minutes, once.
 #
 #   scripts/tool.sh goreleaser        builds and archives for all platforms
 #   scripts/tool.sh cyclonedx-gomod   lists what is in a binary, as CycloneDX
+#   scripts/tool.sh cosign            signs and checks signatures
+#   scripts/tool.sh crane             pushes images
 #   scripts/tool.sh -cached NAME...   only says whether all of them are there, by its exit code
 #
 # They lie beside the servers (scripts/server.sh), in a directory for each version.
@@ -15,6 +17,8 @@ find_tool() { # find_tool NAME: sets package and target
   case $1 in
     goreleaser) package=github.com/goreleaser/goreleaser/v2@v2.15.1 ;;
     cyclonedx-gomod) package=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0 ;;
+    cosign) package=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 ;;
+    crane) package=github.com/google/go-containerregistry/cmd/crane@v0.22.1 ;;
     *) die "unknown tool: $1" ;;
   esac
   target=$(cache_root)/$1-${package##*@v}/$1
