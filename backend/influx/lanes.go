@@ -26,12 +26,11 @@ const headSize = 16 << 10
 // fasthttp.HostClient with one connection, because nobody can be made to stop waiting, for a connection or an answer, in
 // one with many.
 type lanes struct {
-	// DialContext opens a connection, without TLS.
+	// DialContext opens a connection.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
 	address string
-	tls     *tls.Config // nil without TLS
-	host    string      // as requests name it
+	host    string // as requests name it
 	// usual is the header of a call that brings none.
 	usual fasthttp.RequestHeader
 	free  *semaphore.Weighted
@@ -46,17 +45,15 @@ func newLanes(base *url.URL, o Options, usual http.Header) *lanes {
 	if host, err := httpguts.PunycodeHostPort(base.Host); err == nil {
 		server.Host = host
 	}
-	p := &lanes{DialContext: (&net.Dialer{Timeout: o.Timeout}).DialContext, free: semaphore.NewWeighted(int64(o.MaxConnections))}
+	dialer := &net.Dialer{Timeout: o.Timeout}
+	p := &lanes{DialContext: dialer.DialContext, free: semaphore.NewWeighted(int64(o.MaxConnections))}
 	port := "80"
 	if base.Scheme == "https" {
-		port, p.tls = "443", cmp.Or(o.TLS, &tls.Config{}).Clone()
+		port, p.DialContext = "443", (&tls.Dialer{NetDialer: dialer, Config: o.TLS}).DialContext
 	}
 	p.address = net.JoinHostPort(server.Hostname(), cmp.Or(server.Port(), port))
-	hostname, zone, _ := strings.Cut(server.Hostname(), "%") // of an IPv6 address, which means something on this machine alone
+	_, zone, _ := strings.Cut(server.Hostname(), "%") // of an IPv6 address, which means something on this machine alone
 	p.host = strings.Replace(server.Host, "%"+zone, "", 1)
-	if p.tls != nil {
-		p.tls.ServerName = cmp.Or(p.tls.ServerName, hostname)
-	}
 	addAll(&p.usual, usual)
 	return p
 }
@@ -159,8 +156,6 @@ type lane struct {
 	sent   bool
 	stop   func() bool
 	failed error
-	// got is how many bytes of the answer have come.
-	got int
 }
 
 // ask makes a call, up to the end of its answer, or of its head where the body is streamed. A nil header is the usual one.
@@ -182,7 +177,7 @@ func (l *lane) ask(ctx context.Context, deadline time.Time, method, path string,
 	if l.connection != nil && l.connection.stale() {
 		l.client.CloseIdleConnections()
 	}
-	l.ctx, l.sent, l.stop, l.failed, l.got = ctx, false, nil, nil, 0
+	l.ctx, l.sent, l.stop, l.failed = ctx, false, nil, nil
 	return l.cause(l.client.DoDeadline(&l.request, &l.response, deadline))
 }
 
@@ -257,17 +252,12 @@ func (l *lane) dial(_ string, timeout time.Duration) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &connection{Conn: &socket{opened, l, false, time.NewTimer(0)}, lane: l, stale: staleness(opened), abort: func() { _ = opened.Close() }}
-	if l.lanes.tls != nil {
-		secured := tls.Client(c.Conn, l.lanes.tls)
-		if err := secured.HandshakeContext(ctx); err != nil {
-			_ = opened.Close()
-			return nil, err
-		}
-		c.Conn = secured
+	socket := opened
+	if secured, ok := opened.(*tls.Conn); ok {
+		socket = secured.NetConn()
 	}
-	l.connection = c
-	return c, nil
+	l.connection = &connection{opened, l, staleness(socket), func() { _ = socket.Close() }}
+	return l.connection, nil
 }
 
 // connection is that of a lane, above TLS: what it writes is part of a call.
@@ -296,32 +286,5 @@ func (c *connection) Write(p []byte) (int, error) {
 func (c *connection) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.lane.failed = err
-	return n, err
-}
-
-// InfluxDB sends a list as it makes it, in tens of thousands of small pieces, and to be woken for each costs more than to
-// decode it. So what follows on the first longAnswer bytes is left to gather for a while, wherever a read got all there was.
-const (
-	longAnswer = 256 << 10
-	gathering  = 5 * time.Millisecond
-)
-
-// socket is a connection below TLS, where it shows how much there is to read.
-type socket struct {
-	net.Conn
-	lane    *lane
-	drained bool
-	pause   *time.Timer
-}
-
-// Read implements net.Conn.
-func (s *socket) Read(p []byte) (int, error) {
-	if s.drained && s.lane.got > longAnswer {
-		s.pause.Reset(gathering)
-		<-s.pause.C
-	}
-	n, err := s.Conn.Read(p)
-	s.lane.got += n
-	s.drained = n < len(p)
 	return n, err
 }
