@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -204,14 +202,9 @@ type witness struct {
 
 func newWitness(t *testing.T, e *engine) *witness {
 	t.Helper()
-	target, err := url.Parse(shared.vault.Address)
-	require.NoError(t, err)
-	w := &witness{path: "/v1/" + e.path + "/static-creds/"}
-	w.Server = httptest.NewServer(&httputil.ReverseProxy{
-		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		ModifyResponse: w.see,
-		ErrorLog:       silent, // of a program that hangs up as it is stopped
-	})
+	forward, w := forwardTo(t, shared.vault.Address), &witness{path: "/v1/" + e.path + "/static-creds/"}
+	forward.ModifyResponse = w.see
+	w.Server = httptest.NewServer(forward)
 	t.Cleanup(w.Close)
 	return w
 }

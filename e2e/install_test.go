@@ -278,12 +278,18 @@ func serveRegistry(t *testing.T) string {
 func (r released) serve(t *testing.T, image v1.ImageIndex) string {
 	t.Helper()
 	repository := serveRegistry(t)
-	for _, tag := range []string{r.version, r.version[1:]} {
+	push(t, repository, r.version, image)
+	return repository
+}
+
+// push puts an image into a registry, under both tags of its version.
+func push(t *testing.T, repository, version string, image v1.ImageIndex) {
+	t.Helper()
+	for _, tag := range []string{version, version[1:]} {
 		reference, err := name.NewTag(repository + ":" + tag)
 		require.NoError(t, err)
 		require.NoError(t, remote.WriteIndex(reference, image, remote.WithContext(t.Context())))
 	}
-	return repository
 }
 
 // stanza is docs/install.md's, for another image.

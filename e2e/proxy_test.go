@@ -31,16 +31,22 @@ type fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
 var silent = log.New(io.Discard, "", 0)
 
+// forwardTo is a reverse proxy's part in front of a server.
+func forwardTo(t *testing.T, address string) *httputil.ReverseProxy {
+	t.Helper()
+	target, err := url.Parse(address)
+	require.NoError(t, err)
+	return &httputil.ReverseProxy{
+		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ErrorLog: silent, // a server that is down, or a program that hangs up as it is stopped, is what a test wants
+	}
+}
+
 // startProxy serves an InfluxDB under a base path ("" or "/influx"), with TLS where that is given.
 func startProxy(t *testing.T, influx *lab.Influx, base string, settings *tls.Config) *proxy {
 	t.Helper()
-	target, err := url.Parse(influx.URL)
-	require.NoError(t, err)
 	p := &proxy{}
-	forward := http.StripPrefix(base, &httputil.ReverseProxy{
-		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		ErrorLog: silent, // a server that is down is what a test wants
-	})
+	forward := http.StripPrefix(base, forwardTo(t, influx.URL))
 	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodDelete {
 			p.deletions.Add(1)

@@ -3,12 +3,8 @@ package e2e
 import (
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"sync"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-influxdb/e2e/lab"
 )
@@ -23,10 +19,7 @@ type recorder struct {
 
 func startRecorder(t *testing.T, influx *lab.Influx) *recorder {
 	t.Helper()
-	target, err := url.Parse(influx.URL)
-	require.NoError(t, err)
-	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
-	r := &recorder{}
+	forward, r := forwardTo(t, influx.URL), &recorder{}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mu.Lock()
 		r.methods = append(r.methods, request.Method)

@@ -113,7 +113,7 @@ func tarDirectory(path, directory string, changed time.Time) error {
 	return file.Close()
 }
 
-// openImage unpacks what writeImage wrote, and answers its images by their tags.
+// openImage unpacks what writeImage wrote.
 func openImage(path, directory string) (layout.Path, error) {
 	file, err := os.Open(path)
 	if err != nil {
